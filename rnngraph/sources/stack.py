@@ -102,7 +102,7 @@ def torch_stack(name: str, cell: str, arrays: Mapping[str, Array]) -> Stack:
     if any(key.startswith("weight_hr") for key in arrays):
         cell = form(cell, having="Wr")
     layers = tuple(
-        tuple(_torch_layer(name, CELLS[cell], arrays, f"_l{layer}{ending}") for ending in endings)
+        tuple(torch_layer(name, CELLS[cell], arrays, f"_l{layer}{ending}") for ending in endings)
         for layer in range(count)
     )
     stack = Stack(name, cell, layers, directions=("forward", "reverse") if both else ("forward",))
@@ -110,7 +110,9 @@ def torch_stack(name: str, cell: str, arrays: Mapping[str, Array]) -> Stack:
     return stack
 
 
-def _torch_layer(name: str, cell: Cell, arrays: Mapping[str, Array], ending: str) -> LayerWeights:
+def torch_layer(name: str, cell: Cell, arrays: Mapping[str, Array], ending: str = "") -> LayerWeights:
+    """Take the weights of one layer and direction whose names have this ending; see `torch_stack`."""
+
     def layout(key: str) -> Array | None:
         array = arrays.get(key + ending)
         if array is None:

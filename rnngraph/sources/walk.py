@@ -5,11 +5,13 @@ In: a `Stack` and a recorded input. Out: the recorded output and the recurrences
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import CONSTANT
 from rnngraph.autodiff.recurrence import suffix
@@ -38,6 +40,7 @@ class WalkOptions:
     mask: Array | None = None  # (N, T) False where the state is copied
     cuts: Sequence[int] = ()  # positions before which no gradient passes the recurrence
     dropout: Sequence[Array] = ()  # what each layer's output but the last's is multiplied with, (N, T, ·)
+    makes: Iterator[Callable[..., Block]] = field(default_factory=lambda: itertools.repeat(Block))  # blocks, in order
 
 
 def walk(stack: Stack, x: Tensor, options: WalkOptions | None = None) -> Walk:
@@ -78,7 +81,8 @@ def _layer(stack: Stack, weights: LayerWeights, result: Walk, place: tuple[int, 
         for kind, width in widths.items()
     }
     mask = None if options.mask is None or options.mask.all() else options.mask
-    return Layer(stack.name, cell, tensors, initial, *place, mask, options.cuts)
+    make = next(options.makes)
+    return Layer(stack.name, cell, tensors, initial, *place, mask, options.cuts, make=make)
 
 
 def _parameter(tape: Tape, name: str, value: Array | None, nothing: Array) -> Tensor:

@@ -5,7 +5,6 @@ In: what a call kept. Out: tensors and arrays in our layout, and the way back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -85,53 +84,6 @@ def cell_name(module: Any) -> str:
         return str(module.nonlinearity)
     known = (kind.__name__ for kind in type(module).__mro__ if kind in (torch.nn.LSTMCell, torch.nn.GRUCell))
     return next(known, "").removesuffix("Cell").lower()
-
-
-def weights_of(module: Any, flat: Sequence[Any], dtype: torch.dtype) -> dict[str, Array]:
-    """Give the weights of one layer and direction by our names, from PyTorch's in their order."""
-    cell, rest = cell_of(module), [one.detach() for one in flat]
-    found = {"Wx": _columns(cell, rest[0]), "Wh": _columns(cell, rest[1])}
-    if module.bias:
-        biases = [_columns(cell, one) for one in rest[2:4]]
-    else:
-        biases = [_columns(cell, torch.zeros_like(rest[0][:, 0]))] * 2
-    if "bh" in cell.names:
-        found |= {"b": biases[0], "bh": biases[1]}
-    else:
-        found["b"] = biases[0] + biases[1]
-    if "Wr" in cell.names:
-        found["Wr"] = rest[-1].T
-    return {name: array(value, dtype) for name, value in found.items()}
-
-
-def gradients_of(module: Any, flat: Sequence[Any]) -> dict[str, Array]:
-    """Give PyTorch's gradients of the same weights in our layout; those of a sum of two biases are either one's."""
-    cell = cell_of(module)
-    names = ["Wx", "Wh", *(["b", "bh"] if module.bias else []), *(["Wr"] if "Wr" in cell.names else [])]
-    found = {}
-    for name, one in zip(names, flat, strict=True):
-        if one is not None and name in cell.names:
-            found[name] = array(one.T if name == "Wr" else _columns(cell, one), torch.float64)
-    return found
-
-
-def _columns(cell: Cell, weight: Any) -> Any:
-    """Put the gates of a weight (gates · H, ·) into our order, transposed."""
-    order, gates = cell.gate_order.get("torch", ""), cell.facts.gates
-    if order:
-        parts = weight.chunk(len(gates))
-        weight = torch.cat([parts[order.index(gate)] for gate in gates])
-    return weight.T if weight.dim() > 1 else weight
-
-
-def rows_of(module: Any, value: Array) -> Array:
-    """Bring a weight of ours, (·, gates · H), to PyTorch's order and form, (gates · H, ·)."""
-    cell = cell_of(module)
-    order, gates = cell.gate_order.get("torch", ""), cell.facts.gates
-    if order:
-        parts = dict(zip(gates, np.split(value, len(gates), axis=-1), strict=True))
-        value = np.concatenate([parts[gate] for gate in order], axis=-1)
-    return value.T
 
 
 def array(tensor: Any, dtype: torch.dtype) -> Array:
