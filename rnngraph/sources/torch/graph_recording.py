@@ -21,7 +21,7 @@ from rnngraph.sources.torch.answers.tracks import Track, tracks_of
 from rnngraph.sources.torch.answers.walks import Broken, walk_layer, walk_states
 from rnngraph.sources.torch.answers.weights import Weights
 from rnngraph.sources.torch.autograd.arrived import norm
-from rnngraph.sources.torch.autograd.edges import Edge, number_of
+from rnngraph.sources.torch.autograd.edges import Edge
 from rnngraph.sources.torch.autograd.kernels import all_above, statistics_between, whole_at
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
@@ -138,11 +138,6 @@ class TorchRecording:
         """Ask what reaches fused layers, where no walk has."""
         if not self._total:
             self._total = ask(self.run, whole(self.run), self.ports)
-
-    def order_of(self, one: Recurrence, t: int) -> tuple[int, int]:
-        """Say when a step was taken, among all steps of all recurrences."""
-        place = max((k for k, start in enumerate(one.starts) if start <= t), default=-1)
-        return (one.calls[place].begin, t) if place >= 0 else (number_of(one.states[t][0][0]), t)
 
     def _note_inputs(self, one: Recurrence, steps: Steps) -> None:
         if steps:

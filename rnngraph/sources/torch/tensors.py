@@ -65,7 +65,9 @@ def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, li
     pairs = list(zip(losses.clocks.tolist(), losses.steps.tolist(), strict=True))
     chosen = next((pair for pair in pairs if pair[1] == step and clock in (None, pair[0])), None)
     if chosen is None:
-        raise InputError(f"no loss enters at step {step}; losses enter at {_listed([t for _, t in pairs])}.")
+        known = [str(t) for _, t in pairs]
+        listed = ", ".join(known if len(known) <= 12 else [*known[:12], "..."]) or "none"
+        raise InputError(f"no loss enters at step {step}; losses enter at {listed}.")
     rows = Rows(recording)
     rows.extra += [edge for edge in edges_in(recording.entering.values()) if edge not in rows.states]
     arrived = rows.walk([chosen], Teller(recording, 0, {}, lambda *told: None))
@@ -85,7 +87,3 @@ def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, li
                 parts = [(p.back(rows), e) for p in next(iter(some), ()) for rows, e in arrived.at.get(p.edge, ())]
                 put(f"input of {one.path}", len(steps), t, summed(parts))
     return found
-
-
-def _listed(steps: list[int]) -> str:
-    return ", ".join(map(str, steps[:12])) + (", ..." if len(steps) > 12 else "") if steps else "none"

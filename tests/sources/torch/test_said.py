@@ -294,7 +294,7 @@ class Sliding(nn.Sequential):  # type: ignore[misc, name-defined]
     [
         (lambda: nn.GRU(3, 3), lambda watch: None, r"no module of GRU was called inside the with block: run the model"),
         (lambda: nn.GRU(3, 3), outside, r"no backward pass ran inside the with block: call loss\.backward\(\)"),
-        (lambda: nn.GRU(3, 3), detached, r"nothing that it computed needs a gradient: it ran under torch\.no_grad"),
+        (lambda: nn.GRU(3, 3), detached, r"can be seen: it ran under torch\.no_grad"),
         (lambda: nn.GRU(3, 3), frozen, r"nothing that it computed needs a gradient"),
         (
             lambda: nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 2)), run,

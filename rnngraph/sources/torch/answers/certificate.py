@@ -100,27 +100,24 @@ class Certificate:
 
     def sentences(self) -> tuple[str, ...]:
         """Say what was compared, a failed check first."""
-        self._allow_for_casts()
-        failed = [
-            f"{UNCERTAIN}{what} differ by {difference:.1e}, and rounding explains about {allowed(epsilon):.0e}"
-            f"{CLIPPED if what in SUMS and difference > _SIGNIFICANT else ''}"
-            for what, (difference, epsilon) in self.worst.items()
-            if not difference <= allowed(epsilon)
-        ]
-        agree: dict[str, list[str]] = {}  # how well -> what
+        failed, agree = list[str](), dict[str, list[str]]()  # how well -> what
         for what, (difference, epsilon) in self.worst.items():
-            if difference <= allowed(epsilon):
+            limit = allowed(epsilon)
+            if what in SUMS and not difference <= limit:
+                limit = max(limit, allowed(self._coarsest()))
+            if difference <= limit:
                 agree.setdefault(f"to {difference:.0e}" if difference else "exactly", []).append(what)
-        fine = [f"{', '.join(some)} {how}" for how, some in agree.items()]
-        return (*failed, *(["certified, these agree: " + "; ".join(fine)] if fine else []))
+            else:
+                clipped = CLIPPED * (what in SUMS and difference > _SIGNIFICANT)
+                rounded = f"rounding explains about {limit:.0e}"
+                failed.append(f"{UNCERTAIN}{what} differ by {difference:.1e}, and {rounded}{clipped}")
+        fine = "; ".join(f"{', '.join(some)} {how}" for how, some in agree.items())
+        return (*failed, *(["certified, these agree: " + fine] if fine else []))
 
-    def _allow_for_casts(self) -> None:
-        """Let sums over the graph differ by what its narrowest numbers round, as where autocast casts on the way."""
-        for what in SUMS:
-            difference, epsilon = self.worst.get(what, (0.0, 0.0))
-            if not difference <= allowed(epsilon):
-                kinds = {about.dtype for node in all_below(self.tops) for about in node._input_metadata}
-                self.worst[what] = difference, max([epsilon, *map(_epsilon, kinds)])
+    def _coarsest(self) -> float:
+        """Give the epsilon of the narrowest numbers of the graph, as where autocast casts on the way."""
+        kinds = {one.dtype for node in all_below(self.tops) for one in node._input_metadata}
+        return max(map(_epsilon, kinds), default=0.0)
 
 
 def _difference(one: Recurrence, weights: Weights, found: Mapping[int, Any]) -> float | None:

@@ -6,11 +6,9 @@ not finite for the first time; weights, first states and inputs of fused layers,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -21,7 +19,7 @@ from rnngraph.measure.recording import Reduced, Take, Window
 from rnngraph.sources.tape.windows import block_window
 from rnngraph.sources.torch.answers.tracks import Track
 from rnngraph.sources.torch.autograd.arrived import alike, norms_by_step
-from rnngraph.sources.torch.autograd.edges import Edge
+from rnngraph.sources.torch.autograd.edges import Edge, number_of
 from rnngraph.sources.torch.finding.operations import squashed
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
@@ -32,20 +30,32 @@ if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording
 
 
+Where: TypeAlias = tuple[tuple[int, int], int, str, int]  # when the step was taken, track, kind and timestep
+
+
 @dataclass(slots=True)
 class Broken:
-    """The first state in the forward pass that is not finite, and the first gradient in the backward pass."""
+    """The states in the forward pass that are not finite, and the gradients in the backward pass."""
 
-    value: tuple[tuple[int, int], int, str, int] | None = None  # when, track, kind, timestep
-    gradient: tuple[tuple[int, int], int, str, int] | None = None
+    values: list[Where] = field(default_factory=list)
+    gradients: list[Where] = field(default_factory=list)
 
-    def note(self, recording: TorchRecording, number: int, kind: str, values: Iterable[int], gradients: Any) -> None:
-        """Note the steps of a state at which a value, or a gradient, is not finite."""
-        when = partial(recording.order_of, recording.tracks[number].recurrence)
-        for t in values:
-            self.value = min(self.value or ((1 << 62, 0), 0, "", 0), (when(t), number, kind, t), key=itemgetter(0))
-        for t in gradients:
-            self.gradient = max(self.gradient or ((-1, 0), 0, "", 0), (when(t), number, kind, t), key=itemgetter(0))
+    @property
+    def first(self) -> tuple[Where | None, Where | None]:
+        """Give the first value, and the first gradient on the way back."""
+        return min(self.values, default=None), max(self.gradients, default=None)
+
+    def note(self, track: Track, number: int, kind: str, start: int, values: Floats, gradients: Floats) -> None:
+        """Note at which steps of a state, from `start` on, a norm is NaN, (steps, N): what it is of is not finite."""
+        for norm, found in ((values, self.values), (gradients, self.gradients)):
+            for t in (np.flatnonzero(np.isnan(norm).any(axis=1)) + start).tolist():
+                found.append((_when(track.recurrence, t), number, kind, t))
+
+
+def _when(one: Recurrence, t: int) -> tuple[int, int]:
+    """Say when a step was taken, among all steps of all recurrences."""
+    place = max((k for k, start in enumerate(one.starts) if start <= t), default=-1)
+    return (one.calls[place].begin, t) if place >= 0 else (number_of(one.states[t][0][0]), t)
 
 
 def walk_states(
@@ -79,13 +89,13 @@ def walk_states(
         for t in np.flatnonzero(np.isnan(samples).any(axis=1)).tolist():
             nonfinite[t] = int((~total[t].isfinite()).sum())
         sizes = np.array([np.nan if one is None else one.numel() for one in value])
-        activation = norms.row_norms(norms_by_step(value, shape)) / np.sqrt(sizes)
+        values = norms_by_step(value, shape)
+        activation = norms.row_norms(values) / np.sqrt(sizes)
         halves = (np.full(shape[0], np.nan),) * 2
         if one.states:
             recording.certificate.sums(total, carried, immediate)
             halves = norms.row_norms(norms_by_step(immediate, shape)), norms.row_norms(norms_by_step(carried, shape))
-        broken = np.flatnonzero(~np.isnan(sizes) & ~np.isfinite(activation)).tolist()
-        recording.broken.note(recording, number, kind, broken, np.flatnonzero(nonfinite).tolist())
+        recording.broken.note(track, number, kind, 0, values, samples)
         more = (gates.state, gates.mean, gates.share, gates.kept) if gates is not None and kind == "h" else ()
         take(Reduced(number, kind, samples, *halves, zeros, nonfinite, activation, *more))
 
@@ -124,12 +134,9 @@ def _lender(
         steps = slice(inner.steps.start + start, inner.steps.stop + start)
         take(replace(window, steps=steps))
         for kind, total in window.total.items():
-            broken = [
-                (np.flatnonzero(~np.isfinite(column).all(axis=(1, 2))) + steps.start).tolist()
-                for column in (window.values[kind], total)
-            ]
-            recording.broken.note(recording, number, kind, *broken)
-            recording.note_norms(number, kind, steps, norms.row_norms(total))
+            value, gradient = norms.row_norms(window.values[kind]), norms.row_norms(total)
+            recording.broken.note(recording.tracks[number], number, kind, steps.start, value, gradient)
+            recording.note_norms(number, kind, steps, gradient)
 
     return lend
 
