@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from rnngraph import norms
-from rnngraph.autodiff.block.backward import Inner, Lend
 from rnngraph.autodiff.contribution import Array
 from rnngraph.measure.recording import Reduced, Take, Window
-from rnngraph.sources.tape.windows import block_window
+from rnngraph.sources.tape.facts import blocks_of
+from rnngraph.sources.tape.total_walk import WholeLoss
 from rnngraph.sources.torch.answers.tracks import Track
 from rnngraph.sources.torch.autograd.arrived import alike, norms_by_step
 from rnngraph.sources.torch.autograd.edges import Edge, number_of
@@ -24,7 +25,9 @@ from rnngraph.sources.torch.finding.operations import squashed
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.fused.layout import array
+from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.trace.magnitudes import Floats, Magnitudes
+from rnngraph.trace.model import REVERSE
 
 if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording
@@ -102,43 +105,37 @@ def walk_states(
 
 def walk_layer(recording: TorchRecording, one: Recurrence, take: Take) -> None:
     """Walk all calls of a fused layer back."""
-    by_step: list[Floats] = []
+    first, by_step = recording.number(one), list[Magnitudes]()
     for call, start in zip(reversed(one.calls), reversed(one.starts), strict=True):
         inside = recording.inside(call)
         arrived = arrived_at(recording, inside)
-        from_next = {} if call is one.calls[-1] else arrived
-        reached = inside.walk(arrived, lend=_lender(recording, one, inside, start, from_next, take))
-        recording.weights.add_layer(one, start, inside, reached)
-        to_input = reached[inside.x].gradient.swapaxes(0, 1) if inside.x in reached else np.zeros((call.steps, 1))
-        by_step.insert(0, np.array([norms.norm(step) for step in to_input]))  # one at a time: in float64 it is large
+        whole = WholeLoss(inside.tape, inside.starts(arrived), blocks_of(inside.tape), {inside.x})
+        with np.errstate(all="ignore"):
+            whole.walk(partial(_lend, recording, call, start, {} if call is one.calls[-1] else arrived, take))
+        recording.weights.add_layer(one, start, inside, whole.parameters)
+        by_step.insert(0, whole.inputs.get(inside.x, Magnitudes.of(np.zeros(call.steps))))
     recording.certificate.weights(recording.run, one, recording.weights)
-    for place, layer in enumerate(inside.recurrences):
-        for kind, node in layer.initial.items():
-            size = norms.norm(reached[node].gradient) if node in reached else 0.0
-            recording.initials[recording.number(one, place), kind] = size
-    recording.entered[recording.number(one)] = Magnitudes.of(np.concatenate(by_step))
+    recording.initials |= {
+        (first + place, kind): whole.initial.get(node, 0.0)
+        for place, layer in enumerate(inside.recurrences)
+        for kind, node in layer.initial.items()
+    }
+    recording.entered[first] = Magnitudes.of(np.concatenate([steps.value for steps in by_step]))
 
 
-def _lender(
-    recording: TorchRecording, one: Recurrence, inside: Inside, start: int, from_next: Mapping[str, Array], take: Take
-) -> Lend:
-    """Make what takes the windows of a call that begins at `start`; `from_next` came back from the call after it."""
-    places = {block.id: place for place, block in enumerate(inside.blocks)}
-
-    def lend(inner: Inner) -> None:
-        block, place = inner.block, places[inner.block.id]
-        number = recording.number(one, place)
-        window = block_window(number, inner, norms.row_norms(inner.to_gates.reshape(len(inner.to_gates), -1)))
-        if from_next and inner.steps.stop == block.steps and not block.reverse:
-            _carry_on(window, from_next, place)
-        steps = slice(inner.steps.start + start, inner.steps.stop + start)
-        take(replace(window, steps=steps))
-        for kind, total in window.total.items():
-            value, gradient = norms.row_norms(window.values[kind]), norms.row_norms(total)
-            recording.broken.note(recording.tracks[number], number, kind, steps.start, value, gradient)
-            recording.note_norms(number, kind, steps, gradient)
-
-    return lend
+def _lend(
+    recording: TorchRecording, call: Call, start: int, from_next: Mapping[str, Array], take: Take, window: Any
+) -> None:
+    """Lend a window of a call that begins at `start`; `from_next` came back from the call after it."""
+    place, number = window.recurrence, recording.number(recording.owner(call)[0], window.recurrence)
+    if from_next and window.steps.stop == call.steps and recording.tracks[number].direction != REVERSE:
+        _carry_on(window, from_next, place)
+    steps = slice(window.steps.start + start, window.steps.stop + start)
+    take(replace(window, recurrence=number, steps=steps))
+    for kind, total in window.total.items():
+        value, gradient = norms.row_norms(window.values[kind]), norms.row_norms(total)
+        recording.broken.note(recording.tracks[number], number, kind, steps.start, value, gradient)
+        recording.note_norms(number, kind, steps, gradient)
 
 
 def _carry_on(window: Window, from_next: Mapping[str, Array], place: int) -> None:

@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from rnngraph.autodiff.backward import Step, sweep
-from rnngraph.autodiff.block.backward import Lend
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import INPUT, PARAMETER, Node
 from rnngraph.autodiff.recurrence import Recurrence
@@ -146,16 +144,3 @@ class Inside:
             for one, (block, t) in zip(arrived.get(kind, ()), self.ends(), strict=False):
                 found[int(block.node_ids(kind)[t])] = one
         return found
-
-    def walk(self, arrived: Mapping[str, Array], *, lend: Lend | None = None, chunk: int = 0) -> dict[int, Step]:
-        """Walk the whole loss back, and give what reached the input, the weights and the first states, by node.
-
-        With a `chunk`, it is walked as if every so many steps were cut.
-        """
-        for block in self.blocks:
-            block.cuts = frozenset(range(chunk, block.steps, chunk) if chunk else ())
-        with np.errstate(all="ignore"):
-            steps = list(sweep(self.tape, self.starts(arrived), lend=lend))
-        for block in self.blocks:
-            block.cuts = frozenset()
-        return {step.node.id: step for step in steps if not step.node.inputs}
