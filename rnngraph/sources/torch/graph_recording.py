@@ -197,11 +197,7 @@ class TorchRecording:
 
     def units(self, recurrence: int, kind: str) -> int:
         """Give the number of units of a state."""
-        track = self.tracks[recurrence]
-        if track.recurrence.fused:
-            block = self.inside(track.recurrence.calls[0]).blocks[recurrence - self.number(track.recurrence)]
-            return int(block.columns[kind].shape[-1])
-        return track.units(kind)
+        return self.tracks[recurrence].units(kind)
 
     def losses(self) -> Losses:
         """Say which steps a loss enters."""

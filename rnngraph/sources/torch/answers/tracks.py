@@ -21,7 +21,7 @@ from rnngraph.sources.torch.finding.anew import anew_in, picks_rows
 from rnngraph.sources.torch.finding.fed_inputs import Fed
 from rnngraph.sources.torch.finding.operations import custom_cell_of
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
-from rnngraph.sources.torch.fused.layout import cell_name
+from rnngraph.sources.torch.fused.layout import cell_name, width_of
 from rnngraph.sources.torch.watching.calls import FUSED
 from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.magnitudes import Booleans
@@ -69,7 +69,9 @@ class Track:
         return tensor.flatten(lead + 1)
 
     def units(self, kind: str) -> int:
-        """The number of units of a state that stands in the graph."""
+        """The number of units of a state."""
+        if self.recurrence.fused:
+            return width_of(self.recurrence.module, kind)
         edge = next((one for one in self.edges(kind) if one is not None), None)
         return 0 if edge is None else int(self.by_sample(self.part(like(edge, 0.0), 0)).shape[-1])
 

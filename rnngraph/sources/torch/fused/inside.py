@@ -20,7 +20,7 @@ from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.sources.stack import torch_stack
-from rnngraph.sources.torch.fused.layout import array, cell_name, cell_of
+from rnngraph.sources.torch.fused.layout import array, cell_name, cell_of, width_of
 from rnngraph.sources.torch.fused.pinned import PinnedBlock
 from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.sources.walk import WalkOptions, walk
@@ -101,7 +101,7 @@ class Inside:
     def _outputs(self, number: int, x: Any, starts: list[Any]) -> Any:
         """Run one layer as PyTorch does: (T, N, directions · H)."""
         module, order = self.module, None if self.layout.packed is None else self.layout.packed.sorted_indices
-        widths = [module.proj_size or module.hidden_size, module.hidden_size][: len(self.cell.facts.kinds)]
+        widths = [width_of(module, kind) for kind in self.cell.facts.kinds]
         first = [x.new_zeros((self.directions, self.layout.batch, width)) for width in widths]
         if starts:
             places = slice(number * self.directions, (number + 1) * self.directions)
@@ -113,13 +113,13 @@ class Inside:
         rest = (hx, flat[number * each : (number + 1) * each], module.bias, 1, 0.0, False, module.bidirectional)
         if self.layout.packed is None:
             return self._kernel(x.contiguous(), *rest, False)[0]
-        return self.layout.spread(self._kernel(self.layout.gathered(x), self.layout.sizes, *rest)[0])
+        return self.layout.spread(self._kernel(self.layout.gathered(x), self.layout.packed.batch_sizes, *rest)[0])
 
     def _drawn_masks(self, x: Any) -> list[Any]:
         """Draw the masks of the dropout between layers again, with the random numbers of the time."""
         if self.layer.random is None:
             return []
-        width = (self.module.proj_size or self.module.hidden_size) * self.directions
+        width = width_of(self.module, "h") * self.directions
         masks = []
         on_gpu = [x.device] if x.device.type == "cuda" else []
         with torch.random.fork_rng(devices=on_gpu):

@@ -22,52 +22,53 @@ class Layout:
         """Read it off what went in, `packed` without its data; None of a tensor."""
         self.packed, self.batch_first = packed, batch_first
         self.unbatched = packed is None and x.dim() == 2
-        self.sizes: Any = None
         if packed is not None:
-            self.sizes = packed.batch_sizes
             self.steps, self.batch = len(packed.batch_sizes), int(packed.batch_sizes[0])
         else:
-            self.steps, self.batch = (len(x), 1) if self.unbatched else map(int, self.time_first(x).shape[:2])
+            self.steps, self.batch = (len(x), 1) if self.unbatched else map(int, self._time_first(x).shape[:2])
 
-    def time_first(self, field: Any, *, lead: int = 0) -> Any:
+    def _time_first(self, field: Any, lead: int = 0) -> Any:
         """Exchange samples and time where the layer has samples first."""
         return field.transpose(lead, lead + 1) if self.batch_first else field
+
+    def _alive(self) -> Any:
+        """Tell steps from padding, (T, N), with the samples as they are packed."""
+        sizes = self.packed.batch_sizes
+        return torch.arange(self.batch, device=sizes.device) < sizes[:, None]
 
     @property
     def valid(self) -> Booleans | None:
         """Tell steps from padding, (N, T); None where there is none."""
-        if self.sizes is None:
+        if self.packed is None:
             return None
-        sorted_ = np.arange(self.batch)[:, None] < self.sizes.numpy()
-        unsorted = self.packed.unsorted_indices
-        return np.asarray(sorted_ if unsorted is None else sorted_[unsorted.cpu().numpy()])
+        alive, unsorted = self._alive().T.cpu().numpy(), self.packed.unsorted_indices
+        return np.asarray(alive if unsorted is None else alive[unsorted.cpu().numpy()])
 
     def spread(self, field: Any, *, lead: int = 0) -> Any:
         """Bring a field of the layer's input or output to (..., T, N, ·), with `lead` axes in front."""
         if self.packed is not None:
             wide = field.new_zeros((*field.shape[:lead], self.steps, self.batch, field.shape[-1]))
-            alive = torch.arange(self.batch, device=self.sizes.device) < self.sizes[:, None]
-            wide[(slice(None),) * lead + (alive.to(field.device),)] = field
+            wide[(slice(None),) * lead + (self._alive().to(field.device),)] = field
             unsorted = self.packed.unsorted_indices
             return wide if unsorted is None else wide.index_select(lead + 1, unsorted)
-        if self.unbatched:
-            return field.unsqueeze(lead + 1)
-        return self.time_first(field, lead=lead)
+        return field.unsqueeze(lead + 1) if self.unbatched else self._time_first(field, lead)
 
     def gathered(self, wide: Any, *, lead: int = 0) -> Any:
         """Bring (..., T, N, ·) back to the form that the layer takes and returns."""
         if self.packed is not None:
             if self.packed.sorted_indices is not None:
                 wide = wide.index_select(lead + 1, self.packed.sorted_indices)
-            alive = torch.arange(self.batch, device=self.sizes.device) < self.sizes[:, None]
-            return wide[(slice(None),) * lead + (alive.to(wide.device),)]
-        if self.unbatched:
-            return wide.squeeze(lead + 1)
-        return self.time_first(wide, lead=lead)
+            return wide[(slice(None),) * lead + (self._alive().to(wide.device),)]
+        return wide.squeeze(lead + 1) if self.unbatched else self._time_first(wide, lead)
 
     def states(self, tensor: Any, *, lead: int = 0) -> Any:
         """Bring first or last states to (..., layers and directions, N, ·)."""
         return tensor.unsqueeze(lead + 1) if tensor.dim() == 2 + lead else tensor
+
+
+def width_of(module: Any, kind: str) -> int:
+    """Give the number of units of a state of a fused layer."""
+    return int(module.proj_size or module.hidden_size) if kind == "h" else int(module.hidden_size)
 
 
 def cell_of(module: Any) -> Cell:

@@ -30,8 +30,7 @@ class ResetLayer:
     """A fused layer, run layer by layer and direction by direction."""
 
     def __init__(self, module: Any) -> None:
-        """Take its place."""
-        self.plan: Plan | None = None
+        """Take its place; `begin` comes before every run."""
         self._own, self._module = module.forward, module
         self._kernel = getattr(torch._VF, module.mode.lower())
         module.forward = self._forward
@@ -42,8 +41,6 @@ class ResetLayer:
 
     def _forward(self, input: Any, hx: Any = None) -> Any:  # noqa: A002  (PyTorch's own name, which may be a keyword)
         whole, final = self._own(input, hx)
-        if self.plan is None:
-            return whole, final
         if not isinstance(input, torch.Tensor) or input.dim() != 3:
             raise InputError("the state can be reset in batches of one length; this layer takes packed or single ones.")
         ends, turn = final if isinstance(final, tuple) else (final,), self._module.batch_first
@@ -69,7 +66,6 @@ class ResetLayer:
 
     def _in_chunks(self, weights: list[Any], x: Any, first: list[Any], *, reverse: bool) -> tuple[Any, list[Any]]:
         """Run one layer and direction from the given state, and from none after every end of a chunk."""
-        assert self.plan is not None
         phase, chunk = self.plan.phase, self.plan.chunk
         cuts = [] if reverse else range(phase or chunk, len(x), chunk)
         outputs, last = [], first
@@ -85,10 +81,8 @@ class ResetSteps:
     """A module that is called step by step; `places` say which of the tensors that it takes and returns are states."""
 
     def __init__(self, module: Any, places: Sequence[tuple[int, int]]) -> None:
-        """Take its place."""
-        self.plan: Plan | None = None
+        """Take its place; `begin` comes before every run."""
         self._own, self._places = module.forward, places
-        self._t = 0
         self._states: tuple[list[Any], list[Any]] = ([], [])
         module.forward = self._forward
 
@@ -98,8 +92,6 @@ class ResetSteps:
 
     def _forward(self, *args: Any, **kwargs: Any) -> Any:
         plan, t = self.plan, self._t
-        if plan is None:
-            return self._own(*args, **kwargs)
         self._t += 1
         results = []
         for forgets, states in enumerate(self._states):
