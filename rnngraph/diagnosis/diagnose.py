@@ -49,7 +49,10 @@ def network_in(trace: Trace, *, horizon: int | None = None, **thresholds: float)
         InputError: as `diagnose`.
     """
     if not isinstance(trace, Trace):
-        raise InputError(f"a {type(trace).__name__} cannot be diagnosed; pass the trace that rnngraph.record returned.")
+        raise InputError(
+            f"a {type(trace).__name__} cannot be diagnosed; pass a trace: rnngraph.record(loss, lags=True), "
+            "watch.trace() or rnngraph.Trace.load(file)."
+        )
     limits = thresholds_from(thresholds)
     _check(trace)
     return network_of(trace, layers_of(trace, limits, horizon), limits, horizon)

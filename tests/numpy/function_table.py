@@ -72,8 +72,9 @@ def document() -> str:
 TEXT = """# Hand-written NumPy
 
 `rnngraph.trace_function(forward, *arrays)` runs a function of NumPy arrays, unchanged, on recording arrays, and
-gives its loss on a tape: `record`, `render`, `diagnose` and `check` take it. `import rnngraph.numpy as np` is the
-explicit form.
+gives its loss on a tape, `traced`: `record`, `render`, `check` and `trial` take it, and
+`rnngraph.diagnose(rnngraph.record(traced, lags=True), trial=rnngraph.trial(traced))` is the verdict.
+`import rnngraph.numpy as np` is the explicit form.
 
 * Float arrays are recorded: those in the arguments (also in dicts, lists, objects and `self`) and the globals that
   the functions read. Whole numbers and booleans stay plain. What is given is never changed.

@@ -225,6 +225,31 @@ def test_a_stack_with_batch_statistics_between_takes_its_steps_together(tmp_path
     assert not any(np.isposinf(walk.decades).any() for walk in every)
 
 
+def test_statistics_are_held_where_the_numbers_are_narrower_than_the_norm_s_weights() -> None:
+    class Narrowed(nn.Module):  # type: ignore[misc, name-defined]
+        """Batch norm of what autocast has narrowed, or not."""
+
+        def __init__(self, kind: torch.dtype) -> None:
+            super().__init__()
+            self.kind, self.low, self.high, self.norm = kind, nn.GRU(D, H), nn.GRU(H, H), nn.BatchNorm1d(H)
+
+        def forward(self, x: Any) -> Any:
+            y = self.norm(self.low(x)[0].flatten(0, 1).to(self.kind)).view(S, N, H)
+            return self.high(y.float())[0]
+
+    logs = []
+    for kind in (torch.float32, torch.bfloat16):
+        torch.manual_seed(0)
+        model, x = Narrowed(kind), torch.randn(S, N, D)
+        with rnngraph.torch.watch(model) as watch:
+            model(x).square().sum().backward()
+        logs.append([lag.log for lag in watch.trace().lags])
+    for one, other in zip(*logs, strict=True):
+        assert np.array_equal(np.isfinite(one), np.isfinite(other))
+        large = np.isfinite(one) & (one > one[np.isfinite(one)].max() - 3)
+        np.testing.assert_allclose(one[large], other[large], atol=0.1)
+
+
 def test_the_statistics_of_a_step_are_part_of_it() -> None:
     class Steps(nn.Module):  # type: ignore[misc, name-defined]
         """Batch norm in every step, over samples alone."""

@@ -102,6 +102,8 @@ def _holder(node: Any) -> Any:
         gradient, weight, scale = grad_outputs[0], node._saved_weight, node._saved_result2
         scale = scale if weight is None else scale * weight
         shape = [1, -1] + [1] * (node._saved_input.dim() - 2)
-        return (None if gradient is None else gradient * scale.detach().reshape(shape), *grad_inputs[1:])
+        if gradient is not None:
+            gradient = (gradient * scale.detach().reshape(shape)).to(gradient.dtype)  # which may be narrower
+        return gradient, *grad_inputs[1:]
 
     return hold
