@@ -58,11 +58,11 @@ class TorchRecording:
         self.nodes = nodes_of(self.tracks)
         self.fed = fed_inputs(run, self.recurrences)
         self.entering = entering_steps(self.recurrences, self.fed)
-        known = {id(one): fed for fed in self.fed for one in fed.readers}
+        known = {one: fed for fed in self.fed for one in fed.readers}
         self.facts: Sequence[Facts] = [
             track.facts(
                 {kind: self.nodes[k][kind] for kind in track.cell.kinds},
-                None if track.layer else known.get(id(track.recurrence)),
+                None if track.layer else known.get(track.recurrence),
             )
             for k, track in enumerate(self.tracks)
         ]

@@ -42,7 +42,7 @@ class Rows:
         self.recording, self.run = recording, recording.run
         fused = [one for one in recording.recurrences if one.fused]
         self.calls = sorted((call for one in fused for call in one.calls), key=lambda call: -call.begin)
-        self.ports = {edge: call for call in self.calls for edge in call.ports.values()}
+        self.ports = {edge: port for edge, port in recording.shares.ports.items() if port.call is not None}
         self.states = [edge for one in recording.recurrences for some in one.states for edge in some]
         self.inputs = [one.input for one in recording.recurrences if one.how == SEQUENCE]
         self.extra = all_above(self.states)  # further edges whose rows are wanted
@@ -153,18 +153,18 @@ class Rows:
         still = held(self.recording.statistics)
         found = ask(self.run, seeds, list(wanted), walls=[*self.ports, *walls], hooks=still, rows=True)
         for edge, rows in found.items():
-            call = self.ports.get(edge)
-            if call is None or edge in self.extra:
+            port = self.ports.get(edge)
+            if port is None or edge in self.extra:
                 at.add(edge, rows, exponents)
-            if call is None:
+            if port is None or port.call is None:
                 continue
-            layout = call.layer.layout
-            kind = next(kind for kind, one in call.ports.items() if one == edge)
-            if kind == "out":
+            layout = port.call.layer.layout
+            if port.kind == "out":
                 wide = array(layout.spread(rows, lead=1).transpose(1, 2), torch.float64)
-                entering[call].at_all_steps(wide, exponents)
+                entering[port.call].at_all_steps(wide, exponents)
             else:
-                entering[call].at_ends(kind, 0, array(layout.states(rows, lead=1), torch.float64), exponents)
+                ends = array(layout.states(rows, lead=1), torch.float64)
+                entering[port.call].at_ends(port.kind, 0, ends, exponents)
 
     def _entering(self, call: Call, tell: Teller) -> Entering:
         """Let nothing enter a call yet."""
