@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.contribution import Array
-from rnngraph.measure.recording import Facts, Felt, Losses, See, Take, Weighed
+from rnngraph.measure.recording import Facts, Losses, Take
 from rnngraph.sources.torch.answers.certificate import Certificate
 from rnngraph.sources.torch.answers.picture import graph_of, nodes_of
 from rnngraph.sources.torch.answers.shares import find_shares, split
-from rnngraph.sources.torch.answers.tell import pull
+from rnngraph.sources.torch.answers.steps_back import feel, step_back
+from rnngraph.sources.torch.answers.tell import pull, pull_weighed
 from rnngraph.sources.torch.answers.tracks import Track, tracks_of
 from rnngraph.sources.torch.answers.walks import Broken, walk_layer, walk_states
 from rnngraph.sources.torch.answers.weights import Weights
@@ -31,8 +31,7 @@ from rnngraph.sources.torch.finding.fed_inputs import Steps, edges_in, entering_
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.watching.calls import Call
-from rnngraph.trace.graph import GraphTrace
-from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
+from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes
 from rnngraph.trace.model import InputTrace, ParameterTrace
 
 
@@ -165,12 +164,6 @@ class TorchRecording:
         """Give the norm of the gradient of a first state; only fused layers tell."""
         return self.initials.get((recurrence, kind))
 
-    def felt(self) -> Felt:
-        """Walk once more in numbers that cannot underflow."""
-        from rnngraph.sources.torch.answers.steps_back import feel
-
-        return feel(self)
-
     # ---- what stands beside the states
     def valid(self, recurrence: int) -> Booleans:
         """Tell data from padding, (N, T)."""
@@ -191,10 +184,6 @@ class TorchRecording:
             for number, steps in sorted(self.entered.items())
         )
 
-    def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:
-        """Give the recurrences as a graph, step by step."""
-        return graph_of(self, states)
-
     def units(self, recurrence: int, kind: str) -> int:
         """Give the number of units of a state."""
         return self.tracks[recurrence].units(kind)
@@ -203,16 +192,5 @@ class TorchRecording:
         """Say which steps a loss enters."""
         return self.shares.losses()
 
-    def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
-        """Walk losses back together."""
-        pull(self, rows, samples, see)
-
-    def pull_weighed(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> Weighed:
-        """Walk losses back together, and sum what the weights of fused layers get, by lag."""
-        return pull(self, rows, samples, see, weighed=True)
-
-    def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
-        """Multiply rows of the states at t by the transposed Jacobian of the step into t."""
-        from rnngraph.sources.torch.answers.steps_back import step_back
-
-        return step_back(self, group, t, rows, samples)
+    # ---- what a file of `answers` answers each
+    felt, back, graph, pull, pull_weighed = feel, step_back, graph_of, pull, pull_weighed

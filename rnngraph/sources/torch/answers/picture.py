@@ -114,20 +114,13 @@ def _end_of(recording: TorchRecording, one: Recurrence, kind: str) -> int:
 
 
 def begins_from(recording: TorchRecording) -> dict[Recurrence, Recurrence]:
-    """Find which recurrence begins from the other's last states."""
-    ends: dict[Any, Recurrence] = {}
-    for one in recording.recurrences:
-        for edge in _last_states(one):
-            ends[edge[0]] = one
+    """Find which recurrence begins from the other's last states: of several, from those that were made last."""
+    ends = {edge[0]: one for one in recording.recurrences for edge in _last_states(one)}
     found = {}
     for one in recording.recurrences:
-        roots = _first_inputs(one)
-        if not roots or not ends:
-            continue
-        seen = [node for node in at_and_below(roots, oldest(ends)) if node in ends]
-        other = next((ends[node] for node in reversed(seen) if ends[node] is not one), None)
-        if other is not None:
-            found[one] = other
+        for node in at_and_below(_first_inputs(one), oldest(ends)):
+            if ends.get(node, one) is not one:
+                found[one] = ends[node]
     return found
 
 

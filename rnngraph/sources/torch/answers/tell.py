@@ -28,14 +28,26 @@ if TYPE_CHECKING:
 _ROOM = 1e8  # from the smallest number of a type, where rows are walked again in pieces
 
 
-def pull(
-    recording: TorchRecording, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See, *,
-    weighed: bool = False,
-) -> Weighed:  # fmt: skip
-    """Walk all rows back, a chunk at a time, and tell the norms; sum what the weights get where that is `weighed`."""
+def pull(recording: TorchRecording, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
+    """Walk all rows back, and tell the norms."""
+    _walk_back(Rows(recording), rows, samples, see, {})
+
+
+def pull_weighed(
+    recording: TorchRecording, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See
+) -> Weighed:
+    """Walk all rows back, tell the norms, and sum what the weights of fused layers get, by lag."""
     walk = Rows(recording)
-    sums = _sums(recording, walk, samples) if weighed else {}
-    weigh: dict[Block, WeightLags] = {weight.block: weight for weight in sums.values()}
+    sums = _sums(recording, walk, samples)
+    _walk_back(walk, rows, samples, see, {weight.block: weight for weight in sums.values()})
+    return {number: (weight.lags, weight.logs()) for number, weight in sums.items()}
+
+
+def _walk_back(
+    walk: Rows, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See, weigh: dict[Block, WeightLags]
+) -> None:
+    """Walk a chunk of rows at a time."""
+    recording = walk.recording
     for base, chunk in walk.chunks(rows):
         checked = base == 0 and not recording.statistics  # without which the losses are not the whole
         tell = Teller(recording, base - checked, samples, see, weigh)
@@ -49,7 +61,6 @@ def pull(
         with recording.run.as_it_was():
             for fed in recording.fed:
                 _tell_fed(recording, fed, arrived, tell)
-    return {number: (weight.lags, weight.logs()) for number, weight in sums.items()}
 
 
 def _sums(recording: TorchRecording, walk: Rows, samples: dict[int, Integers]) -> dict[int, WeightLags]:
