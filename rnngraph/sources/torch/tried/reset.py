@@ -54,15 +54,13 @@ class ResetLayer:
             finals.append(last)
             if reverse or not self._module.bidirectional:
                 x, side = torch.cat(side, dim=-1), []
-        shown = self.plan.shown
-        if shown is not None:
-            mixed, steps = (whole.transpose(0, 1) if turn else whole).clone(), sorted(shown)
-            mixed[steps] = x[steps]
-            x = mixed
-        if shown is None or len(x) - 1 in shown:
+        shown = [*range(len(x))] if self.plan.shown is None else sorted(self.plan.shown)
+        mixed = (whole.transpose(0, 1) if turn else whole).clone()
+        mixed[shown] = x[shown]
+        if len(x) - 1 in shown:
             ends = tuple(map(torch.cat, zip(*finals, strict=True)))
             final = ends if isinstance(final, tuple) else ends[0]
-        return x.transpose(0, 1) if turn else x, final
+        return mixed.transpose(0, 1) if turn else mixed, final
 
     def _in_chunks(self, weights: list[Any], x: Any, first: list[Any], *, reverse: bool) -> tuple[Any, list[Any]]:
         """Run one layer and direction from the given state, and from none after every end of a chunk."""
