@@ -73,16 +73,11 @@ def context_in_use(source: SourceArguments) -> int:
 def _measured(source: SourceArguments, most: int | None) -> ContextTrace:
     import rnngraph
     from rnngraph.cli.console import working
-    from rnngraph.cli.source import open_loss
-    from rnngraph.cli.streams import let_others_print
-    from rnngraph.sources.resolve import python_context
-    from rnngraph.sources.target.run import is_target
+    from rnngraph.cli.source import called, is_python, open_loss
 
-    if source.model.weights is None and is_target(source.source):
-        source.refuse_demo_options(f"{source.source} is a Python function, which takes --set")
-        let_others_print()
+    if is_python(source):
         with working("leaving out the past"):
-            return python_context(str(source.source), source.model, most)
+            return called(source).context(most)
     loss = open_loss(source)
     with working("leaving out the past"):
         return rnngraph.context(loss, most=most)

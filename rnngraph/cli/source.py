@@ -6,7 +6,7 @@ The first row that accepts a text opens it. A new kind of source is a function o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypedDict
 
 from rnngraph.cli.console import status, working
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rnngraph.gradcheck.report import CheckReport
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.measure.trial import Trial
+    from rnngraph.sources.checkpoint import Loaded
+    from rnngraph.sources.target.run import Returned
     from rnngraph.trace.model import Trace
 
 
@@ -86,14 +88,9 @@ def open_check(arguments: SourceArguments, *, directions: int) -> CheckReport:
     import rnngraph
 
     options = {"directions": directions, "seed": arguments.demo.seed}
-    if arguments.model.weights is None and _is_python(arguments):
-        from rnngraph.cli.streams import let_others_print
-        from rnngraph.sources.resolve import python_checked
-
-        arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set", but=("--seed",))
-        let_others_print()
+    if is_python(arguments):
         with working("checking the gradients"):
-            report, found = python_checked(str(arguments.source), arguments.model, **options)
+            report, found = called(arguments, but=("--seed",)).check(**options)
         _tell(found)
         return report
     with working("checking the gradients"):
@@ -136,50 +133,56 @@ def _saved_loss(arguments: SourceArguments) -> Tensor:
     )
 
 
-def _python_run(arguments: SourceArguments, measures: Measures) -> Run:
-    from rnngraph.cli.streams import let_others_print
-    from rnngraph.sources.resolve import python_trace
+def called(arguments: SourceArguments, *, but: tuple[str, ...] = ()) -> Returned:
+    """Call the Python function that SOURCE names.
 
-    arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set")
+    Raises:
+        InputError: options of the demo were given, but for those in `but`, or the function cannot be called.
+    """
+    from rnngraph.cli.streams import let_others_print
+    from rnngraph.sources.target.arguments import settings_from
+    from rnngraph.sources.target.run import opened
+
+    source, model = str(arguments.source), arguments.model
+    arguments.refuse_demo_options(f"{source} is a Python function, which takes --set", but=but)
     let_others_print()
-    found = python_trace(str(arguments.source), arguments.model, **measures)
-    _tell(tuple(note for note in found.trace.notes if note.startswith(f"{found.trace.model}: ")))
-    return Run(found.trace, found.trial)
+    model.refuse(f"{source} is a Python function", but=("--set", "--loss", "--layer", "--data"))
+    settings = settings_from(model.set)
+    return opened(source, settings, loss=model.loss or "sum", layer=model.layer, data=model.data)
+
+
+def _python_run(arguments: SourceArguments, measures: Measures) -> Run:
+    trace, trial = called(arguments).run(**measures)
+    _tell(tuple(note for note in trace.notes if note.startswith(f"{trace.model}: ")))
+    return Run(trace, trial)
 
 
 def _python_loss(arguments: SourceArguments) -> Tensor:
-    from rnngraph.cli.streams import let_others_print
-    from rnngraph.sources.resolve import python_loss
     from rnngraph.sources.target.run import found_in
 
-    arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set")
-    let_others_print()
-    loss = python_loss(str(arguments.source), arguments.model)
+    loss = called(arguments).loss()
     _tell(found_in(loss))
     return loss
 
 
-def _checkpoint_run(arguments: SourceArguments, measures: Measures) -> Run:
-    from rnngraph.sources.resolve import checkpoint_trace
+def _checkpoint(arguments: SourceArguments) -> Loaded:
+    from rnngraph.sources.checkpoint import load
 
-    resolved = checkpoint_trace(arguments.model, cell=_checkpoint_cell(arguments), **measures)
-    _tell(resolved.found)
-    return Run(resolved.trace, resolved.trial)
-
-
-def _checkpoint_loss(arguments: SourceArguments) -> Tensor:
-    from rnngraph.sources.resolve import checkpoint_loss
-
-    loss, found = checkpoint_loss(arguments.model, cell=_checkpoint_cell(arguments))
-    _tell(found)
-    return loss
-
-
-def _checkpoint_cell(arguments: SourceArguments) -> str | None:
+    model = arguments.model
     if arguments.source is not None:
         raise InputError(f"SOURCE {arguments.source!r} and --weights are two sources: leave one of them out.")
     arguments.refuse_demo_options("--weights names a checkpoint", but=("--cell",))
-    return arguments.demo.cell if "--cell" in arguments.given else None
+    if model.set:
+        raise InputError("--set gives a Python function its arguments, and a checkpoint takes none: leave it out.")
+    if model.vocabulary is not None and model.text is None:
+        raise InputError("--vocabulary names the tokens of a text; give the text with --text FILE.")
+    loaded = load(replace(model, cell=arguments.demo.cell) if "--cell" in arguments.given else model)
+    _tell(loaded.sentences)
+    return loaded
+
+
+def _checkpoint_run(arguments: SourceArguments, measures: Measures) -> Run:
+    return Run(*_checkpoint(arguments).run(**measures))
 
 
 def _tell(sentences: tuple[str, ...]) -> None:
@@ -187,17 +190,21 @@ def _tell(sentences: tuple[str, ...]) -> None:
         status(sentence)
 
 
-def _is_python(arguments: SourceArguments) -> bool:
+def is_python(arguments: SourceArguments) -> bool:
+    """Tell whether SOURCE names a Python function."""
     from rnngraph.sources.target.run import is_target
 
-    return is_target(arguments.source)
+    return arguments.model.weights is None and is_target(arguments.source)
 
 
 SOURCE_KINDS = (
     SourceKind(
-        "a checkpoint with --weights", lambda one: one.model.weights is not None, _checkpoint_run, _checkpoint_loss
+        "a checkpoint with --weights",
+        lambda one: one.model.weights is not None,
+        _checkpoint_run,
+        lambda one: _checkpoint(one).loss,
     ),
     SourceKind("nothing for the demo", lambda one: one.source is None, _demo_run, _demo_loss),
-    SourceKind("file.py:function or module:function", _is_python, _python_run, _python_loss),
+    SourceKind("file.py:function or module:function", is_python, _python_run, _python_loss),
     SourceKind("a saved run such as run.npz", lambda one: is_saved(one.source), _saved_run, _saved_loss),
 )

@@ -52,6 +52,19 @@ class LagOptions:
             raise InputError(f"including is {self.including!r}; pass a list of the timesteps of losses.")
 
 
+def asked(lags: LagOptions | bool) -> LagOptions | None:
+    """Give the options that are asked for: the default ones where lags are wanted, None where they are not.
+
+    Raises:
+        InputError: something else is given.
+    """
+    if isinstance(lags, LagOptions):
+        return lags
+    if not isinstance(lags, bool | np.bool_):
+        raise InputError(f"lags is {lags!r}; pass True, False or an rnngraph.LagOptions.")
+    return LagOptions() if lags else None
+
+
 def _is_list(value: object) -> bool:
     if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray) or not len(value):
         return False
@@ -84,26 +97,18 @@ def chosen_losses(losses: Losses, samples: dict[int, Integers], options: LagOpti
     Raises:
         InputError: a step that the sequence has not.
     """
-    pairs = np.stack([losses.clocks, losses.steps], axis=1)
     if losses.joint:
-        return _tuples(pairs)
+        return _tuples(losses.pairs)
     near = {clock: norms[:, samples[norms.shape[1]]] for clock, norms in losses.norms.items()}
-    here = np.zeros(len(pairs), bool)
-    for clock, norms in near.items():
-        own = losses.clocks == clock
-        here[own] = (norms != 0).any(axis=1)[losses.steps[own]]
-    felt = pairs[here]
+    felt = Losses(near).pairs
     if options.losses == "all":
         return _tuples(felt)
     if isinstance(options.losses, int | np.integer):
-        last = {
-            (clock, int(np.flatnonzero(column != 0)[-1]))
-            for clock, norms in near.items()
-            for column in norms.T
-            if (column != 0).any()
-        }
+        columns = [(clock, column) for clock, norms in near.items() for column in norms.T if column.any()]
+        last = {(clock, int(np.flatnonzero(column)[-1])) for clock, column in columns}
         found = _spread(felt, int(options.losses), always=last)
-        return sorted({*found, *(one for one in _tuples(felt) if one[1] in options.including)})
+        included = felt[np.isin(felt[:, 1], list(options.including))]
+        return sorted({*found, *_tuples(included)})
     longest = max((len(norms) for norms in losses.norms.values()), default=0)
     wanted = _checked(options.losses, longest, "loss step", "the sequence has")
     return [(clock, t) for clock, norms in losses.norms.items() for t in wanted if t < len(norms)]
@@ -117,9 +122,7 @@ def _spread(felt: Integers, count: int, *, always: set[tuple[int, int]]) -> list
     """Take at most so many losses: the last, those in `always`, then evenly spaced ones."""
     if len(felt) <= count:
         return _tuples(felt)
-    known = {clock: felt[felt[:, 0] == clock, 1] for clock, _ in always}
-    there = {(clock, t) for clock, t in always if np.isin(t, known[clock])}
-    kept = {*_tuples(felt[-1:]), *sorted(there, reverse=True)[: max(count - 2, 0)]}
+    kept = {*_tuples(felt[-1:]), *sorted(always, reverse=True)[: max(count - 2, 0)]}
     for one in _tuples(felt[np.linspace(0, len(felt) - 1, count).round().astype(int)[::-1]]):
         if len(kept) < count:
             kept.add(one)

@@ -24,29 +24,15 @@ Measured: TypeAlias = tuple[tuple[LagTrace, ...], tuple[InputLagTrace, ...], tup
 _ELEMENTS = 300_000  # of a part of the matrix that is looked at in one go
 
 
-def measure_lags(recording: Recording, options: LagOptions) -> tuple[tuple[LagTrace, ...], tuple[InputLagTrace, ...]]:
-    """Measure the lag matrix of every state of every recurrence, and of what the network is fed.
+def measure_lags(recording: Recording, options: LagOptions) -> Measured:
+    """Measure the lag matrix of every state of every recurrence and of what the network is fed.
+
+    Also what the weights get from losses so many steps away, where the source knows it. With `max_lag` the losses are
+    then followed on, and what the weights get from behind it is counted.
 
     Raises:
         InputError: a loss step or a sample that does not exist.
     """
-    return _measured(recording, options, recording.pull)[:2]
-
-
-def measure_lags_and_updates(recording: Recording, options: LagOptions) -> Measured:
-    """Measure also what the weights get from losses so many steps away, where the source knows it.
-
-    With `max_lag` the losses are followed on, and what the weights get from behind it is counted.
-
-    Raises:
-        InputError: as `measure_lags`.
-    """
-    if isinstance(recording, Weighing) and (recording.weighs_unasked if options.updates is None else options.updates):
-        return _measured(recording, options, recording.pull_weighed)
-    return _measured(recording, options, recording.pull)
-
-
-def _measured(recording: Recording, options: LagOptions, pull: Callable[..., Any]) -> Measured:
     facts = recording.facts
     if not facts:
         return (), (), ()
@@ -77,6 +63,9 @@ def _measured(recording: Recording, options: LagOptions, pull: Callable[..., Any
         part[...] = np.logaddexp(2 * part, 2 * found) / 2 if again else found  # of several inputs the norm over all
 
     weighed = None
+    pull: Callable[..., Any] = recording.pull
+    if isinstance(recording, Weighing) and (recording.weighs_unasked if options.updates is None else options.updates):
+        pull = recording.pull_weighed
     if rows:
         with doing(f"walking {len(rows):,} {'loss' if len(rows) == 1 else 'losses'} back"):
             weighed = pull(rows, samples, see)
@@ -129,7 +118,7 @@ def _trace(
         _leave_out_between(log[:, some, 1:], born[:, some], facts.stride)
     copied, severed = _steps(facts, samples)
     return LagTrace(
-        facts.states[kind], steps, clocks, samples.astype(np.int64), log, copied, severed, born, len(losses.steps),
+        facts.states[kind], steps, clocks, samples.astype(np.int64), log, copied, severed, born, len(losses.pairs),
         facts.batch, options.max_lag, losses.joint,
     )  # fmt: skip
 

@@ -53,12 +53,9 @@ def measure_context(at: At, steps: Integers, *, model: str, timesteps: int, most
         tell(number, len(lags), "length")
         once(lag)
     in_use = _first_near(once, known, lags)
-    found = sorted(known.items())
-    kept, full, counts = (np.array([value[k] for _, value in found]) for k in range(3))
-    return ContextTrace(
-        model, timesteps, np.array([lag for lag, _ in found], np.int64), kept, full, counts.astype(np.int64), in_use,
-        TOLERANCE,
-    )  # fmt: skip
+    found = np.array(sorted(known), np.int64)
+    kept, full, counts = (np.array([known[lag][k] for lag in found.tolist()]) for k in range(3))
+    return ContextTrace(model, timesteps, found, kept, full, counts.astype(np.int64), in_use, TOLERANCE)
 
 
 def phases(steps: Integers, lag: int) -> list[int]:

@@ -15,14 +15,18 @@ import numpy as np
 from rnngraph.measure.counted import counter
 from rnngraph.measure.gates import GateColumns
 from rnngraph.measure.lag_options import LagOptions
-from rnngraph.measure.recording import Array, Facts, Recording, Reduced, Stepwise, Window
+from rnngraph.measure.recording import Facts, Recording, Reduced, Stepwise, Window
 from rnngraph.measure.states import StateColumns
 from rnngraph.progress import doing
-from rnngraph.trace.magnitudes import Booleans, Magnitudes
+from rnngraph.trace.magnitudes import Booleans, Magnitudes, lengthened
 from rnngraph.trace.model import GateTrace, RecurrenceTrace, StateTrace, Trace
 
 Columns = TypeVar("Columns", StateTrace, GateTrace)
 AUTOMATIC = 512  # rows of a weight up to which nobody waits for the eigenvalues
+JOINT = (
+    "the loss reads many timesteps at once (pooling or attention): it is taken as one loss at its last step, and early "
+    "steps get gradient from it directly"
+)
 # What stands where a short recurrence has no step, by the kind of a column's numbers.
 _FILLERS: dict[str, Any] = {"f": np.nan, "i": 0, "b": False}
 
@@ -33,7 +37,6 @@ def record(
     lags: LagOptions | None = None,
     spectrum: int = 0,
     source: str = "",
-    notes: tuple[str, ...] = (),
 ) -> Trace:
     """Walk a recording back and measure every state, gate, parameter and input at every timestep.
 
@@ -42,16 +45,16 @@ def record(
         lags: also measure the lag matrix.
         spectrum: how many Lyapunov exponents to measure, 0 for none.
         source: where the model comes from, for display.
-        notes: sentences that a reader of the numbers must know.
     """
     with np.errstate(all="ignore"):  # overflow is a finding, not a warning
         eigenvalues = sys.maxsize if spectrum else AUTOMATIC if lags is not None else 0
-        trace = _measured(recording, source, notes, eigenvalues)
+        trace = _measured(recording, source, eigenvalues)
         if lags is not None and recording.walked:
-            from rnngraph.measure.lags import measure_lags_and_updates
+            from rnngraph.measure.lags import measure_lags
 
-            found, inputs, updates = measure_lags_and_updates(recording, lags)
-            trace = replace(trace, lags=found, input_lags=inputs, updates=updates)
+            found, inputs, updates = measure_lags(recording, lags)
+            notes = (JOINT, *trace.notes) if any(one.joint for one in found) else trace.notes
+            trace = replace(trace, lags=found, input_lags=inputs, updates=updates, notes=notes)
         if spectrum and isinstance(recording, Stepwise):
             from rnngraph.measure.spectrum import measure_spectra
 
@@ -59,7 +62,7 @@ def record(
     return trace
 
 
-def _measured(recording: Recording, source: str, notes: tuple[str, ...], eigenvalues: int) -> Trace:
+def _measured(recording: Recording, source: str, eigenvalues: int) -> Trace:
     facts, count = recording.facts, counter(recording.facts)
     valid = [recording.valid(number) for number in range(len(facts))]
     states = [{kind: StateColumns(one, kind) for kind in one.states} for one in facts]
@@ -98,13 +101,13 @@ def _measured(recording: Recording, source: str, notes: tuple[str, ...], eigenva
         model=recording.model, source=source, batch=len(valid[0]) if valid else recording.batch, timesteps=time,
         dtype=recording.dtype, loss=recording.loss, loss_steps=recording.loss_steps(time),
         labels=tuple((list(recording.labels) + [None] * time)[:time]),
-        valid=_padded(valid[0], time) if valid else np.ones((recording.batch, time), bool), graph=graph,
+        valid=lengthened(valid[0], time, 0) if valid else np.ones((recording.batch, time), bool), graph=graph,
         cells=tuple({one.cell.name: one.cell for one in facts}.values()),
         recurrences=tuple(_recurrence(one, valid[number]) for number, one in enumerate(facts)),
         states=tuple(_to_length(state, time) for state in found),
         gates=tuple(_to_length(gate, time) for one in gates if one is not None for gate in one.traces()),
         parameters=recording.parameters(time, eigenvalues=eigenvalues), inputs=recording.inputs(time),
-        notes=(*notes, *_anew(facts)),
+        notes=tuple(_anew(facts)),
     )  # fmt: skip
 
 
@@ -134,13 +137,6 @@ def _to_length(one: Columns, time: int) -> Columns:
         if isinstance(value, Magnitudes) and value.value.ndim:
             columns[field.name] = value.lengthened(time)
         elif isinstance(value, np.ndarray) and field.name != "log_mean":
-            columns[field.name] = _padded(value, time, -1 if field.name == "nodes" else None)
+            filler = -1 if field.name == "nodes" else _FILLERS[value.dtype.kind]
+            columns[field.name] = lengthened(value, time, filler)
     return replace(one, **columns)
-
-
-def _padded(column: Array, time: int, filler: int | None = None) -> Array:
-    if column.shape[-1] == time:
-        return column
-    missing = (*column.shape[:-1], time - column.shape[-1])
-    filled = np.full(missing, _FILLERS[column.dtype.kind] if filler is None else filler, dtype=column.dtype)
-    return np.concatenate([column, filled], axis=-1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -95,14 +96,20 @@ class Reduced:
 Take: TypeAlias = Callable[[Window | Reduced], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Losses:
-    """The steps at which a loss enters, each on the clock of the recurrence that it enters first."""
+    """What enters of the losses, each on the clock of the recurrence that it enters first."""
 
-    steps: Integers  # (L,) timesteps, ascending within a clock
-    clocks: Integers  # (L,)
-    norms: dict[int, Floats]  # clock -> (T, N) norm of what enters
+    norms: dict[int, Floats]  # clock -> (T, N)
     joint: bool = False  # one loss reads many steps at once, and stands at its last step
+
+    @cached_property
+    def pairs(self) -> Integers:
+        """(clock, timestep) of every step that a loss enters, ascending, (L, 2)."""
+        steps = {clock: np.flatnonzero((norms != 0).any(axis=1)) for clock, norms in sorted(self.norms.items())}
+        some = [np.stack([np.full_like(one, clock), one], axis=1) for clock, one in steps.items()]
+        found = np.concatenate([np.zeros((0, 2), np.int64), *some])
+        return found[np.lexsort(found.T)[-1:]] if self.joint else found
 
 
 FED = "x"  # stands for a kind where what is told is the input of a recurrence; of one that several read, of the first

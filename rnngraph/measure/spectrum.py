@@ -7,14 +7,13 @@ gives the same exponents. Steps that copied the state over padding, or were cut,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
-from rnngraph.measure.recording import Array, Facts, Stepwise
+from rnngraph.measure.recording import Array, Stepwise
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 from rnngraph.trace.model import SpectrumTrace
 
@@ -27,21 +26,20 @@ class Group:
     """Recurrences that one step carries together: a whole stack, or a layer's direction where there are two."""
 
     name: str
-    members: tuple[int, ...]
-    facts: tuple[Facts, ...]
-    sizes: dict[tuple[int, str], int]  # units of every state
+    sizes: dict[tuple[int, str], int]  # units of every state, by recurrence and kind
+    steps: range  # timesteps, last processed first
     valid: Booleans  # (samples, T) the steps that are taken
     samples: Integers
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """The numbers of the recurrences."""
+        return tuple(dict.fromkeys(number for number, _ in self.sizes))
 
     @property
     def size(self) -> int:
         """The number of numbers that one step carries."""
         return sum(self.sizes.values())
-
-    def steps(self) -> Iterator[int]:
-        """Give the timesteps, last processed first."""
-        time = self.facts[0].timesteps
-        yield from range(time) if self.facts[0].reverse else range(time - 1, -1, -1)
 
 
 def measure_spectra(
@@ -72,24 +70,13 @@ def groups(recording: Stepwise, samples: int = SAMPLES) -> list[Group]:
         members.setdefault(one.name if one.stem in both else one.stem, []).append(number)
     found = []
     for name, numbers in members.items():
-        facts = tuple(recording.facts[number] for number in numbers)
-        batch = facts[0].batch
-        chosen = np.unique(np.linspace(0, batch - 1, min(max(samples, 1), batch)).round().astype(np.int64))
-        sizes = {
-            (number, kind): recording.units(number, kind)
-            for number in numbers
-            for kind in recording.facts[number].states
-        }
-        found.append(Group(name, tuple(numbers), facts, sizes, _taken(recording, numbers)[chosen], chosen))
+        first = recording.facts[numbers[0]]
+        chosen = np.unique(np.linspace(0, first.batch - 1, min(max(samples, 1), first.batch)).round().astype(np.int64))
+        sizes = {(n, kind): recording.units(n, kind) for n in numbers for kind in recording.facts[n].states}
+        steps = range(first.timesteps) if first.reverse else range(first.timesteps)[::-1]
+        taken = np.logical_and.reduce([recording.valid(n) & ~recording.facts[n].severed for n in numbers])
+        found.append(Group(name, sizes, steps, taken[chosen], chosen))
     return found
-
-
-def _taken(recording: Stepwise, numbers: list[int]) -> Booleans:
-    valid = np.logical_and.reduce([recording.valid(number) for number in numbers])
-    for facts in (recording.facts[number] for number in numbers):
-        valid = valid if facts.mask is None else valid & facts.mask
-        valid = valid & ~facts.severed
-    return np.asarray(valid)
 
 
 def _spectrum(recording: Stepwise, group: Group, k: int) -> SpectrumTrace:
@@ -99,8 +86,8 @@ def _spectrum(recording: Stepwise, group: Group, k: int) -> SpectrumTrace:
     basis = np.linalg.qr(np.random.default_rng(0).normal(size=(samples, size, k)))[0]
     total, count = np.zeros((samples, k)), np.zeros(samples)
     product, logs = eye, np.zeros(samples)
-    singular = np.full(group.facts[0].timesteps, np.nan)
-    for t in group.steps():
+    singular = np.full(len(group.steps), np.nan)
+    for t in group.steps:
         valid = group.valid[:, t]
         if not valid.any():
             continue
@@ -112,17 +99,17 @@ def _spectrum(recording: Stepwise, group: Group, k: int) -> SpectrumTrace:
             product, logs = _multiplied(back, product, logs, valid)
         moved = back @ basis if explicit else back
         if not np.isfinite(moved).all():
-            return SpectrumTrace(group.name, np.full(k, np.nan), singular, float("nan"))
+            return SpectrumTrace(group.name, np.full(k, np.nan), singular, np.nan)
         q, r = np.linalg.qr(moved)
         total[valid] += np.log(np.abs(np.diagonal(r, axis1=-2, axis2=-1)))[valid]
         basis = np.where(valid[:, None, None], q, basis)
         count += valid
     if not count.any():
-        return SpectrumTrace(group.name, np.full(k, np.nan), singular, float("nan"))
+        return SpectrumTrace(group.name, np.full(k, np.nan), singular, np.nan)
     rates = total[count > 0] / count[count > 0, None]
     exponents = np.sort(rates.mean(axis=0))[::-1]
     largest = logs + np.log(np.linalg.norm(product, ord=2, axis=(1, 2)))
-    return SpectrumTrace(group.name, exponents, singular, float(largest[count > 0].max()) if explicit else float("nan"))
+    return SpectrumTrace(group.name, exponents, singular, float(largest[count > 0].max()) if explicit else np.nan)
 
 
 def _multiplied(step: Floats, product: Floats, logs: Floats, valid: Booleans) -> tuple[Floats, Floats]:
@@ -138,16 +125,11 @@ def _multiplied(step: Floats, product: Floats, logs: Floats, valid: Booleans) ->
 
 def _largest(jacobians: Floats, valid: Booleans) -> float:
     chosen = jacobians[valid]
-    return float(np.linalg.norm(chosen, ord=2, axis=(1, 2)).max()) if np.isfinite(chosen).all() else float("nan")
+    return float(np.linalg.norm(chosen, ord=2, axis=(1, 2)).max()) if np.isfinite(chosen).all() else np.nan
 
 
 def step_back(recording: Stepwise, group: Group, t: int, columns: Array) -> Floats | None:
     """Multiply columns (samples, size, k) by the transposed Jacobian of the step into t; None where it is not known."""
-    rows: dict[tuple[int, str], Array] = {}
-    first = 0
-    moved = np.moveaxis(columns, -1, 0)  # (k, samples, size)
-    for key, size in group.sizes.items():
-        rows[key] = moved[..., first : first + size]
-        first += size
-    found = recording.back(group.members, t, rows, group.samples)
+    parts = np.split(np.moveaxis(columns, -1, 0), np.cumsum([*group.sizes.values()])[:-1], axis=-1)
+    found = recording.back(group.members, t, dict(zip(group.sizes, parts, strict=True)), group.samples)
     return None if not found else np.moveaxis(np.concatenate([found[key] for key in group.sizes], axis=-1), 0, -1)

@@ -71,7 +71,7 @@ class StateColumns:
     def suspicious(self) -> bool:
         """Whether a gradient ends although that of the step processed next has not: perhaps it was rounded to zero."""
         carried = self.carried[1:] if self.facts.reverse else self.carried[:-1]
-        if np.count_nonzero(self.samples) == self.samples.size:
+        if np.count_nonzero(self.samples) == self.samples.size:  # which is the common case, and quick
             return bool(np.count_nonzero(carried) < len(carried))
         total: Booleans = np.asarray(self.samples.any(axis=1))
         following = total[:-1] if self.facts.reverse else total[1:]
@@ -138,19 +138,8 @@ def count(flags: Array) -> Integers:
 
 def quantiles_of(samples: Floats, valid: Booleans) -> Floats:
     """Compute the 10th, 50th and 90th percentile over valid samples, (3, T); NaN where no sample is valid."""
-    usable, found = valid.T, np.empty((len(SHARES), len(samples)))
-    whole = np.count_nonzero(usable) == usable.size
     if samples.shape[1] == 1:
-        found[...] = samples.T if whole else np.where(valid, samples.T, np.nan)
-        return found
-    if not whole:
-        ordered, sizes = np.sort(np.where(usable, samples, np.inf), axis=1), usable.sum(axis=1)
-        return np.stack([of_ordered(ordered, share, count=sizes) for share in SHARES])
-    ordered, last = np.sort(samples, axis=1), samples.shape[1] - 1
-    for place, share in enumerate(SHARES):
-        low = int(share * last)
-        high, weight = min(low + 1, last), share * last - low
-        found[place] = ordered[:, low]
-        if weight:
-            found[place] += weight * (ordered[:, high] - ordered[:, low])
-    return found
+        alone = samples.T if np.count_nonzero(valid) == valid.size else np.where(valid, samples.T, np.nan)
+        return np.repeat(alone, len(SHARES), axis=0)
+    ordered, sizes = np.sort(np.where(valid.T, samples, np.inf), axis=1), valid.sum(axis=0)
+    return np.stack([of_ordered(ordered, share, count=sizes) for share in SHARES])

@@ -61,7 +61,7 @@ class Trial:
         if again is None:
             return None
         with np.errstate(all="ignore"):
-            return measure_lags(again, LagOptions(LOSSES, SAMPLES))
+            return measure_lags(again, LagOptions(LOSSES, SAMPLES, updates=False))[:2]
 
     def truncation(self, length: int) -> float | None:
         """Measure `‖g_K - g‖ / ‖g‖` of the recurrences' weights, for chunks of K steps; None where it cannot be."""

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rnngraph.errors import InputError, VocabularyError
-
 NULL, START, END = 0, 1, 2
 DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 VOCABULARY = (
@@ -47,15 +45,7 @@ def slant(image: NDArray[np.uint8]) -> float:
 
 
 def describe(image: NDArray[np.uint8], digit: int) -> tuple[str, ...]:
-    """Say in words which digit an image `(8, 8)` shows, and how it is written.
-
-    Raises:
-        InputError: the image is empty, or the digit is not one of 0 to 9.
-    """
-    if not 0 <= digit < len(DIGIT_WORDS):
-        raise InputError(f"a digit is a number from 0 to 9, but {digit} was given.")
-    if not image.any():
-        raise InputError("the image has no ink at all, so nothing can be said of it: give one with a digit.")
+    """Say in words which digit an image `(8, 8)` shows, and how it is written."""
     words = [DIGIT_WORDS[digit]]
     if ink(image) < THIN_BELOW:
         words.insert(0, "thin")
@@ -68,27 +58,14 @@ def describe(image: NDArray[np.uint8], digit: int) -> tuple[str, ...]:
 
 
 def encode(words: Iterable[str]) -> list[int]:
-    """Turn words into their numbers in `VOCABULARY`.
-
-    Raises:
-        VocabularyError: a word is not in the vocabulary.
-    """
-    try:
-        return [NUMBER_OF_WORD[word] for word in words]
-    except KeyError as error:
-        raise VocabularyError(f"the word {error} is not in the vocabulary of {len(VOCABULARY)} words.") from None
+    """Turn words into their numbers in `VOCABULARY`."""
+    return [NUMBER_OF_WORD[word] for word in words]
 
 
 def decode(tokens: Sequence[int]) -> str:
-    """Turn numbers into text: what lies between `<START>` and `<END>`, without the padding.
-
-    Raises:
-        VocabularyError: a number is outside the vocabulary.
-    """
+    """Turn numbers into text: what lies between `<START>` and `<END>`, without the padding."""
     words = []
     for token in tokens:
-        if not 0 <= token < len(VOCABULARY):
-            raise VocabularyError(f"token {token} is outside the vocabulary of {len(VOCABULARY)} words.")
         if token == END:
             break
         if token not in (NULL, START):
@@ -97,13 +74,7 @@ def decode(tokens: Sequence[int]) -> str:
 
 
 def pad(captions: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-    """Stack captions `(N, length of the longest)`, filled with `<NULL>`.
-
-    Raises:
-        InputError: there is no caption.
-    """
-    if not captions:
-        raise InputError("there is no caption to stack: give at least one.")
+    """Stack captions `(N, length of the longest)`, filled with `<NULL>`."""
     stacked = np.full((len(captions), max(map(len, captions))), NULL, dtype=np.int64)
     for row, caption in zip(stacked, captions, strict=True):
         row[: len(caption)] = caption

@@ -22,7 +22,6 @@ from rnngraph.nn.cells import CELLS as KINDS
 from rnngraph.nn.cells import OFFERED, Cell
 from rnngraph.nn.cells.tanh_relu import Tanh
 from rnngraph.nn.init import INITS
-from rnngraph.nn.weights import FORGET
 from rnngraph.sources import captions
 from rnngraph.sources.digits import Digits, load_digits
 
@@ -63,7 +62,7 @@ class DemoOptions:
         return KINDS[Tanh.facts.name if self.cell == PLAIN else self.cell]
 
     def check(self) -> None:
-        """Hold every choice to what the model can do.
+        """Hold names and sizes to what there is; what does not suit the cell its layer refuses.
 
         Raises:
             InputError: the first choice that does not fit, in one sentence.
@@ -85,11 +84,6 @@ class DemoOptions:
             if number > LARGEST:
                 raise InputError(f"the {name} is {number}, but it must be at most {LARGEST}.")
         self._check_memory()
-        if self.seed < 0:
-            raise InputError(f"the seed is {self.seed}, but it must be 0 or more.")
-        if not np.isfinite(self.gain):
-            raise InputError(f"the gain is {self.gain}, but it must be a finite number.")
-        self._check_gates()
 
     def _check_memory(self) -> None:
         """Refuse what the machine cannot hold, rather than fill its memory first."""
@@ -102,20 +96,6 @@ class DemoOptions:
                 f"{self.layers} layers of {width} units over {self.timesteps or 8} timesteps of {self.batch} captions "
                 f"need about {needed / 2**30:.0f} GiB of memory, more than there is: choose smaller numbers."
             )
-
-    def _check_gates(self) -> None:
-        if self.init == "chrono" and not self.kind.facts.keeps:
-            raise InputError(
-                f"the chrono initialiser sets gates, but the cell {self.cell!r} has none: use lstm or gru."
-            )
-        if self.forget_bias is None:
-            return
-        if FORGET not in self.kind.facts.gates:
-            raise InputError(f"a forget bias needs a forget gate, but the cell {self.cell!r} has none: use lstm.")
-        if not np.isfinite(self.forget_bias):
-            raise InputError(f"the forget bias is {self.forget_bias}, but it must be a finite number.")
-        if self.init == "chrono":
-            raise InputError("the chrono initialiser sets the forget bias itself: leave one of the two out.")
 
 
 def _memory() -> float:

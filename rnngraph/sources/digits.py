@@ -13,9 +13,6 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from rnngraph.errors import InputError
-
-SPLITS = ("train", "held_out")
 INK_LEVELS = 16
 
 
@@ -34,12 +31,6 @@ class Digits:
 
 
 def load_digits(split: str = "train") -> Digits:
-    """Read one part of the images: `train` (800) or `held_out` (200).
-
-    Raises:
-        InputError: there is no such part.
-    """
-    if split not in SPLITS:
-        raise InputError(f"there is no part {split!r} of the digits: choose {' or '.join(SPLITS)}.")
+    """Read one part of the images: `train` (800) or `held_out` (200)."""
     with files("rnngraph.sources").joinpath("digits.npz").open("rb") as file, np.load(file) as arrays:
         return Digits(arrays[f"{split}_images"], arrays[f"{split}_digits"])

@@ -16,8 +16,7 @@ TRUNCATE = "truncate"  # the recurrence is cut into chunks of so many steps
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change, to some recurrences by name; to all where none is named."""
+    """One change, to all recurrences."""
 
     kind: str
     number: float = 1.0
-    recurrences: tuple[str, ...] = ()

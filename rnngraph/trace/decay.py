@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-import numpy as np
-
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import LagTrace
+from rnngraph.trace.quantile import quantile
 
 SHARES = (0.0, 0.1, 0.5, 0.9, 1.0)  # of the quantiles that everything is reported by
 ROOT = "(root)"  # the name of a layer that is the module itself
@@ -124,14 +123,8 @@ def five_numbers(half_lives: Floats) -> Five:
 
     A quantile between a number and infinity is infinite.
     """
-    known = np.sort(half_lives[~np.isnan(half_lives)], axis=None)
-    if not known.size:
-        return (np.nan,) * 5
-    place = np.array(SHARES) * (known.size - 1)
-    below, above = known[np.floor(place).astype(int)], known[np.ceil(place).astype(int)]
-    with np.errstate(invalid="ignore"):  # infinity less infinity, which is not taken
-        found = np.where(above == below, below, below + (place % 1) * (above - below))
-    first, low, middle, high, last = found.tolist()
+    flat = half_lives.reshape(-1)
+    first, low, middle, high, last = (float(quantile(flat, share, axis=0)) for share in SHARES)
     return first, low, middle, high, last
 
 

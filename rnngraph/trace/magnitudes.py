@@ -17,6 +17,14 @@ Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 
 
+def lengthened(column: NDArray[Any], time: int, filler: float) -> NDArray[Any]:
+    """Bring the last axis of a column to a length."""
+    missing = time - column.shape[-1]
+    if not missing:
+        return column
+    return np.concatenate([column, np.full((*column.shape[:-1], missing), filler, column.dtype)], axis=-1)
+
+
 class Status(IntEnum):
     """What is known of a magnitude; a number can be read only where it is `OK`."""
 
@@ -49,12 +57,8 @@ class Magnitudes:
 
     def lengthened(self, time: int) -> Magnitudes:
         """Bring the last axis to the length of a trace; what is added is "not observed"."""
-        missing = time - self.value.shape[-1]
-        if not missing:
-            return self
-        rest = Magnitudes.unobserved((*self.value.shape[:-1], missing))
-        value = np.concatenate([self.value, rest.value], axis=-1)
-        return Magnitudes(value, np.concatenate([self.status, rest.status], axis=-1))
+        status = lengthened(self.status, time, Status.UNOBSERVED)
+        return Magnitudes(lengthened(self.value, time, np.nan), status)
 
     @classmethod
     def of(cls, value: Any) -> Magnitudes:

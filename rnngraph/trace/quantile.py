@@ -9,7 +9,7 @@ from rnngraph.trace.magnitudes import Floats
 
 
 def quantile(values: Floats, share: float, *, axis: int) -> Floats:
-    """Compute a quantile that takes -inf as a number and leaves NaN out; NaN where nothing else is there."""
+    """Compute a quantile that takes infinities as numbers and leaves NaN out; NaN where nothing else is there."""
     ordered = np.sort(np.moveaxis(values, axis, -1), axis=-1)
     return of_ordered(ordered, share, count=(~np.isnan(ordered)).sum(axis=-1))
 
@@ -26,4 +26,5 @@ def of_ordered(ordered: Floats, share: float, *, count: Array) -> Floats:
     weight = position - low
     with np.errstate(invalid="ignore"):
         between = below + weight * (above - below)
-    return np.where(count == 0, np.nan, np.where((weight == 0) | (below == -np.inf), below, between))
+    alike = (weight == 0) | (below == above) | (below == -np.inf)
+    return np.where(count == 0, np.nan, np.where(alike, below, between))

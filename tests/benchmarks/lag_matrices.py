@@ -71,7 +71,7 @@ def over_torch(cell: str) -> list[float]:
     loss = network(cell)
 
     def ours() -> None:
-        measure_lags(TapeRecording(loss.tape, {loss.id: np.ones(())}), rg.LagOptions("all", "all"))
+        measure_lags(TapeRecording(loss.tape, {loss.id: np.ones(())}), rg.LagOptions("all", "all", updates=False))
 
     return ratios(ours, torch_calls(cell), rounds=3)
 
@@ -84,7 +84,7 @@ def growth() -> list[float]:
         h = nn.RNN(8, UNITS, seed=0)(rg.Tape().input(x))
         loss = (h * h).sum()
         recording = TapeRecording(loss.tape, {loss.id: np.ones(())})
-        return seconds(lambda: measure_lags(recording, rg.LagOptions(LOSSES, "all")))
+        return seconds(lambda: measure_lags(recording, rg.LagOptions(LOSSES, "all", updates=False)))
 
     lags(1000)
     return [lags(LONG) / lags(SHORT) for _ in range(3)]

@@ -106,7 +106,7 @@ def test_render_to_stdout(tmp_path: Path) -> None:
             2,
             "the cell 'elman' is not known: choose one of rnn, relu, lstm, gru.",
         ),
-        (("norms", "--forget-bias", "1"), 2, "use lstm"),
+        (("norms", "--forget-bias", "1"), 2, "use LSTM"),
         (("norms", "--steps", "90:99"), 2, "90:99"),
         (("norms", "--state", "nothing"), 2, "there is no state 'nothing'"),
         (("norms", "--json", "--steps", "1"), 2, "--json always holds every step"),

@@ -16,7 +16,7 @@ from rnngraph.measure.lags import measure_lags
 from rnngraph.sources.tape.record import open_recording
 from rnngraph.trace.model import LagTrace
 
-FULL = LagOptions("all", "all")
+FULL = LagOptions("all", "all", updates=False)
 Array = Any
 
 

@@ -20,7 +20,7 @@ def matrices(tape: Tape, samples: int = 8) -> list[tuple[Group, list[Array]]]:
     found = []
     for group in groups(recording, samples):
         eye = np.broadcast_to(np.eye(group.size), (len(group.samples), group.size, group.size))
-        steps = [step_back(recording, group, t, eye) for t in range(group.facts[0].timesteps)]
+        steps = [step_back(recording, group, t, eye) for t in sorted(group.steps)]
         found.append((group, [one.swapaxes(1, 2) for one in steps if one is not None]))
     return found
 

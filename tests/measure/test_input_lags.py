@@ -168,7 +168,7 @@ def test_a_loss_that_reads_many_steps_is_one() -> None:
     x = tape.input(rng.normal(size=(3, 8, 3)))
     hidden = nn.RNN(3, 4)(x)
     loss = (hidden.mean(axis=1) ** 2).sum()
-    states, (found,) = measure_lags(open_recording(loss), FULL)
+    states, (found,), _ = measure_lags(open_recording(loss), FULL)
     assert states[0].losses.tolist() == [7]
     assert states[0].available == 1
     whole = next(step.gradient.copy() for step in sweep(tape, {loss.id: np.ones(())}) if step.node.id == x.id)
@@ -182,7 +182,7 @@ def test_both_ends_are_one_loss() -> None:
     hidden = nn.LSTM(3, 4, bidirectional=True)(x)
     ends = rg.concatenate([hidden[:, 7, :4], hidden[:, 0, 4:]], axis=-1)
     loss = ((ends @ rng.normal(size=(8, 2))) ** 2).sum()
-    states, (found,) = measure_lags(open_recording(loss), FULL)
+    states, (found,), _ = measure_lags(open_recording(loss), FULL)
     assert [one.losses.tolist() for one in states] == [[7]] * 4
     assert found.recurrences == ("lstm", "lstm_l0_reverse")
     whole = next(step.gradient.copy() for step in sweep(tape, {loss.id: np.ones(())}) if step.node.id == x.id)

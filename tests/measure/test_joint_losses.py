@@ -10,7 +10,11 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import nn
-from rnngraph.sources.tape.joint import NOTE
+from rnngraph.autodiff.node import CONSTANT
+from rnngraph.measure.record import JOINT
+from rnngraph.nn.cells import CELLS
+from rnngraph.nn.parameter import Parameter
+from rnngraph.nn.unroll import Layer, unroll
 from rnngraph.sources.tape.record import open_recording
 
 RANDOM = np.random.default_rng(0)
@@ -87,10 +91,21 @@ def test_a_state_that_is_itself_a_sum_is_one_term(weight: float, joint: bool) ->
     assert open_recording(pooled * weight + states[-1].sum()).joint is joint
 
 
+@pytest.mark.parametrize(("other", "joint"), [(0, True), (4, True), (-1, False)])
+def test_a_state_that_is_read_by_itself_beside_the_output(other: int, joint: bool) -> None:
+    tape, weights = rg.Tape(), {"Wx": RANDOM.normal(size=(3, 4)), "Wh": RANDOM.normal(size=(4, 4)), "b": np.zeros(4)}
+    start = tape.tensor(tape.append(CONSTANT, (), np.zeros((2, 4)), requires=True))
+    tensors = {key: tape.parameter(Parameter(f"rnn.{key}", value)) for key, value in weights.items()}
+    run = unroll(Layer("rnn", CELLS["tanh"], tensors, {"h": start}), tape.input(RANDOM.normal(size=(2, 9, 3))))
+    last = run.state("h", 8)
+    loss = (last * run.output[:, other]).tanh().sum() if other >= 0 else (last * last).sum() + run.output.tanh().sum()
+    assert open_recording(loss).joint is joint
+
+
 def test_the_diagnosis_says_so() -> None:
     trace = rg.record(log_softmax_loss(nn.Linear(8, 5)(hidden().mean(axis=1))), lags=True)
-    assert trace.notes == (NOTE,)
+    assert trace.notes == (JOINT,)
     diagnosis = rg.diagnose(trace)
-    assert diagnosis.notes == (NOTE,)
+    assert diagnosis.notes == (JOINT,)
     assert "Note: the loss reads many timesteps at once" in str(diagnosis)
     assert not rg.record(log_softmax_loss(nn.Linear(8, 5)(hidden()[:, 19])), lags=True).notes

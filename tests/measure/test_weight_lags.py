@@ -19,9 +19,9 @@ from rnngraph.nn.unroll import Layer, unroll
 from rnngraph.sources.tape import plan
 from rnngraph.trace.model import UpdateTrace
 from tests.linear_cells import linear_loss
-from tests.measure.lag_networks import FULL
 
 T = 18
+FULL = LagOptions("all", "all")
 
 
 def one_unit(

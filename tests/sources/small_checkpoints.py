@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from rnngraph import nn
-from rnngraph.sources.checkpoint import CheckpointOptions, Loaded, load
+from rnngraph.sources.checkpoint import Loaded, load
+from rnngraph.sources.options import ModelOptions
 
 Array = np.ndarray[Any, np.dtype[Any]]
 X = np.random.default_rng(0).normal(size=(2, 6, 3))
@@ -20,7 +21,7 @@ def saved(path: Path, **arrays: Any) -> str:
 
 
 def loaded(weights: Any, data: Any = None, **options: Any) -> Loaded:
-    return load(CheckpointOptions(str(weights), None if data is None else str(data), **options))
+    return load(ModelOptions(str(weights), None if data is None else str(data), **options))
 
 
 def our_layer(**options: Any) -> nn.LSTM:

@@ -11,7 +11,7 @@ import pytest
 
 from rnngraph.errors import FileError, InputError
 from rnngraph.sources.target.importing import find_function
-from rnngraph.sources.target.run import target_loss, target_run
+from rnngraph.sources.target.run import opened
 from tests import programs
 
 MODEL = """
@@ -65,26 +65,26 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_arguments_come_by_name_and_a_dict_from_dotted_names(model: str) -> None:
-    trace = target_run(f"{model}:forward", data="arrays.npz", lags=True)[0]
+    trace = opened(f"{model}:forward", data="arrays.npz").run(lags=True)[0]
     assert trace.timesteps == 3
     assert trace.notes[-1].startswith("forward: found a recurrence: Wh (state h, 3 steps, 4 units, 2 samples)")
-    assert target_run(f"{model}:forward", data="more.npz")[0].timesteps == 6
-    assert target_run(f"{model}:forward", {"steps": 5}, data="arrays.npz")[0].timesteps == 5
-    doubled = target_loss(f"{model}:forward", {"scale": 2.0}, data="arrays.npz").value
-    assert float(doubled) == pytest.approx(2 * float(target_loss(f"{model}:target").value))
+    assert opened(f"{model}:forward", data="more.npz").run()[0].timesteps == 6
+    assert opened(f"{model}:forward", {"steps": 5}, data="arrays.npz").run()[0].timesteps == 5
+    doubled = opened(f"{model}:forward", {"scale": 2.0}, data="arrays.npz").loss().value
+    assert float(doubled) == pytest.approx(2 * float(opened(f"{model}:target").loss().value))
 
 
 @pytest.mark.parametrize(
     ("name", "data", "error", "message"),
     [("forward", "none.npz", FileError, "there is no data file none.npz"),
-     ("forward", "less.npz", InputError, "less.npz holds no 'params', which .*forward needs; it takes x, params"),
-     ("forward", "other.npz", InputError, "other.npz holds 'y', which .*forward does not take; it takes x, params"),
+     ("forward", "less.npz", InputError, "forward needs a value for params, which less.npz does not hold; it takes x"),
+     ("forward", "other.npz", InputError, "forward has no parameter 'y', which other.npz gives; it takes x, params"),
      ("empty", "less.npz", InputError, "the function returned nothing that is not recorded"),
-     ("plain", "less.npz", InputError, "less.npz holds 'x', which .*plain does not take; it takes nothing")],
+     ("plain", "less.npz", InputError, "plain has no parameter 'x', which less.npz gives; it takes nothing")],
 )  # fmt: skip
 def test_what_does_not_fit_is_one_sentence(model: str, name: str, data: str, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
-        target_run(f"{model}:{name}", data=data)
+        opened(f"{model}:{name}", data=data).run()
 
 
 def command(*arguments: str) -> programs.Ended:
@@ -139,7 +139,7 @@ def test_a_script_that_trains_for_ever_is_imported_without_its_loop(tmp_path: Pa
     script = tmp_path / "for_ever.py"
     script.write_text(ENDLESS)
     np.savez(tmp_path / "data.npz", xs=np.ones((4, 3)))
-    trace = target_run(f"{script}:loss", data=str(tmp_path / "data.npz"))[0]
+    trace = opened(f"{script}:loss", data=str(tmp_path / "data.npz")).run()[0]
     assert trace.timesteps == 4
     assert "the loop without an end at line 14 of for_ever.py was not run" in trace.notes
     assert find_function(f"{script}:loss").__globals__["trained"] == 3  # a loop that ends is run
@@ -149,7 +149,7 @@ def test_what_a_loss_is_made_of_is_said(tmp_path: Path) -> None:
     script = tmp_path / "states.py"
     script.write_text(ENDLESS.partition("while 1")[0].replace("(h ** 2).sum()", "[h, h], h"))
     np.savez(tmp_path / "data.npz", xs=np.ones((4, 3)))
-    trace = target_run(f"{script}:loss", data=str(tmp_path / "data.npz"))[0]
+    trace = opened(f"{script}:loss", data=str(tmp_path / "data.npz")).run()[0]
     said = (
         "loss: no scalar is returned: the loss is output[0], times fixed random weights and summed, all 2 arrays of it"
     )

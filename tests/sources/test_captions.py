@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rnngraph.errors import InputError, VocabularyError
 from rnngraph.sources.captions import (
     END,
     NULL,
@@ -60,27 +59,13 @@ def test_captions_say_what_is_measured(image: NDArray[np.uint8], digit: int, cap
     assert " ".join(describe(image, digit)) == caption
 
 
-def test_nothing_can_be_said_of_an_empty_image_or_no_digit() -> None:
-    with pytest.raises(InputError, match="no ink"):
-        describe(np.zeros((8, 8), dtype=np.uint8), 3)
-    with pytest.raises(InputError, match="but 10 was given"):
-        describe(UPRIGHT, 10)
-
-
 def test_words_and_numbers() -> None:
     assert [VOCABULARY[number] for number in (NULL, START, END)] == ["<NULL>", "<START>", "<END>"]
     assert len(set(VOCABULARY)) == len(VOCABULARY)
     tokens = encode(["<START>", "a", "bold", "three", "<END>", "<NULL>"])
     assert (tokens[0], tokens[-2:]) == (START, [END, NULL])
     assert decode(tokens) == "a bold three"
-    with pytest.raises(VocabularyError, match="'green'"):
-        encode(["green"])
-    for token in (-1, len(VOCABULARY)):
-        with pytest.raises(VocabularyError, match=str(token)):
-            decode([token])
 
 
 def test_short_captions_are_padded() -> None:
     assert pad([[1, 2], [1, 5, 6, 2]]).tolist() == [[1, 2, 0, 0], [1, 5, 6, 2]]
-    with pytest.raises(InputError, match="no caption"):
-        pad([])

@@ -12,8 +12,7 @@ from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.block.backward import Inner
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.nn.cells import form as form_of
-from rnngraph.sources.stack import LayerWeights, Stack
-from rnngraph.sources.walk import WalkOptions, walk
+from rnngraph.sources.stack import Stack, walk
 
 N, T, D, H, P = 2, 5, 3, 4, 2
 
@@ -28,9 +27,11 @@ def stack_of(form: str) -> Stack:
         return Stack(
             "lstm",
             form_of("lstm", having="Wr"),
-            ((LayerWeights(draw(D, 4 * H), draw(P, 4 * H), draw(4 * H), wr=draw(H, P)),),),
+            (({"Wx": draw(D, 4 * H), "Wh": draw(P, 4 * H), "b": draw(4 * H), "Wr": draw(H, P)},),),
         )
-    return Stack("gru", form_of("gru", lacking="bh"), ((LayerWeights(draw(D, 3 * H), draw(H, 3 * H), draw(3 * H)),),))
+    return Stack(
+        "gru", form_of("gru", lacking="bh"), (({"Wx": draw(D, 3 * H), "Wh": draw(H, 3 * H), "b": draw(3 * H)},),)
+    )
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -39,12 +40,12 @@ def test_every_form(form: str, masked: bool) -> None:
     tape = rnngraph.Tape()
     x = tape.input(np.random.default_rng(4).normal(size=(N, T, D)))
     mask = np.arange(T) < np.array([T, 3])[:, None]
-    found = walk(stack_of(form), x, WalkOptions(mask=mask if masked else None))
-    loss = (found.output * found.output).sum()
+    hidden = walk(stack_of(form), x, mask=mask if masked else None)
+    loss = (hidden * hidden).sum()
     assert rnngraph.check(loss).passed
     trace = rnngraph.record(loss, lags=LagOptions(losses="all", samples="all"))
     lag = next(one for one in trace.lags if one.state.endswith(".h"))
-    output = found.output.value
+    output = hidden.value
     for place, s in enumerate(lag.losses):
         # The loss of step s alone, walked back by itself.
         start = np.zeros_like(output)
@@ -54,18 +55,10 @@ def test_every_form(form: str, masked: bool) -> None:
         def lend(inner: Inner, norms: np.ndarray[Any, Any] = norms) -> None:
             norms[:, inner.steps] = np.linalg.norm(inner.total["h"], axis=2).T
 
-        for _ in sweep(tape, {found.output.id: start}, lend=lend):
+        for _ in sweep(tape, {hidden.id: start}, lend=lend):
             pass
         with np.errstate(divide="ignore"):
             expected = np.log(norms[:, : s + 1])
         for row, sample in enumerate(lag.samples):
             if not masked or mask[sample, s]:
                 np.testing.assert_allclose(lag.log[row, place, 1 : s + 2], expected[sample], rtol=1e-9, atol=1e-9)
-
-
-def test_cuts_of_a_walk() -> None:
-    tape = rnngraph.Tape()
-    found = walk(stack_of("reset_before"), tape.input(np.ones((N, T, D))), WalkOptions(cuts=(2,)))
-    trace = rnngraph.record(found.output[:, -1].sum())
-    assert trace.states[0].cut.tolist() == [False, False, True, False, False]
-    assert trace.states[0].grad.value[:2].tolist() == [0.0, 0.0]

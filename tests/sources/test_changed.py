@@ -20,7 +20,7 @@ from rnngraph.trace.change import BIAS, CHRONO, IDENTITY, INPUTS, OPEN, ORTHOGON
 Array = Any
 RANDOM = np.random.default_rng(0)
 X, WORDS = RANDOM.normal(size=(3, 12, 3)), RANDOM.integers(0, 5, (3, 12))
-FEW = LagOptions(8, 8)
+FEW = LagOptions(8, 8, updates=False)
 
 
 def loss_of(layer: Any, *, embedding: bool = False) -> rg.Tensor:
@@ -104,10 +104,10 @@ def test_chrono_opens_the_forget_gate_and_shuts_the_input_gate() -> None:
     np.testing.assert_allclose(found[0][1].log, expected[0][1].log, atol=1e-9)
 
 
-def test_changes_follow_each_other_and_may_be_of_one_layer() -> None:
-    found = trial(loss_of(nn.RNN(3, 4, num_layers=2))).lags([Change(SCALE, 0.5, ("rnn_l1",)), Change(SCALE, 3.0)])
+def test_changes_follow_each_other() -> None:
+    found = trial(loss_of(nn.RNN(3, 4, num_layers=2))).lags([Change(SCALE, 0.5), Change(SCALE, 3.0)])
     layer = nn.RNN(3, 4, num_layers=2)
-    layer.parameter("Wh").value[...] *= 3
+    layer.parameter("Wh").value[...] *= 1.5
     layer.parameter("Wh_l1").value[...] *= 1.5
     expected = measure_lags(open_recording(loss_of(layer)), FEW)
     assert found is not None
@@ -155,7 +155,6 @@ def test_what_cannot_be_changed_is_not() -> None:
     assert trial(loss_of(nn.RNN(3, 4))).lags([Change(BIAS, 1.0)]) is None  # no gate keeps its state
     assert trial(loss_of(nn.LSTM(3, 4))).lags([Change(ORTHOGONAL)]) is None
     assert trial(loss_of(nn.LSTM(3, 4))).lags([Change(CHRONO, 2)]) is None
-    assert trial(loss_of(nn.RNN(3, 4))).lags([Change(SCALE, 2.0, ("other",))]) is not None  # it changes nothing
 
 
 def test_a_loss_that_is_walked_from_its_outputs() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.errors import InputError
-from rnngraph.sources.checkpoint import CheckpointOptions, load
+from rnngraph.sources.checkpoint import load
+from rnngraph.sources.options import ModelOptions
 from tests.draws import draw
 
 X, H, T = 5, 3, 6
@@ -64,7 +65,7 @@ def named(w: dict[str, Any], form: str, *, rows: bool) -> dict[str, Any]:
 def output_of(path: Path, arrays: dict[str, Any], layer: str | None, *, inputs: int = X) -> Any:
     np.savez(path / "weights.npz", allow_pickle=False, **arrays)
     np.savez(path / "data.npz", allow_pickle=False, x=draw(T, inputs)[None])
-    loaded = load(CheckpointOptions(str(path / "weights.npz"), str(path / "data.npz"), layer=layer, loss="last"))
+    loaded = load(ModelOptions(str(path / "weights.npz"), str(path / "data.npz"), layer=layer, loss="last"))
     (recurrence,) = loaded.loss.tape.recurrences
     assert recurrence.block is not None
     return recurrence.block.value[0, -1], rg.gradients(loaded.loss)
@@ -127,7 +128,7 @@ def test_the_output_layer_is_read_too(weight: str, bias: str, rows: bool, tmp_pa
     np.savez(tmp_path / "data.npz", allow_pickle=False, x=x[None], targets=np.array([target]))
     paths = str(tmp_path / "weights.npz"), str(tmp_path / "data.npz")
     scores = (lstm(w, x) @ to_scores + shift)[0]
-    loss = load(CheckpointOptions(*paths, layer="joined=hx")).loss
+    loss = load(ModelOptions(*paths, layer="joined=hx")).loss
     assert float(loss.value) == pytest.approx(np.log(np.exp(scores).sum()) - scores[target], rel=1e-10)
 
 

@@ -10,7 +10,8 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.errors import InputError
-from rnngraph.sources.checkpoint import CheckpointOptions, load
+from rnngraph.sources.checkpoint import load
+from rnngraph.sources.options import ModelOptions
 from tests.draws import draw
 from tests.numpy.plain_networks import char_rnn
 
@@ -35,7 +36,7 @@ def saved(path: Path, arrays: dict[str, Any]) -> str:
 
 def gradients(path: Path, arrays: dict[str, Any]) -> Any:
     weights = saved(path, arrays)
-    return rg.gradients(load(CheckpointOptions(weights, str(path / "data.npz"), None, None, None, None, None)).loss)
+    return rg.gradients(load(ModelOptions(weights, str(path / "data.npz"), None, None, None, None, None)).loss)
 
 
 @pytest.mark.parametrize("names", list(NAMES))

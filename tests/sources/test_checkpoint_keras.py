@@ -13,8 +13,9 @@ pytest.importorskip("h5py")
 
 import rnngraph
 from rnngraph.errors import FileError, InputError, MissingToolError
-from rnngraph.sources.checkpoint import CheckpointOptions, load
+from rnngraph.sources.checkpoint import load
 from rnngraph.sources.checkpoint.keras import read_h5
+from rnngraph.sources.options import ModelOptions
 from tests.sources import keras_files as keras
 
 X = np.random.default_rng(0).normal(size=(2, 5, 3))
@@ -28,7 +29,7 @@ def data(tmp_path: Path) -> str:
 
 def loss_of(weights: Path, data: str, **options: Any) -> float:
     """The sum over all steps and units, averaged over the batch."""
-    return float(load(CheckpointOptions(str(weights), data, loss="sum", **options)).loss.value)
+    return float(load(ModelOptions(str(weights), data, loss="sum", **options)).loss.value)
 
 
 FORMS = [("simple_rnn", True), ("lstm", True), ("gru", True), ("gru", False)]
@@ -40,7 +41,7 @@ def test_layers_by_their_formulas(tmp_path: Path, data: str, kind: str, reset_af
     keras.write_h5(tmp_path / "m.weights.h5", {f"{kind}/cell": arrays})
     expected = keras.run(kind, arrays, X, reset_after=reset_after)
     np.testing.assert_allclose(loss_of(tmp_path / "m.weights.h5", data), expected.sum() / 2, rtol=1e-12)
-    loss = load(CheckpointOptions(str(tmp_path / "m.weights.h5"), data)).loss
+    loss = load(ModelOptions(str(tmp_path / "m.weights.h5"), data)).loss
     assert rnngraph.check(loss).passed
     trace = rnngraph.record(loss)
     assert trace.states[0].cell.startswith({"simple_rnn": "tanh"}.get(kind, kind))
@@ -49,7 +50,7 @@ def test_layers_by_their_formulas(tmp_path: Path, data: str, kind: str, reset_af
 def test_gradients_of_the_early_reset_by_differences(tmp_path: Path, data: str) -> None:
     arrays = keras.weights_of("gru", 3, 4, 5, reset_after=False)
     keras.write_h5(tmp_path / "m.weights.h5", {"gru/cell": arrays})
-    loss = load(CheckpointOptions(str(tmp_path / "m.weights.h5"), data, loss="sum")).loss
+    loss = load(ModelOptions(str(tmp_path / "m.weights.h5"), data, loss="sum")).loss
     gradient = rnngraph.gradients(loss)["gru.Wh"]
     zrh = np.concatenate([gradient[:, 4:8], gradient[:, :4], gradient[:, 8:]], axis=1)  # back to Keras's order
     step = 1e-6
@@ -92,7 +93,7 @@ def test_embedding_and_dense_layers(tmp_path: Path) -> None:
     scores = keras.run("gru", arrays, table[tokens]) @ dense[0] + dense[1]
     scores -= np.log(np.exp(scores).sum(axis=-1, keepdims=True))
     expected = -np.take_along_axis(scores, targets[..., None], axis=-1).sum() / 2
-    loaded = load(CheckpointOptions(str(tmp_path / "m.weights.h5"), str(tmp_path / "d.npz")))
+    loaded = load(ModelOptions(str(tmp_path / "m.weights.h5"), str(tmp_path / "d.npz")))
     np.testing.assert_allclose(loaded.loss.value, expected, rtol=1e-12)
     assert loaded.found[1:3] == (
         "found the embedding layers/embedding/vars/0: 9 words",

@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 import rnngraph
 from rnngraph.cli.app import app
 from rnngraph.errors import InputError
-from rnngraph.sources.resolve import ModelOptions, checkpoint_trace
 from tests.sources.small_checkpoints import loaded, saved
 
 torch = pytest.importorskip("torch")
@@ -72,7 +71,7 @@ def test_layers_before_and_behind_the_recurrence_are_named(tmp_path: Path) -> No
     np.testing.assert_allclose(found.loss.value, cross_entropy(model.fc(hidden)), rtol=1e-12)
     true = model.lstm(torch.relu(model.pre(model.emb(torch.tensor(TOKENS)))))[0]
     assert abs(float(found.loss.value) - cross_entropy(model.fc(model.ln(true)))) > 0.1
-    trace = checkpoint_trace(ModelOptions(weights=str(weights), data=data)).trace
+    trace, _ = found.run()
     assert UNUSED.format("pre.weight, ln.weight") in trace.notes
     told = CliRunner().invoke(app, ["check", "--weights", str(weights), "--data", data])
     assert told.exit_code == 0
@@ -105,11 +104,10 @@ def test_a_plain_layer_is_assumed_to_be_tanh(tmp_path: Path, cell: str | None, n
     found = loaded(tmp_path / "w.pt", saved(tmp_path / "d.npz", x=x), cell=cell, loss="sum")
     np.testing.assert_allclose(found.loss.value, layer(torch.tensor(x))[0].sum().item() / 2, rtol=1e-12)
     assert found.notes == notes
-    options = ModelOptions(weights=str(tmp_path / "w.pt"), data=str(tmp_path / "d.npz"), loss="sum")
-    resolved = checkpoint_trace(options, cell=cell)
+    trace, _ = found.run()
     for note in notes:
-        assert note in resolved.trace.notes
-        assert note in resolved.found
+        assert note in trace.notes
+        assert note in found.sentences
     assert rnngraph.record(found.loss).states[0].cell == (cell or "tanh")
 
 

@@ -11,7 +11,8 @@ import pytest
 
 import rnngraph
 from rnngraph.errors import FileError, MissingToolError
-from rnngraph.sources.checkpoint import CheckpointOptions, load
+from rnngraph.sources.checkpoint import load
+from rnngraph.sources.options import ModelOptions
 
 torch = pytest.importorskip("torch")
 WORDS = 11
@@ -61,7 +62,7 @@ def test_loss_and_gradients(tmp_path: Path, kind: str, layers: int, both: bool, 
     np.savez(tmp_path / "d.npz", tokens=tokens, targets=targets, mask=mask)
     loss = torch.nn.functional.cross_entropy(model(tokens).transpose(1, 2), targets, reduction="sum") / 3
     loss.backward()
-    loaded = load(CheckpointOptions(str(write(model, tmp_path / f"w{suffix}")), str(tmp_path / "d.npz")))
+    loaded = load(ModelOptions(str(write(model, tmp_path / f"w{suffix}")), str(tmp_path / "d.npz")))
     np.testing.assert_allclose(loaded.loss.value, loss.item(), rtol=1e-12)
     gradients = rnngraph.gradients(loaded.loss)
     embedding = next(value for name, value in gradients.items() if name.endswith("words.weight"))
@@ -78,7 +79,7 @@ def test_projected_lstm_and_packed_lengths(tmp_path: Path) -> None:
     expected = float(output.data.detach().sum()) / 3
     torch.save(layer.state_dict(), tmp_path / "w.pt")
     np.savez(tmp_path / "d.npz", x=x, lengths=lengths)
-    loaded = load(CheckpointOptions(str(tmp_path / "w.pt"), str(tmp_path / "d.npz"), loss="sum"))
+    loaded = load(ModelOptions(str(tmp_path / "w.pt"), str(tmp_path / "d.npz"), loss="sum"))
     np.testing.assert_allclose(loaded.loss.value, expected, rtol=1e-12)
     assert "lstm, 3 -> 6 units, projected to 4" in loaded.found[0]
 
@@ -92,7 +93,7 @@ def test_a_cells_state_dict(tmp_path: Path, kind: str) -> None:
         total += float((state[0] if kind == "LSTM" else state).detach().sum())
     torch.save(cell.state_dict(), tmp_path / "w.pt")
     np.savez(tmp_path / "d.npz", x=x)
-    loaded = load(CheckpointOptions(str(tmp_path / "w.pt"), str(tmp_path / "d.npz"), loss="sum"))
+    loaded = load(ModelOptions(str(tmp_path / "w.pt"), str(tmp_path / "d.npz"), loss="sum"))
     np.testing.assert_allclose(loaded.loss.value, total / 2, rtol=1e-12)
 
 
@@ -101,7 +102,7 @@ def test_a_cells_state_dict(tmp_path: Path, kind: str) -> None:
 def test_narrow_weights_become_float32(tmp_path: Path, dtype: str, suffix: str) -> None:
     model = Captioner("GRU").to(getattr(torch, dtype))
     np.savez(tmp_path / "d.npz", tokens=np.zeros((1, 4), int))
-    loaded = load(CheckpointOptions(str(write(model, tmp_path / f"w{suffix}")), str(tmp_path / "d.npz"), loss="sum"))
+    loaded = load(ModelOptions(str(write(model, tmp_path / f"w{suffix}")), str(tmp_path / "d.npz"), loss="sum"))
     expected = model.float().decoder.core(model.words(torch.zeros(1, 4, dtype=torch.long)))[0].detach().sum()
     assert loaded.loss.dtype == np.float32
     np.testing.assert_allclose(loaded.loss.value, float(expected), rtol=1e-5)
@@ -117,7 +118,7 @@ def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
     torch.save({"weight_hh_l0": Trap()}, tmp_path / "w.pt")
     np.savez(tmp_path / "d.npz", x=np.zeros((1, 2, 3)))
     with pytest.raises(FileError, match=r"without executing what is in it, .*; save model\.state_dict\(\) alone"):
-        load(CheckpointOptions(str(tmp_path / "w.pt"), str(tmp_path / "d.npz")))
+        load(ModelOptions(str(tmp_path / "w.pt"), str(tmp_path / "d.npz")))
     assert not marker.exists()
 
 
@@ -126,7 +127,7 @@ def test_without_torch_the_install_line_is_given(tmp_path: Path, monkeypatch: py
     np.savez(tmp_path / "d.npz", x=np.zeros((1, 2, 2)))
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     with pytest.raises(MissingToolError, match=r"pip install 'rnngraph\[torch\]'"):
-        load(CheckpointOptions(str(tmp_path / "w.pt"), str(tmp_path / "d.npz")))
+        load(ModelOptions(str(tmp_path / "w.pt"), str(tmp_path / "d.npz")))
 
 
 @pytest.mark.parametrize("cut", [0, 4, 100, 1000])
@@ -136,7 +137,7 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path, cut: int) -> None:
     path.write_bytes(path.read_bytes()[:cut])
     np.savez(tmp_path / "d.npz", x=np.zeros((1, 2, 2)))
     with pytest.raises(FileError, match=r"w\.pt cannot be read"):
-        load(CheckpointOptions(str(path), str(tmp_path / "d.npz")))
+        load(ModelOptions(str(path), str(tmp_path / "d.npz")))
 
 
 def test_tensors_without_numbers_of_their_own_are_refused(tmp_path: Path) -> None:
@@ -151,4 +152,4 @@ def test_tensors_without_numbers_of_their_own_are_refused(tmp_path: Path) -> Non
         path = tmp_path / f"{kind}.pt"
         torch.save(dict(zip(names, (torch.ones(len(tensor), 4), tensor), strict=True)), path)
         with pytest.raises(FileError, match=message):
-            load(CheckpointOptions(str(path), str(data)))
+            load(ModelOptions(str(path), str(data)))

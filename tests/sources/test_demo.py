@@ -127,12 +127,12 @@ def test_the_seed_changes_the_weights_and_not_the_batch() -> None:
         ({"batch": 0}, "the batch is 0"),
         ({"hidden_size": -1}, "the hidden size is -1"),
         ({"layers": 0}, "the number of layers is 0"),
-        ({"seed": -1}, "the seed is -1"),
-        ({"gain": float("nan")}, "the gain is nan"),
-        ({"forget_bias": 1.0}, "the cell 'rnn' has none: use lstm"),
-        ({"forget_bias": float("inf"), "cell": "lstm"}, "the forget bias is inf"),
-        ({"init": "chrono"}, "the cell 'rnn' has none: use lstm or gru"),
-        ({"init": "chrono", "cell": "lstm", "forget_bias": 1.0}, "leave one of the two out"),
+        ({"seed": -1}, "seed is -1"),
+        ({"gain": float("nan")}, "gain is nan"),
+        ({"forget_bias": 1.0}, "a tanh cell has no forget gate; use LSTM"),
+        ({"forget_bias": float("inf"), "cell": "lstm"}, "forget_bias is inf"),
+        ({"init": "chrono"}, "a tanh recurrence has none; use LSTM or GRU"),
+        ({"init": "chrono", "cell": "lstm", "forget_bias": 1.0}, "sets the forget bias itself"),
     ],
 )
 def test_choices_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -5,7 +5,6 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from rnngraph.errors import InputError
 from rnngraph.sources.digits import load_digits
 
 
@@ -30,11 +29,6 @@ def test_features_are_shares_of_full_ink() -> None:
     assert features.dtype == np.float32
     assert features.shape == (800, 64)
     assert features[5, 8 * 2 + 3] == data.images[5, 2, 3] / 16
-
-
-def test_an_unknown_part_is_refused() -> None:
-    with pytest.raises(InputError, match="'test'"):
-        load_digits("test")
 
 
 def test_the_file_is_small_and_credited() -> None:

@@ -12,7 +12,8 @@ import pytest
 
 import rnngraph
 from rnngraph.errors import FileError, InputError
-from rnngraph.sources.target.run import is_target, settings_from, target_loss, target_run
+from rnngraph.sources.target.arguments import settings_from
+from rnngraph.sources.target.run import is_target, opened
 from tests import programs
 
 MODEL = """
@@ -75,20 +76,20 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize("place", ["a_users_model.py", "a_users_model"])
 @pytest.mark.parametrize("name", ["build", "Factory.build", "cache"])
 def test_files_and_modules(model: str, place: str, name: str) -> None:
-    trace = target_run(f"{place}:{name}")[0]
+    trace = opened(f"{place}:{name}").run()[0]
     assert (trace.source, trace.timesteps, trace.states[0].name) == (f"{place}:{name}", 5, "rnn.h")
 
 
 def test_a_trace_that_the_function_made_itself(model: str) -> None:
-    assert target_run(f"{model}:ready")[0].source == "elsewhere"
+    assert opened(f"{model}:ready").run()[0].source == "elsewhere"
 
 
 def test_settings(model: str, capsys: pytest.CaptureFixture[str]) -> None:
-    trace = target_run(f"{model}:build", settings_from(["units=7", "cell=GRU"]))[0]
+    trace = opened(f"{model}:build", settings_from(["units=7", "cell=GRU"])).run()[0]
     assert next(one for one in trace.parameters if one.name == "gru.Wh").shape == (7, 21)
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "this is no report\n")
-    assert target_loss(f"{model}:build").shape == ()
+    assert opened(f"{model}:build").loss().shape == ()
     assert settings_from(["a=1", "b=[1, 2]", "c=x=y", "d=", "e=None"]) == {
         "a": 1, "b": [1, 2], "c": "x=y", "d": "", "e": None,
     }  # fmt: skip
@@ -109,16 +110,16 @@ def test_settings(model: str, capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_one_sentence(model: str, name: str, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        target_run(f"{model}:{name}", settings)
+        opened(f"{model}:{name}", settings).run()
 
 
 def test_only_the_users_own_frames(model: str) -> None:
     with pytest.raises(InputError, match=r":fails raised KeyError: 'missing'\.$") as caught:
-        target_run(f"{model}:fails")
+        opened(f"{model}:fails").run()
     frames = caught.value.frames  # type: ignore[attr-defined]
     assert [line.split(", in ")[1] for line in frames.splitlines() if "File" in line] == ["fails", "helper"]
     with pytest.raises(InputError, match=r"^gru got a ndarray") as caught:
-        target_run(f"{model}:misuses")
+        opened(f"{model}:misuses").run()
     frames = caught.value.frames  # type: ignore[attr-defined]
     assert [line.split(", in ")[1] for line in frames.splitlines() if "File" in line] == ["misuses"]
 
@@ -126,15 +127,15 @@ def test_only_the_users_own_frames(model: str) -> None:
 def test_files_that_cannot_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     with pytest.raises(FileError, match=r"there is no file .*none\.py"):
-        target_run(f"{tmp_path}/none.py:build")
+        opened(f"{tmp_path}/none.py:build").run()
     with pytest.raises(InputError, match=r"no module 'no_such_package' \(for no_such_package\.part\)"):
-        target_run("no_such_package.part:build")
+        opened("no_such_package.part:build").run()
     (tmp_path / "broken.py").write_text("def build(:\n")
     with pytest.raises(InputError, match=r"raised SyntaxError: invalid syntax \(.*broken\.py, line 1\)"):
-        target_run(f"{tmp_path}/broken.py:build")
+        opened(f"{tmp_path}/broken.py:build").run()
     (tmp_path / "imports.py").write_text("import not_installed_here\n")
     with pytest.raises(InputError, match=r"raised ModuleNotFoundError: No module named 'not_installed_here'") as caught:
-        target_run(f"{tmp_path}/imports.py:build")
+        opened(f"{tmp_path}/imports.py:build").run()
     frames = caught.value.frames  # type: ignore[attr-defined]
     assert [line.split('"')[1] for line in frames.splitlines() if "File" in line] == [f"{tmp_path}/imports.py"]
 
@@ -142,7 +143,7 @@ def test_files_that_cannot_be_imported(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_file_named_as_a_module_does_not_replace_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "json.py").write_text(MODEL)
-    assert target_run(f"{tmp_path}/json.py:build")[0].timesteps == 5
+    assert opened(f"{tmp_path}/json.py:build").run()[0].timesteps == 5
     assert sys.modules["json"] is json
 
 
@@ -185,7 +186,7 @@ def test_the_command_line_takes_targets_and_checkpoints(model: str, tmp_path: Pa
         (("--weights", "w.npz", "--data", "d.npz", "--layers", "2"), "--layers changes the demo's model"),
         (("--weights", "w.npz", "--data", "d.npz", "--set", "a=1"), "--set gives a Python function its arguments"),
         (("a_users_model.py:build", "--weights", "w.npz"), "are two sources"),
-        (("a_users_model.py:build", "--data", "d.npz"), "d.npz holds 'x', which a_users_model.py:build does not take"),
+        (("a_users_model.py:build", "--data", "d.npz"), "build has no parameter 'x', which d.npz gives"),
         (("--data", "d.npz"), "--data means nothing here, because without SOURCE and --weights the demo is run"),
         (("--weights", "w.npz", "--data", "d.npz", "--vocabulary", "d.npz"), "give the text with --text FILE"),
     ):

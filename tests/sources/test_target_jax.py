@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rnngraph.errors import InputError, MissingToolError
-from rnngraph.sources.target.run import target_loss, target_run
+from rnngraph.sources.target.run import opened
 from tests.reliability.commands import run_here
 
 TARGET = """
@@ -78,7 +78,7 @@ def test_every_command_takes_a_jax_loss_or_says_why_not(target: str, tmp_path: P
 
 
 def test_what_a_target_may_return(target: str) -> None:
-    plain, module, aux = (target_run(f"{target}:{name}")[0] for name in ("build", "module", "with_aux"))
+    plain, module, aux = (opened(f"{target}:{name}").run()[0] for name in ("build", "module", "with_aux"))
     assert plain.source == f"{target}:build"
     assert plain.loss == module.loss == aux.loss
     h, known = np.zeros((2, 4)), 0.0
@@ -86,13 +86,13 @@ def test_what_a_target_may_return(target: str) -> None:
         h = np.tanh(0.2 * h + 1)
         known += float((h**2).mean()) / 9
     np.testing.assert_allclose(plain.loss, known, rtol=3e-6)
-    assert target_run(f"{target}:build", {"gain": 2.0})[0].loss > plain.loss
+    assert opened(f"{target}:build", {"gain": 2.0}).run()[0].loss > plain.loss
     with pytest.raises(InputError, match="no recurrence was found in <lambda>"):
-        target_run(f"{target}:nothing")
+        opened(f"{target}:nothing").run()
     with pytest.raises(InputError, match="raised ValueError: no such layer"):
-        target_run(f"{target}:fails")
+        opened(f"{target}:fails").run()
     with pytest.raises(InputError, match=r"jax\.test_util\.check_grads checks"):
-        target_loss(f"{target}:build")
+        opened(f"{target}:build").loss()
 
 
 def test_a_target_that_needs_jax_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,7 @@ def test_a_target_that_needs_jax_where_there_is_none(tmp_path: Path, monkeypatch
     monkeypatch.setitem(sys.modules, "jax", None)  # import finds nothing
     (tmp_path / "a_model_without_jax.py").write_text(TARGET, encoding="utf-8")
     with pytest.raises(MissingToolError, match=r"needs JAX, which is not installed; pip install 'rnngraph\[jax\]'"):
-        target_run(f"{tmp_path}/a_model_without_jax.py:build")
+        opened(f"{tmp_path}/a_model_without_jax.py:build").run()
     for name in [name for name in sys.modules if name.startswith("rnngraph.sources.jax")]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(MissingToolError, match=r"JAX is not installed; pip install 'rnngraph\[jax\]' brings it"):

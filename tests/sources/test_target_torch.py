@@ -10,7 +10,7 @@ import pytest
 
 from rnngraph import diagnose
 from rnngraph.errors import InputError, MissingToolError
-from rnngraph.sources.target.run import target_loss, target_run
+from rnngraph.sources.target.run import opened
 
 PAIR = """
 import torch
@@ -40,22 +40,22 @@ def test_torch_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "a_torch_model.py").write_text(PAIR)
     path = f"{tmp_path}/a_torch_model.py"
-    trace = target_run(f"{path}:scalar")[0]
+    trace = opened(f"{path}:scalar").run()[0]
     torch.manual_seed(0)
     expected = torch.nn.GRU(3, 4)(torch.randn(5, 2, 3))[0].square().sum().item()
     np.testing.assert_allclose(trace.loss, expected, rtol=1e-5)
     assert (trace.states[0].name, trace.source) == ("core.h", f"{path}:scalar")
     for name in ("output", "spread"):
-        assert "half the sum of squares of its output" in target_run(f"{path}:{name}", loss="every")[0].notes[-1]
+        assert "half the sum of squares of its output" in opened(f"{path}:{name}", loss="every").run()[0].notes[-1]
     with pytest.raises(InputError, match="--loss is last; a PyTorch module takes sum, mean, every"):
-        target_run(f"{path}:output", loss="last")
+        opened(f"{path}:output", loss="last").run()
     with pytest.raises(InputError, match=r"whose loss cannot be computed again here; torch\.autograd\.gradcheck"):
-        target_loss(f"{path}:scalar")
-    assert [one.name for one in target_run(f"{path}:scalar", layer="core")[0].recurrences] == ["core"]
+        opened(f"{path}:scalar").loss()
+    assert [one.name for one in opened(f"{path}:scalar", layer="core").run()[0].recurrences] == ["core"]
     with pytest.raises(InputError, match="returned a PyTorch Tensor, whose recurrence cannot be seen from outside"):
-        target_run(f"{path}:tensor")
+        opened(f"{path}:tensor").run()
     with pytest.raises(InputError, match="in which nothing can be differentiated"):
-        target_run(f"{path}:constant")
+        opened(f"{path}:constant").run()
 
 
 def test_a_model_that_needs_torch_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def test_a_model_that_needs_torch_where_there_is_none(tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, "torch", None)  # import finds nothing
     (tmp_path / "a_model_without_torch.py").write_text(PAIR)
     with pytest.raises(MissingToolError, match=r"needs PyTorch.*pip install 'rnngraph\[torch\]'"):
-        target_run(f"{tmp_path}/a_model_without_torch.py:scalar")
+        opened(f"{tmp_path}/a_model_without_torch.py:scalar").run()
 
 
 def test_remedies_are_tried_on_a_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ def test_remedies_are_tried_on_a_pair(tmp_path: Path, monkeypatch: pytest.Monkey
         "    MADE.append(torch.nn.LSTM(3, 16))\n"
         "    return MADE[0], torch.randn(60, 2, 3)\n"
     )
-    trace, trial = target_run(f"{tmp_path}/a_sick_model.py:build", lags=True)
+    trace, trial = opened(f"{tmp_path}/a_sick_model.py:build").run(lags=True)
     module = sys.modules["a_sick_model"].MADE[0]
     before = [one.clone() for one in module.parameters()]
     diagnosis = diagnose(trace, horizon=50, trial=trial)

@@ -17,7 +17,7 @@ from rnngraph.cli.options.lag_matrix import LAG_OPTIONS, LagArguments
 from rnngraph.cli.options.source import MODEL_OPTIONS, SOURCE, SourceArguments
 from rnngraph.cli.options.source import PANEL as MODEL_PANEL
 from rnngraph.sources.demo import DemoOptions
-from rnngraph.sources.resolve import ModelOptions
+from rnngraph.sources.options import ModelOptions
 
 Values = Mapping[str, Any]
 FOLDED = (DEMO_PANEL, MODEL_PANEL)  # shown with --help-all alone

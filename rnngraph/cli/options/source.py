@@ -11,7 +11,7 @@ from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
     from rnngraph.sources.demo import DemoOptions
-    from rnngraph.sources.resolve import ModelOptions
+    from rnngraph.sources.options import ModelOptions
 
 PANEL = "A model of your own (a Python function, or a checkpoint with --weights)"
 

@@ -12,11 +12,12 @@ from rnngraph.errors import InputError
 from rnngraph.sources.checkpoint.data import read_data
 from rnngraph.sources.checkpoint.loss import network_loss
 from rnngraph.sources.checkpoint.network import describe, recognise
-from rnngraph.sources.checkpoint.options import LOSSES, CheckpointOptions, Loaded
+from rnngraph.sources.checkpoint.options import LOSSES, Loaded
 from rnngraph.sources.checkpoint.text import read_text
+from rnngraph.sources.options import ModelOptions
 
 
-def load(options: CheckpointOptions) -> Loaded:
+def load(options: ModelOptions) -> Loaded:
     """Read the weights and the data and run the network forward, up to its loss.
 
     Raises:
@@ -36,4 +37,4 @@ def load(options: CheckpointOptions) -> Loaded:
         if network.output is None:
             data = replace(data, targets=None)
     loss, described = network_loss(network, data, options.loss)
-    return Loaded(loss, (*describe(network), described), findings, network.notes)
+    return Loaded(str(options.weights), loss, (*describe(network), described), findings, network.notes)

@@ -20,7 +20,7 @@ from rnngraph.nn.parameter import Parameter
 from rnngraph.sources.checkpoint.data import Data
 from rnngraph.sources.checkpoint.network import Network
 from rnngraph.sources.checkpoint.roles import OutputLayer
-from rnngraph.sources.walk import WalkOptions, walk
+from rnngraph.sources.stack import walk
 
 DESCRIPTIONS = {
     "last": "the sum of the last valid step's output, averaged over the batch (--loss last)",
@@ -42,8 +42,7 @@ def network_loss(network: Network, data: Data, reduction: str | None) -> tuple[T
     tape = Tape(model=f"{stack.name}: {stack.describe()}")
     tape.step_labels = list(data.labels)
     x = _input(tape, network, data)
-    found = walk(stack, x, WalkOptions(data.h0, data.c0, data.mask))
-    hidden = found.output
+    hidden = walk(stack, x, h0=data.h0, c0=data.c0, mask=data.mask)
     if data.output_grad is not None:
         if data.output_grad.shape != hidden.shape:
             raise InputError(
@@ -63,7 +62,7 @@ def network_loss(network: Network, data: Data, reduction: str | None) -> tuple[T
 
 
 def _input(tape: Tape, network: Network, data: Data) -> Tensor:
-    dtype = network.stack.layers[0][0].wx.dtype
+    dtype = network.stack.layers[0][0]["Wx"].dtype
     if data.x is not None:
         return tape.input(data.x.astype(dtype), "x")
     assert data.tokens is not None

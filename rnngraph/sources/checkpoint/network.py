@@ -15,9 +15,9 @@ from rnngraph.sources.checkpoint.formats import Checkpoint, open_checkpoint
 from rnngraph.sources.checkpoint.layer_option import read_layer_option
 from rnngraph.sources.checkpoint.layers import candidates, chosen
 from rnngraph.sources.checkpoint.leftovers import check_last, describe_unused, other_weights
-from rnngraph.sources.checkpoint.options import CheckpointOptions
 from rnngraph.sources.checkpoint.roles import OutputLayer, find_embedding, find_output
 from rnngraph.sources.checkpoint.stack import not_finite, read_stack
+from rnngraph.sources.options import ModelOptions
 from rnngraph.sources.stack import Stack
 
 
@@ -38,7 +38,7 @@ class Network:
         return [name for name in names if name is not None]
 
 
-def recognise(options: CheckpointOptions, data: Data | None) -> tuple[Network, tuple[str, ...]]:
+def recognise(options: ModelOptions, data: Data | None) -> tuple[Network, tuple[str, ...]]:
     """Find the layers that the data need, and sentences on what is wrong: values that are not finite, unused weights.
 
     Raises:
@@ -47,7 +47,7 @@ def recognise(options: CheckpointOptions, data: Data | None) -> tuple[Network, t
         MissingToolError: its format needs a package that is not installed.
     """
     names, roles = read_layer_option(options.layer)
-    checkpoint = open_checkpoint(options.weights, roles)
+    checkpoint = open_checkpoint(str(options.weights), roles)
     found = candidates(checkpoint)
     picked = chosen(found, names, checkpoint)
     stack, findings = read_stack(picked, options.cell)

@@ -1,35 +1,39 @@
-"""What can be said of a checkpoint, and what is made of it.
-
-Options come in; the loss on its tape goes out, with sentences that say what was found in the file.
-"""
+"""What is made of a checkpoint: the loss on its tape, with sentences that say what was found in the file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from rnngraph.autodiff.tensor import Tensor
+from rnngraph.trace.model import Trace
+
+if TYPE_CHECKING:
+    from rnngraph.measure.lag_options import LagOptions
+    from rnngraph.measure.trial import Trial
 
 LOSSES = ("last", "sum", "mean", "every")
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointOptions:
-    """What can be said of a checkpoint that the file does not say itself."""
-
-    weights: str
-    data: str | None = None
-    cell: str | None = None  # relu, where a plain recurrence is one; None: what shapes say, tanh for one block
-    layer: str | None = None  # NAME,NAME for a stack; embedding=NAME, output=NAME; gates=, joined=, ..
-    loss: str | None = None  # one of LOSSES; None: the targets' cross-entropy, or "last" where there are none
-    text: str | None = None
-    vocabulary: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A loss on its tape, what was found in the file, what is wrong with it, and what a reader must know of it."""
 
+    source: str
     loss: Tensor
     found: tuple[str, ...]
     findings: tuple[str, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What a person should be told."""
+        return (*self.found, *self.notes, *(f"warning: {finding}" for finding in self.findings))
+
+    def run(self, *, lags: LagOptions | bool = False, spectrum: int = 0) -> tuple[Trace, Trial]:
+        """Record it, and give who runs it again with other weights; see `rnngraph.record`."""
+        from rnngraph.sources.tape.record import record, trial
+
+        trace = record(self.loss, lags=lags, spectrum=spectrum, source=self.source)
+        notes = (*trace.notes, self.found[-1], *self.notes, *self.findings)
+        return replace(trace, notes=notes), trial(self.loss)

@@ -14,7 +14,7 @@ from rnngraph.errors import FileError, InputError
 from rnngraph.nn.cells import CELLS
 from rnngraph.sources.checkpoint.conventions.convention import Arrays, Candidate
 from rnngraph.sources.checkpoint.layers import cell_of
-from rnngraph.sources.stack import LayerWeights, Stack, check_stack
+from rnngraph.sources.stack import Stack, Weights, check_stack
 
 
 def read_stack(picked: list[Candidate], cell: str | None) -> tuple[Stack, tuple[str, ...]]:
@@ -87,19 +87,9 @@ def _check_biases(one: Candidate, values: Arrays) -> None:
             )
 
 
-def _one_dtype(layers: tuple[tuple[LayerWeights, ...], ...]) -> tuple[tuple[LayerWeights, ...], ...]:
-    dtype = np.result_type(*(weights.wx.dtype for layer in layers for weights in layer))
-
-    def cast(array: Array | None) -> Array | None:
-        return None if array is None else np.ascontiguousarray(array, dtype=dtype)
-
+def _one_dtype(layers: tuple[tuple[Weights, ...], ...]) -> tuple[tuple[Weights, ...], ...]:
+    dtype = np.result_type(*(weights["Wx"].dtype for layer in layers for weights in layer))
     return tuple(
-        tuple(
-            LayerWeights(
-                np.ascontiguousarray(one.wx, dtype=dtype), np.ascontiguousarray(one.wh, dtype=dtype),
-                cast(one.b), cast(one.bh), cast(one.wr),
-            )
-            for one in layer
-        )
+        tuple({name: np.ascontiguousarray(array, dtype=dtype) for name, array in one.items()} for one in layer)
         for layer in layers
-    )  # fmt: skip
+    )

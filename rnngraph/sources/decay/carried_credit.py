@@ -34,8 +34,7 @@ def credit(name: str, given: Any, output: Any, gradient: Any, *, time_axis: int)
     arriving = _norms(gradient, time_axis)  # (batch, time)
     batch, steps = arriving.shape
     options = LagOptions()
-    entering = np.flatnonzero((arriving != 0).any(axis=0))
-    every = Losses(entering, np.zeros_like(entering), {0: arriving.T})
+    every = Losses({0: arriving.T})
     samples = chosen_samples(every, batch, options)
     losses = [step for _, step in chosen_losses(every, {batch: samples}, options)]
     log = np.full((len(samples), len(losses), steps + 1), np.nan)
@@ -51,7 +50,8 @@ def credit(name: str, given: Any, output: Any, gradient: Any, *, time_axis: int)
     nothing = np.zeros((len(samples), steps), dtype=np.bool_)
     return LagTrace(
         state=name, losses=taken, clocks=np.zeros_like(taken), samples=samples, log=log, copied=nothing,
-        severed=nothing, arrivals=np.tile(taken, (len(samples), 1)), available=len(entering), batch=batch, max_lag=None,
+        severed=nothing, arrivals=np.tile(taken, (len(samples), 1)), available=len(every.pairs), batch=batch,
+        max_lag=None,
     )  # fmt: skip
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from rnngraph.errors import InputError
 from rnngraph.sources.decay.measure import decay
+from rnngraph.sources.target.arguments import settings_from
 from rnngraph.sources.target.importing import shielded
-from rnngraph.sources.target.run import call, settings_from
+from rnngraph.sources.target.run import call
 from rnngraph.trace.decay import DecayReport
 
 

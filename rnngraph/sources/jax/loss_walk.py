@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnngraph.errors import InputError
-from rnngraph.measure.recording import FED, Losses, See
+from rnngraph.measure.recording import FED, See
 from rnngraph.norms import norm, row_norms
 from rnngraph.sources.jax.read_together import reads_together
 from rnngraph.sources.jax.row_walk import ends_of_stages
@@ -60,13 +60,6 @@ class LossWalk:
             self.norms[clock] = np.asarray(np.hypot.reduce(entering, axis=0))
         entered = [one for one in self.norms.values() if one.any()]
         self.joint = len(entered) == 1 and reads_together(recording, self.shares, entered[0], _entering)
-
-    def losses(self) -> Losses:
-        """Say which steps a loss enters."""
-        pairs = [(clock, t) for clock, one in self.norms.items() for t in np.flatnonzero((one != 0).any(axis=1))]
-        some = pairs[-1:] if self.joint else pairs
-        steps, clocks = (np.array([pair[k] for pair in some], np.int64) for k in (1, 0))
-        return Losses(steps, clocks, self.norms, self.joint)
 
     def pull(self, rows: Sequence[Row], samples: Mapping[int, Integers], see: See) -> None:
         """Walk all rows back, a chunk at a time, and tell the norms of samples, which are chosen by size of batch."""

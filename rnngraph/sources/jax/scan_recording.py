@@ -23,7 +23,6 @@ from rnngraph.sources.jax.programs import Programs
 from rnngraph.sources.jax.samples import FOUND, BatchAxis, Layout, by_sample, host
 from rnngraph.sources.jax.scan_weights import changed_arrays, parameters_of
 from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.tape.joint import NOTE as JOINT
 from rnngraph.trace.change import Change
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
@@ -169,7 +168,7 @@ class JaxRecording:
 
     def losses(self) -> Losses:
         """Say which steps a loss enters."""
-        return self.loss_walk.losses()
+        return Losses(self.loss_walk.norms, self.loss_walk.joint)
 
     def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
         """Walk losses back together."""
@@ -194,5 +193,4 @@ class JaxRecording:
                 f"uncertain: the losses of all steps together differ from the whole by {difference:.1e}, and rounding "
                 f"explains about {allowed:.0e}",
             )
-        joint = (JOINT,) if walked and self.loss_walk.joint else ()
-        return (*joint, *doubts, *plan.notes, *(f"not measured: {one}" for one in plan.reasons))
+        return (*doubts, *plan.notes, *(f"not measured: {one}" for one in plan.reasons))

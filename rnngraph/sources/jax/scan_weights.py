@@ -63,15 +63,14 @@ def _steps(recording: JaxRecording, readers: list[tuple[Site, int]], timesteps: 
 
 
 def changed_arrays(sites: Sequence[Site], arrays: Sequence[Any], changes: Sequence[Change]) -> list[Any] | None:
-    """Change the weights of the scans that the changes name, or of all; None where a change means nothing here."""
+    """Change the weights of the scans; None where a change means nothing here."""
     values: dict[int, Array] = {}
     for change in changes:
-        chosen = [site for site in sites if not change.recurrences or site.name in change.recurrences]
-        parts = [_biases(site) if change.kind == BIAS else site.recurrent for site in chosen]
+        parts = [_biases(site) if change.kind == BIAS else site.recurrent for site in sites]
         if change.kind not in (BIAS, SCALE, ORTHOGONAL) or not all(parts):
             return None
         done = set[Weight]()
-        for site, weights in zip(chosen, parts, strict=True):
+        for site, weights in zip(sites, parts, strict=True):
             for place, weight in enumerate(one for one in weights if one not in done):
                 value = values.setdefault(weight.leaf, np.array(arrays[weight.leaf]))[slices(weight.spans)]
                 if change.kind == BIAS and site.gate is not None:  # the biases of a gate add up

@@ -10,12 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from rnngraph.checks import is_whole
 from rnngraph.errors import InputError
 from rnngraph.measure import record as measured
-from rnngraph.measure.lag_options import LagOptions
+from rnngraph.measure.lag_options import LagOptions, asked
 from rnngraph.measure.trial import Trial
 from rnngraph.sources.jax.finder import find
 from rnngraph.sources.jax.function import Options, function_of, leaves_of
@@ -56,18 +54,15 @@ def watch(
     Raises:
         InputError: nothing recurrent was found, with the reasons; or an argument or option does not fit.
     """
-    if not isinstance(lags, LagOptions | bool | np.bool_):
-        raise InputError(f"lags is {lags!r}; pass True, False or an rnngraph.LagOptions.")
-    wanted = Wanted(_checked_axis(batch_axis), bool(weights))
-    return measure(recorded(loss_fn, arguments, Options(has_aux, per_step), wanted), lags=lags, source=source)
+    options, wanted = asked(lags), Wanted(_checked_axis(batch_axis), bool(weights))
+    return measure(recorded(loss_fn, arguments, Options(has_aux, per_step), wanted), lags=options, source=source)
 
 
-def measure(recording: JaxRecording, *, lags: LagOptions | bool, source: str) -> Trace:
+def measure(recording: JaxRecording, *, lags: LagOptions | None, source: str) -> Trace:
     """Make the trace of a recorded call."""
-    options = lags if isinstance(lags, LagOptions) else LagOptions() if lags else None
     unclear = () if recording.steps else tuple(recording.programs.plan.unclear.values())
-    trace = measured.record(recording, lags=None if unclear else options, source=source)
-    notes = [f"{WITHOUT_LAGS}{one}; per_step= gives the losses of steps" for one in unclear if options is not None]
+    trace = measured.record(recording, lags=None if unclear else lags, source=source)
+    notes = [f"{WITHOUT_LAGS}{one}; per_step= gives the losses of steps" for one in unclear if lags is not None]
     return replace(trace, notes=(*notes, *trace.notes, *recording.notes()))
 
 

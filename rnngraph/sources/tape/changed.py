@@ -31,13 +31,12 @@ def changed_tape(tape: Tape, changes: Sequence[Change]) -> Tape | None:
     values: dict[int, Array] = {}
     cut = 0
     for change in changes:
-        chosen = [one for one in tape.recurrences if not change.recurrences or one.name in change.recurrences]
         if change.kind == TRUNCATE:
-            if not chosen or any(one.block is None for one in chosen):
+            if not tape.recurrences or any(one.block is None for one in tape.recurrences):
                 return None
             cut = int(change.number)
             continue
-        for one in chosen:
+        for one in tape.recurrences:
             found = _of_cell(tape, one, one.cell, change, values) if one.cell else _of_own(tape, one, change, values)
             if not found:
                 return None
@@ -62,17 +61,14 @@ def _of_own(tape: Tape, one: Recurrence, change: Change, values: Mapping[int, Ar
         return None
     found: dict[int, Array] = {}
     for weight in own_weights(tape, one):
-        value = found.get(weight.leaf, values.get(weight.leaf, tape.entry(weight.leaf).value))
-        changed = weight.changed(value, lambda part: _of_plain(part, change))
-        if changed is None:
+        value = found.get(weight.leaf, values.get(weight.leaf, tape.entry(weight.leaf).value)).copy()
+        part = weight.part(value)
+        made = RULES[change.kind](CELLS["tanh"], {"Wh": part.copy()}, change.number)
+        if made is None:
             return None
-        found[weight.leaf] = changed
+        part[...] = made["Wh"]
+        found[weight.leaf] = value
     return found
-
-
-def _of_plain(part: Array, change: Change) -> Array | None:
-    found = RULES[change.kind](CELLS["tanh"], {"Wh": part}, change.number)
-    return None if found is None else found["Wh"]
 
 
 def weight_nodes(tape: Tape, one: Recurrence) -> dict[str, int]:

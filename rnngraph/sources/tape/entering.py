@@ -19,7 +19,6 @@ from rnngraph.autodiff.block.given import Given, gather
 from rnngraph.autodiff.contribution import Array, Contribution, StateSlice
 from rnngraph.autodiff.cotangents import Cotangents
 from rnngraph.autodiff.tape import Tape
-from rnngraph.measure.recording import Losses
 from rnngraph.norms import row_norms
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.facts import blocks_of, states_of
@@ -48,16 +47,11 @@ class Entering:
     norms: dict[int, Floats] = field(default_factory=dict)  # clock -> (T, N)
     joint: bool = False  # all that enters is one loss, which reads many steps at once
 
-    def losses(self) -> Losses:
-        """Say which steps a loss enters."""
-        norms = dict(sorted(self.norms.items()))
-        each = [np.flatnonzero((norm != 0).any(axis=1)) for norm in norms.values()]
-        steps = np.concatenate([np.zeros(0, np.int64), *each])
-        clocks = np.repeat(np.array(list(norms), np.int64), [len(one) for one in each])
-        if self.joint and len(steps):
-            last = np.lexsort((clocks, steps))[-1:]
-            steps, clocks = steps[last], clocks[last]
-        return Losses(steps, clocks, norms, self.joint)
+    def add(self, number: int, steps: int | slice, norms: Floats) -> None:
+        """Add norms, (N,) or (steps, N), to those of a clock; a sum of squares would underflow."""
+        time, clock = self.tape.recurrences[number].timesteps, self.clocks.of(number)
+        total = self.norms.setdefault(clock, np.zeros((time, norms.shape[-1])))
+        total[steps] = np.hypot(total[steps], norms)
 
     def rows(
         self, rows: list[tuple[int, int]], samples: Mapping[int, Integers], window: tuple[int, int] | None = None
@@ -109,31 +103,16 @@ def find_entering(tape: Tape, starts: Mapping[int, Contribution], clocks: Clocks
     for step in sweep(tape, starts, until={*blocks, *nodes}):
         entry = step.node
         if isinstance(entry, Block):
-            given = gather(entry, step.contributions)
-            found.blocks[entry.id] = blocks[entry.id], given
-            _add_block(found, blocks[entry.id], given)
+            number, given = blocks[entry.id], gather(entry, step.contributions)
+            found.blocks[entry.id] = number, given
+            if given.output is not None:
+                found.add(number, slice(None), row_norms(given.output))
+            for single in given.single.values():
+                for t, one in single.items():
+                    found.add(number, t, row_norms(one))
         elif entry.id in nodes:
             number, _, t = nodes[entry.id]
             gradient = np.array(step.gradient)
             found.nodes[entry.id] = number, t, gradient
-            norms = row_norms(by_sample(gradient[None], tape.recurrences[number].batch_axis)[0])
-            _add(_norms(found, number, len(norms))[t], norms)
+            found.add(number, t, row_norms(by_sample(gradient[None], tape.recurrences[number].batch_axis)[0]))
     return found
-
-
-def _add_block(found: Entering, number: int, given: Given) -> None:
-    total = _norms(found, number, given.block.sample_count)
-    if given.output is not None:
-        _add(total, row_norms(given.output))
-    for single in given.single.values():
-        for t, one in single.items():
-            _add(total[t], row_norms(one))
-
-
-def _add(total: Floats, norms: Floats) -> None:
-    np.hypot(total, norms, out=total)  # the sum of squares would underflow
-
-
-def _norms(found: Entering, number: int, batch: int) -> Floats:
-    time = found.tape.recurrences[number].timesteps
-    return found.norms.setdefault(found.clocks.of(number), np.zeros((time, batch)))

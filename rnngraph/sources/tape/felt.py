@@ -1,6 +1,6 @@
 """Where a gradient arrives although its numbers were rounded to zero: the same walk in numbers that cannot underflow.
 
-In: a tape and the cotangents of its loss. Out: `Felt`, and at which timesteps something arrives at other entries.
+In: a plan, and the cotangents of a loss. Out: `Felt`, and at which timesteps something arrives at other entries.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.given import single_state
 from rnngraph.autodiff.contribution import Array, Contribution, StateSlice
-from rnngraph.autodiff.cotangents import Cotangents, Walk
+from rnngraph.autodiff.cotangents import Cotangents
 from rnngraph.autodiff.many import walk_rows
 from rnngraph.autodiff.node import Node
-from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import Felt
-from rnngraph.sources.tape.facts import blocks_of, states_of
+from rnngraph.sources.tape.plan import Plan
 from rnngraph.trace.magnitudes import Booleans
 
 
@@ -31,23 +30,22 @@ class Arrives:
     watched: dict[int, Booleans]  # entry id -> (T,)
 
 
-def feel(tape: Tape, starts: Mapping[int, Contribution], walk: Walk, watched: Collection[int]) -> tuple[Felt, Arrives]:
+def feel(plan: Plan, starts: Mapping[int, Contribution]) -> tuple[Felt, Arrives]:
     """Walk the whole loss as a single row.
 
     Args:
-        tape: the recorded pass.
+        plan: of the recorded pass; what it watches are entries over time, (N, T, ...).
         starts: cotangents by node id.
-        walk: a walk over all samples; what is told by it is set here.
-        watched: ids of further entries over time, (N, T, ...).
 
     Returns:
         what arrives at states, and beside them.
     """
-    told = _Told(tape, watched)
-    walk.see_block, walk.see_node, walk.feel_block, walk.feel_node = told.block, told.node, told.inside, told.entry
+    told = _Told(plan)
+    walk = plan.whole(told.see)
+    walk.feel_block, walk.feel_node = told.inside, told.entry
     rows: dict[int, list[Cotangents]] = {}
     for start, cotangent in starts.items():
-        entry = tape.entry(start)
+        entry = plan.tape.entry(start)
         rows.setdefault(entry.id, []).append(_row(entry, start, cotangent))
     with np.errstate(all="ignore"):
         walk_rows(walk, rows, 1)
@@ -57,28 +55,21 @@ def feel(tape: Tape, starts: Mapping[int, Contribution], walk: Walk, watched: Co
 class _Told:
     """What a walk tells, where anything at all arrives: by recurrence, state and timestep."""
 
-    def __init__(self, tape: Tape, watched: Collection[int]) -> None:
+    def __init__(self, plan: Plan) -> None:
+        tape = plan.tape
         recurrences = list(enumerate(tape.recurrences))
-        self.tape = tape
-        self.numbers, self.places = blocks_of(tape), states_of(tape)
+        self.tape, self.numbers, self.places = tape, plan.numbers, plan.nodes
         self.first = {node_id: (number, kind) for number, one in recurrences for kind, node_id in one.initial.items()}
         self.total, self.carried, self.immediate = (
             {(number, kind): np.zeros(one.timesteps + more, bool) for number, one in recurrences for kind in one.kinds}
             for more in (1, 0, 0)
         )
         self.gates = {number: np.zeros(one.timesteps, bool) for number, one in recurrences}
-        self.watched = {entry: np.zeros(tape.entry(entry).value.shape[1], bool) for entry in watched}
+        self.watched = {entry: np.zeros(tape.entry(entry).value.shape[1], bool) for entry in plan.watched}
 
-    def block(self, block: Block, t: int, low: int, logs: list[Array]) -> None:
-        """Note what a step of a block has in all."""
-        for kind, log in zip(block.columns, logs, strict=True):
-            self.total[self.numbers[block.id], kind][t + 1] = _arrives(log)
-
-    def node(self, entry: int, low: int, log: Array) -> None:
-        """Note what a state that is a node has in all."""
-        if entry in self.places:
-            number, kind, t = self.places[entry]
-            self.total[number, kind][t + 1] = _arrives(log)
+    def see(self, number: int, kind: str, t: int, low: int, logs: Array) -> None:
+        """Note what a state has in all."""
+        self.total[number, kind][t + 1] |= bool((logs > -np.inf).any() or np.isnan(logs).any())
 
     def inside(self, block: Block, t: int, to_kinds: list[bool], own: list[bool], to_gates: bool) -> None:
         """Note by which way it reached a step of a block."""
@@ -102,10 +93,6 @@ class _Told:
     def _from_another_step(self, entry: int, t: int, one: Cotangents) -> bool:
         consumer = self.tape.entry(one.by) if one.by >= 0 else None
         return consumer is not None and t != consumer.timestep >= 0 and consumer.place == self.tape.entry(entry).place
-
-
-def _arrives(log: Array) -> bool:
-    return bool((log > -np.inf).any() or np.isnan(log).any())
 
 
 def _row(entry: Block | Node, start: int, cotangent: Contribution) -> Cotangents:

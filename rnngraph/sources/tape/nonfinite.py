@@ -12,7 +12,7 @@ import numpy as np
 from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.backward import Inner
-from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.contribution import Array, Contribution
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.show import shown_nodes
 from rnngraph.autodiff.tape import Tape
@@ -64,11 +64,8 @@ def first_nonfinite_backward(tape: Tape, starts: Mapping[int, Array]) -> int:
 
     def lend(inner: Inner) -> None:
         block = inner.block
-        finite = np.isfinite(inner.total["h"]).all(axis=(1, 2))
-        for kind in inner.total:
-            finite &= np.isfinite(inner.carried[kind]).all(axis=(1, 2)) & np.isfinite(inner.total[kind]).all(
-                axis=(1, 2)
-            )
+        columns = [*inner.total.values(), *inner.carried.values()]
+        finite = np.logical_and.reduce([np.isfinite(one).all(axis=(1, 2)) for one in columns])
         if not finite.all() and not inside:
             steps = np.arange(inner.steps.start, inner.steps.stop)[~finite]
             t = int(steps[0] if block.reverse else steps[-1])
@@ -80,17 +77,17 @@ def first_nonfinite_backward(tape: Tape, starts: Mapping[int, Array]) -> int:
     for step in sweep(tape, starts, lend=lend):
         if inside:
             return inside[0]
-        if isinstance(step.node, Block):
-            arrays = [one for one in step.contributions if isinstance(one, np.ndarray)]
-            if all(np.isfinite(one).all() for one in arrays):
-                continue
-        elif np.isfinite(step.gradient).all():
+        reached = step.contributions if isinstance(step.node, Block) else [step.gradient]
+        if all(_is_finite_part(one) for one in reached):
             continue
         for consumer, contribution in zip(step.consumers, step.contributions, strict=True):
-            finite = not isinstance(contribution, np.ndarray) or bool(np.isfinite(contribution).all())
-            if consumer is not None and not finite:
+            if consumer is not None and not _is_finite_part(contribution):
                 return consumer.id
         # Finite parts of which the sum is not, or a factored part: the last consumer completed it.
         last = step.consumers[-1]
         return step.node.id if last is None else last.id
     return inside[0] if inside else -1
+
+
+def _is_finite_part(part: Contribution) -> bool:
+    return not isinstance(part, np.ndarray) or bool(np.isfinite(part).all())

@@ -6,7 +6,7 @@ state is of another form, as with a part that was cut out before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,15 +30,9 @@ class OwnWeight:
     stop: int
     turned: bool
 
-    def changed(self, value: Array, change: Callable[[Array], Array | None]) -> Array | None:
-        """Change the part, as (in, out)."""
-        copied = value.copy()
-        part = (copied.T if self.turned else copied)[self.start : self.stop]
-        found = change(part.copy())
-        if found is None:
-            return None
-        part[...] = found
-        return copied
+    def part(self, value: Array) -> Array:
+        """See the part of the leaf's value that meets the state, (in, out)."""
+        return (value.T if self.turned else value)[self.start : self.stop]
 
 
 def own_weights(tape: Tape, one: Recurrence) -> tuple[OwnWeight, ...]:

@@ -13,10 +13,9 @@ from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer,
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.outer_norms import outer_norms
 from rnngraph.autodiff.scattered import Scatter
-from rnngraph.autodiff.tape import Entry
 from rnngraph.measure.parameter_trace import parameter_trace, weight_spectrum
 from rnngraph.norms import norm, row_norms
-from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes, Status
+from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes, Status, lengthened
 from rnngraph.trace.model import ParameterTrace
 
 # One timestep's part, or one part that keeps its timesteps apart.
@@ -65,38 +64,34 @@ def _measured(node: Node, step: Step, time: int) -> tuple[Magnitudes, bool]:
     """Give the norms of the timesteps' parts, and whether there is no other part."""
     only = step.contributions[0]
     if len(step.contributions) == 1 and isinstance(only, Summed) and len(only.steps) <= time:
-        steps = Magnitudes.of(_at_length(only.steps, time))
+        steps = Magnitudes.of(lengthened(only.steps, time, 0))
         if only.lost is not None:
             steps.status[: len(only.steps)][only.lost] = Status.UNDERFLOW
         return steps, True
-    pairs = list(zip(step.consumers, step.contributions, strict=True))
-    parts = [(_timesteps(consumer, one), one) for consumer, one in pairs]
-    return _step_magnitudes(parts, node, time), all(-1 not in times and max(times) < time for times, _ in parts)
+    parts: list[Part] = []
+    for consumer, part in zip(step.consumers, step.contributions, strict=True):
+        own = -1 if consumer is None else consumer.timestep
+        times = [own] if own >= 0 else list(range(_steps_apart(part)))
+        if times and max(times) < time:
+            parts.append((times, part))
+    steps = _step_magnitudes(parts, node, time) if parts else Magnitudes.unobserved((time,))
+    return steps, len(parts) == len(step.contributions)
 
 
-def _at_length(column: Floats, time: int) -> Floats:
-    return column if len(column) == time else np.concatenate([column, np.zeros(time - len(column))])
-
-
-def _timesteps(consumer: Entry | None, contribution: Contribution) -> list[int]:
-    if consumer is not None and consumer.timestep >= 0:
-        return [consumer.timestep]
-    count = 0
-    if isinstance(contribution, Summed):
-        count = len(contribution.steps)
-    elif isinstance(contribution, Outer) and contribution.right.ndim == 3:
-        count = len(contribution.right)
-    elif isinstance(contribution, BatchSum) and contribution.rows.ndim == 3:
-        count = len(contribution.rows)
-    elif isinstance(contribution, Scatter) and contribution.rows.ndim == 3 and len(contribution.index) == 1:
-        count = contribution.rows.shape[1]
-    return list(range(count)) if count else [-1]
+def _steps_apart(part: Contribution) -> int:
+    """Give how many timesteps a part keeps apart; 0 where they are one."""
+    if isinstance(part, Summed):
+        return len(part.steps)
+    if isinstance(part, Outer) and part.right.ndim == 3:
+        return len(part.right)
+    if isinstance(part, BatchSum) and part.rows.ndim == 3:
+        return len(part.rows)
+    if isinstance(part, Scatter) and part.rows.ndim == 3 and len(part.index) == 1:
+        return int(part.rows.shape[1])
+    return 0
 
 
 def _step_magnitudes(parts: list[Part], node: Node, time: int) -> Magnitudes:
-    parts = [(steps, part) for steps, part in parts if -1 not in steps and max(steps) < time]
-    if not parts:
-        return Magnitudes.unobserved((time,))
     counts = np.zeros(time, dtype=np.int64)
     for steps, _ in parts:
         counts += np.bincount(steps, minlength=time)
@@ -125,7 +120,7 @@ def _norms(part: Contribution, node: Node) -> Floats:
     if isinstance(part, BatchSum):
         rows = part.rows if part.rows.ndim == 3 else part.rows[None]
         return row_norms(rows.sum(axis=1))
-    if isinstance(part, Scatter) and part.rows.ndim == 3 and len(part.index) == 1:
+    if isinstance(part, Scatter) and _steps_apart(part):
         return _scatter_norms(part.index[0], part.rows)
     return np.array([norm(add_up([part], node.value, ()))])
 

@@ -7,7 +7,7 @@ all losses; elsewhere some losses over all of time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -41,6 +41,15 @@ _SHORTEST, _LONGEST = 16, 1024  # steps of a window
 Leave: TypeAlias = Callable[[int, int, Sequence[Cotangents]], None]  # (entry, first row, what reached it)
 
 
+def leading(tape: Tape, targets: Container[int], known: Container[int] = ()) -> frozenset[int]:
+    """Find the entries through which a gradient comes to some targets, these among them, and those that are known."""
+    leads: set[int] = set()
+    for entry in tape.entries:
+        if (entry.requires and (entry.id in targets or not leads.isdisjoint(entry.inputs))) or entry.id in known:
+            leads.add(entry.id)
+    return frozenset(leads)
+
+
 class Plan:
     """What of a tape a walk of many losses must pass."""
 
@@ -58,12 +67,8 @@ class Plan:
             self._places.setdefault(node_id, []).append((number, FED, t))
         self._axes = {i: tape.recurrences[places[0][0]].batch_axis for i, places in self._places.items()}
         targets = {*self.numbers, *self._places, *watched}
-        leads: set[int] = set()
-        for entry in tape.entries:
-            if (entry.requires and (entry.id in targets or not leads.isdisjoint(entry.inputs))) or entry.id in self.fed:
-                leads.add(entry.id)
-        self.leads = frozenset(leads)
-        self.blocks = [tape.entry(i) for i in self.numbers]
+        self.leads = leading(tape, targets, self.fed)
+        self.blocks = [one.block for one in tape.recurrences if one.block is not None]
         self.alone = frozenset(i for i in self.fed if self._is_terminal(i) and len(self._readers(i)) == 1)
         self.early = frozenset(i for i in self.fed if self._is_read_by_steps(i))
 
@@ -93,8 +98,8 @@ class Plan:
     def _is_terminal(self, node_id: int) -> bool:
         """Whether a block alone reads an input, and nothing that is walked is behind it."""
         entry = self.tape.entry(node_id)
-        readers = [one.block for one in self.tape.recurrences if one.block and one.block.sources["x"] == node_id]
-        return bool(readers) and self.leads.isdisjoint(entry.inputs)
+        read = any(block.sources["x"] == node_id for block in self.blocks)
+        return read and self.leads.isdisjoint(entry.inputs)
 
     def _is_read_by_steps(self, node_id: int) -> bool:
         """Whether every timestep of a given input has one reader, and nothing is behind it."""
@@ -106,11 +111,11 @@ class Plan:
     def _readers(self, node_id: int) -> list[int]:
         return [i for i in self.leads if node_id in self.tape.entry(i).inputs]
 
-    def whole(self) -> Walk:
+    def whole(self, see: See) -> Walk:
         """Prepare a walk over all samples, in which slopes that were rounded to zero are none."""
-        sizes = {block.sample_count for block in self.blocks if isinstance(block, Block)}
+        sizes = {block.sample_count for block in self.blocks}
         sizes |= {one.value.shape[0] for one in self.tape.entries if one.value.ndim == 3}
-        walk = self.walk({size: np.arange(size) for size in sizes})
+        walk = self._telling({size: np.arange(size) for size in sizes}, see)
         walk.unrounded = True
         return walk
 
@@ -162,8 +167,7 @@ class Plan:
         self, entering: Enters, rows: list[tuple[int, int]], samples: dict[int, Integers], see: See
     ) -> Weighed:
         """Walk losses back as `pull` does, and sum what the weights of every block get."""
-        blocks = [block for block in self.blocks if isinstance(block, Block)]
-        weigh = {block.id: WeightLags(block, samples[block.sample_count]) for block in blocks}
+        weigh = {block.id: WeightLags(block, samples[block.sample_count]) for block in self.blocks}
         self.pull(entering, rows, samples, see, weigh)
         with np.errstate(all="ignore"):
             return {self.numbers[block]: (one.lags, one.logs()) for block, one in weigh.items()}
@@ -171,11 +175,10 @@ class Plan:
     def _by_windows(
         self, walk: Walk, entering: Enters, rows: list[tuple[int, int]], samples: dict[int, Integers]
     ) -> None:
-        blocks = [block for block in self.blocks if isinstance(block, Block)]
-        one = blocks[0]
+        one = self.blocks[0]
         count = len(samples[one.sample_count])
-        walk.carries = {block.id: Carry.empty(len(rows), count, block.widths.values()) for block in blocks}
-        widest = max(block.x.shape[-1] for block in blocks)
+        walk.carries = {block.id: Carry.empty(len(rows), count, block.widths.values()) for block in self.blocks}
+        widest = max(block.x.shape[-1] for block in self.blocks)
         length = int(np.clip(_WINDOW_BYTES // (8 * len(rows) * count * widest), _SHORTEST, _LONGEST))
         for stop in range(one.steps, 0, -length):
             start = max(0, stop - length)
@@ -187,22 +190,12 @@ class Plan:
 
     def _in_windows(self) -> bool:
         """Whether all blocks take the same steps in the same order, and all between them acts step by step."""
-        blocks = [block for block in self.blocks if isinstance(block, Block)]
-        if self.nodes or not blocks or any(block.reverse for block in blocks):
+        if self.nodes or not self.blocks or any(block.reverse for block in self.blocks):
             return False
         clocks = {self.clocks.of(number) for number in self.numbers.values()}
-        between = [self.tape.entry(i) for i in self.leads]
-        fed = {source for block in blocks for kind, source in block.sources.items() if kind != "x"}
-        tops = self._above()
-        return len(clocks) == 1 and all(
-            isinstance(entry, Block)
-            or entry.id in self.clocks.narrow
-            or entry.id in fed
-            or entry.id in tops
-            or entry.id in self.fed
-            or entry.id in self.watched
-            for entry in between
-        )
+        given = {source for block in self.blocks for kind, source in block.sources.items() if kind != "x"}
+        by_step = {*self.numbers, *self.clocks.narrow, *given, *self.fed, *self.watched}
+        return len(clocks) == 1 and self.leads - self._above() <= by_step
 
     def _above(self) -> set[int]:
         """Find the entries that no state comes from: what is above all recurrences is not walked."""

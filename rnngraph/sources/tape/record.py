@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-
 from rnngraph.autodiff.backward import scalar_cotangent
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
 from rnngraph.measure import record as measured
-from rnngraph.measure.lag_options import LagOptions
+from rnngraph.measure.lag_options import LagOptions, asked
 from rnngraph.measure.spectrum import SAMPLES, measure_spectra
 from rnngraph.measure.trial import Trial
-from rnngraph.sources.tape.joint import NOTE
 from rnngraph.sources.tape.recording import TapeRecording
 from rnngraph.trace.model import SpectrumTrace, Trace
 
@@ -44,11 +41,8 @@ def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: in
     Raises:
         InputError: the loss is not a scalar, or neither a tensor nor a tape; or an option of another kind.
     """
-    options = _lag_options(lags)
-    spectrum = whole_number(spectrum, "spectrum", least=0)
-    recording = open_recording(loss)
-    notes = (NOTE,) if options is not None and recording.joint else ()
-    return measured.record(recording, lags=options, spectrum=spectrum, source=source, notes=notes)
+    options, spectrum = asked(lags), whole_number(spectrum, "spectrum", least=0)
+    return measured.record(open_recording(loss), lags=options, spectrum=spectrum, source=source)
 
 
 def trial(loss: Tensor | Tape | Tryable) -> Trial:
@@ -75,14 +69,6 @@ def open_recording(loss: Tensor | Tape) -> TapeRecording:
         return TapeRecording(loss, loss.starts)
     cotangent = scalar_cotangent(loss)
     return TapeRecording(loss.tape, {loss.id: cotangent}, loss=float(loss.value.reshape(())))
-
-
-def _lag_options(lags: LagOptions | bool) -> LagOptions | None:
-    if isinstance(lags, LagOptions):
-        return lags
-    if not isinstance(lags, bool | np.bool_):
-        raise InputError(f"lags is {lags!r}; pass True, False or an rnngraph.LagOptions.")
-    return LagOptions() if lags else None
 
 
 def spectrum(

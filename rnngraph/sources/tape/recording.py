@@ -95,8 +95,7 @@ class TapeRecording:
             for entry in step.consumers
             if isinstance(entry, Node) and entry.value.ndim == 3
         }
-        plan = Plan(self.tape, self.clocks, watched)
-        felt, self._arrives = feel(self.tape, self.starts, plan.whole(), watched)
+        felt, self._arrives = feel(Plan(self.tape, self.clocks, watched), self.starts)
         return felt
 
     # ---- what stands beside the states
@@ -180,7 +179,7 @@ class TapeRecording:
 
     def losses(self) -> Losses:
         """Say which steps a loss enters."""
-        return self.entering.losses()
+        return Losses(self.entering.norms, self.entering.joint)
 
     def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
         """Walk losses back together."""

@@ -56,35 +56,31 @@ class Resets:
                 arrays = {name: self.value(i) for name, i in block.sources.items()}
                 self._values[block.id] = block.again(arrays).value
             return
-        first = self.phase or self.chunk
-        edges = [0, min(first, block.steps)]
-        count = (block.steps - edges[1]) // self.chunk
-        edges += [edges[1] + count * self.chunk, block.steps]
-        start = {kind: self.value(block.sources[kind + "0"]) for kind in block.columns}
-        pieces = [self._run(block, x, edges[0], edges[1], 1, start)]
-        pieces.append(self._run(block, x, edges[1], edges[2], max(count, 1), None))
-        pieces.append(self._run(block, x, edges[2], edges[3], 1, None))
-        states = {kind: np.concatenate([piece[kind] for piece in pieces if piece], axis=1) for kind in block.columns}
-        self._states[block.id] = states
-        self._values[block.id] = states["h"]
+        self._states[block.id] = self._in_chunks(block, x)
+        self._values[block.id] = self._states[block.id]["h"]
 
-    def _run(self, block: Block, x: Array, begin: int, end: int, count: int, start: States | None) -> States:
-        """Run some steps as `count` chunks beside each other, from nothing or from given states."""
-        if begin == end:
-            return {}
-        batch, length = len(x), (end - begin) // count
+    def _in_chunks(self, block: Block, x: Array) -> States:
+        """Run all chunks beside each other, from nothing but the first.
+
+        What the first and the last lack in length are steps that copy their states.
+        """
+        batch, front = len(x), -self.phase % self.chunk
+        count = -(-(front + block.steps) // self.chunk)
+        lacking = (0, 0), (front, count * self.chunk - front - block.steps)
 
         def beside(array: Array) -> Array:
-            return array[:, begin:end].reshape(batch * count, length, *array.shape[2:])
+            padded = np.pad(array, [*lacking, *[(0, 0)] * (array.ndim - 2)])
+            return padded.reshape(batch * count, self.chunk, *array.shape[2:])
 
-        zeros = {
-            kind: np.zeros((batch * count, column.shape[-1]), block.dtype) for kind, column in block.columns.items()
-        }
-        part = Block(
-            0, block.cell, beside(x), weights=block.weights, initial=start or zeros,
-            mask=None if block.keep is None else beside(block.keep.T),
-        )  # fmt: skip
+        initial = {}
+        for kind, width in block.widths.items():
+            start = np.zeros((batch, count, width), block.dtype)
+            start[:, 0] = self.value(block.sources[kind + "0"])
+            initial[kind] = start.reshape(batch * count, width)
+        keep = np.ones((batch, block.steps), bool) if block.keep is None else block.keep.T
+        part = Block(0, block.cell, beside(x), weights=block.weights, initial=initial, mask=beside(keep))
+        by_chunk = {kind: column[1:].swapaxes(0, 1) for kind, column in part.columns.items()}
         return {
-            kind: column[1:].swapaxes(0, 1).reshape(batch, end - begin, column.shape[-1])
-            for kind, column in part.columns.items()
+            kind: column.reshape(batch, count * self.chunk, -1)[:, front : front + block.steps]
+            for kind, column in by_chunk.items()
         }

@@ -41,10 +41,13 @@ class WholeLoss:
     def walk(self, take: Take) -> None:
         """Walk the whole loss back once and lend every window."""
         tape = self.tape
-        nodes = {
-            number: NodeWindows(tape, number, take) for number, one in enumerate(tape.recurrences) if one.block is None
-        }
-        owners = {node_id: own for own in nodes.values() for node_id in own.times}
+        walked = bool(self.starts)
+        nodes = [
+            NodeWindows(tape, number, take, walked=walked)
+            for number, one in enumerate(tape.recurrences)
+            if one.block is None
+        ]
+        owners = {node_id: own for own in nodes for node_id in own.times}
         starting = {node_id for one in tape.recurrences for node_id in one.initial.values()}
         reached: set[int] = set()
 
@@ -63,18 +66,16 @@ class WholeLoss:
             entry = step.node
             if entry.id in owners:
                 owners[entry.id].see(step)
-                reached.add(entry.id)
             elif isinstance(entry, Block):
                 reached.add(entry.id)
             else:
                 self._see(entry, step, starting)
-        for own in nodes.values():
-            own.flush()
-            own.rest({own.times[node_id][1] for node_id in own.times if node_id in reached}, walked=bool(self.starts))
+        for own in nodes:
+            own.finish()
         for entry_id, number in self.numbers.items():
             block = tape.recurrences[number].block
             if block is not None and entry_id not in reached:
-                block_values(number, block, take, walked=bool(self.starts))
+                block_values(number, block, take, walked=walked)
 
     def _see(self, node: Node, step: Step, starting: set[int]) -> None:
         if node.op is PARAMETER:

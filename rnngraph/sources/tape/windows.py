@@ -57,24 +57,28 @@ def block_values(number: int, block: Block, take: Take, *, walked: bool) -> None
 class NodeWindows:
     """Gathers the steps of a recurrence whose states are nodes: to lend many costs little more than to lend one."""
 
-    def __init__(self, tape: Tape, number: int, take: Take) -> None:
-        """Start with nothing gathered."""
-        self.tape, self.number, self.take = tape, number, take
+    def __init__(self, tape: Tape, number: int, take: Take, *, walked: bool) -> None:
+        """Start with nothing gathered; `walked` tells whether there are gradients."""
+        self.tape, self.number, self.take, self.walked = tape, number, take, walked
         self.recurrence: Recurrence = tape.recurrences[number]
-        self.kinds = list(self.recurrence.states)
         self.times = {
             node_id: (kind, t) for kind, ids in self.recurrence.states.items() for t, node_id in enumerate(ids)
         }
         first = tape.entry(next(iter(self.times))).value
         self.chunk = max(1, 2 * WINDOW_BYTES // max(first.nbytes, 1))
         self._parts: dict[int, dict[str, tuple[Array, Array, Array]]] = {}
+        self._seen: set[int] = set()
 
     def see(self, step: Step) -> None:
         """Take what reached one state."""
         kind, t = self.times[step.node.id]
+        self._at(t)[kind] = self._divided(step, t)
+
+    def _at(self, t: int) -> dict[str, tuple[Array, Array, Array]]:
         if t not in self._parts and len(self._parts) >= self.chunk:
-            self.flush()
-        self._parts.setdefault(t, {})[kind] = self._divided(step, t)
+            self._lend()
+        self._seen.add(t)
+        return self._parts.setdefault(t, {})
 
     def _divided(self, step: Step, t: int) -> tuple[Array, Array, Array]:
         """Tell the immediate part from the carried, by the timestep of who handed it back."""
@@ -94,37 +98,28 @@ class NodeWindows:
     def _zeros(self, value: Array) -> Array:
         return np.zeros_like(self._by_sample(value))
 
-    def flush(self) -> None:
-        """Lend what was gathered."""
-        if not self._parts:
+    def finish(self) -> None:
+        """Lend the rest, also the steps that no gradient reached; where there were gradients, they are zero."""
+        for t in range(self.recurrence.timesteps):
+            if t not in self._seen:
+                self._at(t)
+        self._lend()
+
+    def _lend(self) -> None:
+        times, states, cell = sorted(self._parts), self.recurrence.states, self.recurrence.cell
+        if not times:
             return
-        times = sorted(self._parts)
-        nothing = {kind: self._nothing(kind) for kind in self.kinds}
-        columns: list[dict[str, Array]] = [
-            {
-                kind: np.stack([self._parts[t][kind][part] if kind in self._parts[t] else nothing[kind] for t in times])
-                for kind in self.kinds
-            }
+        nothing = {kind: (self._zeros(self.tape.entry(ids[0]).value),) * 3 for kind, ids in states.items()}
+        total, immediate, carried = (
+            {kind: np.stack([self._parts[t].get(kind, zeros)[part] for t in times]) for kind, zeros in nothing.items()}
+            if self.walked
+            else {}
             for part in range(3)
-        ]
-        self._lend(times, columns)
+        )
         self._parts.clear()
-
-    def rest(self, seen: set[int], *, walked: bool) -> None:
-        """Lend the values of the steps that no gradient reached; where there were gradients, they are zero."""
-        times = [t for t in range(self.recurrence.timesteps) if t not in seen]
-        for start in range(0, len(times), self.chunk):
-            some = times[start : start + self.chunk]
-            zeros = {kind: np.stack([self._nothing(kind)] * len(some)) for kind in self.kinds} if walked else {}
-            self._lend(some, [zeros, zeros, zeros])
-
-    def _nothing(self, kind: str) -> Array:
-        return self._zeros(self.tape.entry(self.recurrence.states[kind][0]).value)
-
-    def _lend(self, times: list[int], columns: list[dict[str, Array]]) -> None:
-        states, cell = self.recurrence.states, self.recurrence.cell
         values = {
-            kind: np.stack([self._by_sample(self.tape.entry(states[kind][t]).value) for t in times]) for kind in states
+            kind: np.stack([self._by_sample(self.tape.entry(ids[t]).value) for t in times])
+            for kind, ids in states.items()
         }
         saturated = None
         if cell is not None and not cell.keeps_gates:  # of a gated cell's operations the gates are not known by name
@@ -132,9 +127,8 @@ class NodeWindows:
         squashed = [self._squashed(t) for t in times] if cell is None else []
         if squashed and all(one is not None for one in squashed):
             saturated = is_beyond(np.stack([self._by_sample(one.value) for one in squashed if one]), SATURATED)
-        total, immediate, carried = columns
         steps = np.array(times, np.int64)
-        self.take(Window(self.number, steps, values, total, immediate, carried, None, saturated))
+        self.take(Window(self.number, steps, values, total, immediate, carried, saturated=saturated))
 
     def _squashed(self, t: int) -> Node | None:
         """Find the tanh that a state is made of in its step, as `h` itself, the candidate of a GRU, or `tanh(c)`."""

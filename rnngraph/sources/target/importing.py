@@ -107,9 +107,7 @@ def shielded(source: str) -> Iterator[None]:
     """
     try:
         yield
-    except TargetError:
-        raise
-    except KeyboardInterrupt:
+    except (TargetError, KeyboardInterrupt):
         raise
     except BaseException as error:  # also SystemExit, and what derives from BaseException to get past a guard
         frames = user_frames(error)

@@ -24,25 +24,13 @@ def is_jax_call(returned: Any) -> bool:
     return jax is not None and any(isinstance(one, jax.Array) for one in jax.tree_util.tree_leaves(list(returned[1:])))
 
 
-def refuse_jax(source: str, returned: Any) -> None:
-    """Hold back a JAX loss where a command needs a tape.
-
-    Raises:
-        InputError: it is one.
-    """
-    if is_jax_call(returned):
-        raise InputError(
-            f"{source} returned a JAX loss, and this command needs a loss on a tape of rnngraph; "
-            "jax.test_util.check_grads checks the gradients of a JAX function."
-        )
-
-
 def run_call(returned: Any, *, lags: LagOptions | bool, spectrum: int, source: str) -> tuple[Trace, Trial]:
     """Measure the call of a JAX loss; the function may give (loss, aux).
 
     Raises:
         InputError: see `rnngraph.jax.watch`; or a spectrum is wanted, which a scan has not.
     """
+    from rnngraph.measure.lag_options import asked
     from rnngraph.sources.jax.function import Options
     from rnngraph.sources.jax.scan_recording import Wanted
     from rnngraph.sources.jax.watch import measure, recorded
@@ -50,4 +38,4 @@ def run_call(returned: Any, *, lags: LagOptions | bool, spectrum: int, source: s
     if spectrum:
         raise InputError(f"{source} returned a JAX loss, of whose scans no spectrum is measured: leave --spectrum out.")
     recording = recorded(returned[0], tuple(returned[1:]), Options(has_aux=None), Wanted())
-    return measure(recording, lags=lags, source=source), Trial(recording)
+    return measure(recording, lags=asked(lags), source=source), Trial(recording)

@@ -61,9 +61,8 @@ def _inside(recording: TorchRecording, number: int, kind: str, t: int) -> tuple[
 
 def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, list[Any]]:
     """Give the gradients of the loss of one step; see `Watch.row`."""
-    losses = recording.losses()
-    pairs = list(zip(losses.clocks.tolist(), losses.steps.tolist(), strict=True))
-    chosen = next((pair for pair in pairs if pair[1] == step and clock in (None, pair[0])), None)
+    pairs = recording.losses().pairs.tolist()
+    chosen = next(((own, t) for own, t in pairs if t == step and clock in (None, own)), None)
     if chosen is None:
         known = [str(t) for _, t in pairs]
         listed = ", ".join(known if len(known) <= 12 else [*known[:12], "..."]) or "none"

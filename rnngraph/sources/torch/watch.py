@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
-from rnngraph.measure.lag_options import LagOptions
+from rnngraph.measure.lag_options import LagOptions, asked
 from rnngraph.sources.torch import description
 from rnngraph.sources.torch.answers.traced import Backward, checked_backward, chosen, settle_factor, traced
 from rnngraph.sources.torch.answers.weights import weights_by_recurrence
@@ -145,11 +145,9 @@ class Watch:
             InputError: nothing was called, nothing recurrent was found, no backward ran inside the block, or the watch
                 itself failed.
         """
-        if not isinstance(lags, LagOptions | bool):
-            raise InputError(f"lags is {lags!r}; pass True, False or an rnngraph.LagOptions.")
+        options = asked(lags)
         if self._asked is not None:
             return self._asked
-        options = lags if isinstance(lags, LagOptions) else LagOptions() if lags else None
         exponents, run = whole_number(spectrum, "spectrum", least=0), chosen(self, backward)
         return traced(self, run, options, spectrum=exponents, labels=labels, source=source)
 

@@ -170,7 +170,7 @@ def test_the_bias_of_the_gate_is_a_remedy(make: Callable[[str, int], tuple[Any, 
         assert again is None
         return
     assert isinstance(again, JaxRecording)
-    gates = measure(again, lags=False, source="").gates
+    gates = measure(again, lags=None, source="").gates
     np.testing.assert_allclose(gates[0].mean, 1 / (1 + np.exp(-1.5)), rtol=1e-6)
     changed = [np.asarray(one) for one in again.arrays[:-1]]
     assert sum(int((one != 0).sum()) for one in changed) == H  # of one bias, and of nothing else

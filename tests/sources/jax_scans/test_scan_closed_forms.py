@@ -120,7 +120,7 @@ def test_remedies_are_tried_by_calling_the_function_with_other_weights() -> None
     assert found is not None
     np.testing.assert_allclose(found[0][0].log, known.lags[0].log, rtol=1e-5)
     np.testing.assert_allclose(found[1][0].log, known.input_lags[0].log, rtol=1e-5)
-    orthogonal = trials.lags([Change(ORTHOGONAL, 1.0, ("step",))])
+    orthogonal = trials.lags([Change(ORTHOGONAL)])
     assert orthogonal is not None
     assert orthogonal[0][0].log[0, -1, 1] > found[0][0].log[0, -1, 1] - 20
     assert trials.lags([Change(IDENTITY)]) is None  # which weights are biases is not known

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rnngraph import jax as watched
+from rnngraph.measure.lag_options import LagOptions
 from rnngraph.sources.jax.function import Options
 from rnngraph.sources.jax.scan_recording import Wanted
 from rnngraph.sources.jax.watch import measure, recorded
@@ -135,11 +136,11 @@ def test_one_layer(loss: Loss) -> None:
 def test_all_losses_together_are_held_to_the_whole() -> None:
     p, x = weights(), batch()
     recording = recorded(plain, (p, x), Options(), Wanted(weights=False))
-    assert measure(recording, lags=True, source="").notes == ()
+    assert measure(recording, lags=LagOptions(), source="").notes == ()
     assert 0 < recording.loss_walk.difference < 1e-13
     for site in recording.sites:  # what is measured of the whole loss is falsified
         recording.found[site.number]["total"] = [1.001 * one for one in recording.found[site.number]["total"]]
-    (note,) = measure(recording, lags=True, source="").notes
+    (note,) = measure(recording, lags=LagOptions(), source="").notes
     assert note.startswith("uncertain: the losses of all steps together differ from the whole by 1.0e-03")
 
 

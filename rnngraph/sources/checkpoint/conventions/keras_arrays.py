@@ -9,7 +9,7 @@ from rnngraph.errors import InputError
 from rnngraph.nn.cells import CELLS, form
 from rnngraph.sources.checkpoint.conventions.convention import Arrays, Candidate, Convention
 from rnngraph.sources.checkpoint.conventions.places import stacked
-from rnngraph.sources.stack import LayerWeights, Stack, reordered
+from rnngraph.sources.stack import Stack, Weights, reordered
 
 _SIDE = re.compile(r"^(?P<layer>.*?)/?(?P<side>forward|backward)_[^/]*(?P<rest>/.*)?$")
 _NO_NAMES = ("cell", "layers", "model_weights", "vars")  # parts of a path that name no layer
@@ -46,7 +46,7 @@ def _has_one_bias(one: Candidate, values: Arrays) -> bool:
     return biases[0].ndim == 1 if biases else not one.settings.get("reset_after", True)
 
 
-def _layer(one: Candidate, own: dict[str, Array], cell: str) -> LayerWeights:
+def _layer(one: Candidate, own: dict[str, Array], cell: str) -> Weights:
     """Put the gates in our order: an LSTM's lie as i, f, c, o and a GRU's as z, r, h."""
     order, gates = CELLS[cell].gate_order.get("keras"), "".join(CELLS[cell].facts.gates)
 
@@ -56,12 +56,12 @@ def _layer(one: Candidate, own: dict[str, Array], cell: str) -> LayerWeights:
     bias = own.get("bias")
     wx, wh = ours(own["kernel"]), ours(own["recurrent_kernel"])
     if bias is None:
-        return LayerWeights(wx, wh)
+        return {"Wx": wx, "Wh": wh}
     if bias.ndim == 2:  # a GRU with reset_after: one bias a product
         if len(bias) != 2 or "bh" not in CELLS[cell].names:
             raise InputError(f"the bias of {one.name} has shape {bias.shape}; a {cell} has {(wx.shape[1],)}.")
-        return LayerWeights(wx, wh, ours(bias[0]), ours(bias[1]))
-    return LayerWeights(wx, wh, ours(bias))
+        return {"Wx": wx, "Wh": wh, "b": ours(bias[0]), "bh": ours(bias[1])}
+    return {"Wx": wx, "Wh": wh, "b": ours(bias)}
 
 
 KERAS = Convention(

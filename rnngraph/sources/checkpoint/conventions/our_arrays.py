@@ -7,15 +7,13 @@ import re
 from rnngraph.nn.cells import form
 from rnngraph.sources.checkpoint.conventions.convention import Arrays, Candidate, Convention
 from rnngraph.sources.checkpoint.conventions.places import stacked
-from rnngraph.sources.stack import LayerWeights, Stack
+from rnngraph.sources.stack import Stack
 
 
 def _stack(one: Candidate, values: Arrays, cell: str) -> Stack:
     if any(key == "Wr" for key, _ in values):
         cell = form(cell, having="Wr")
-    return stacked(
-        one, values, cell, lambda own: LayerWeights(own["Wx"], own["Wh"], own.get("b"), own.get("bh"), own.get("Wr"))
-    )
+    return stacked(one, values, cell, lambda own: own)
 
 
 OURS = Convention(

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
 from rnngraph.sources.checkpoint.conventions.convention import Arrays, Candidate
-from rnngraph.sources.stack import LayerWeights, Stack
+from rnngraph.sources.stack import Stack, Weights
 
 
 def stacked(
     one: Candidate,
     values: Arrays,
     cell: str,
-    layer_of: Callable[[dict[str, Array]], LayerWeights],
+    layer_of: Callable[[dict[str, Array]], Weights],
     *,
     backwards: bool = False,
 ) -> Stack:
@@ -24,12 +24,13 @@ def stacked(
         InputError: a weight, a layer or a direction is missing.
     """
     places = sorted({place for _, place in values}, key=_order)
-    layers: dict[int, list[LayerWeights]] = {}
+    layers: dict[int, list[Weights]] = {}
     for place in places:
         own = {key: value for (key, at), value in values.items() if at == place}
+        at = f", {place}," if len(places) > 1 else ""
         for key in (one.convention.input, one.convention.recurrent):
             if key not in own:
-                raise InputError(f"{one.name} has no {key}; found {', '.join(sorted(own))}.")
+                raise InputError(f"{one.name}{at} has no {key}; found {', '.join(sorted(own))}.")
         layers.setdefault(_order(place)[0], []).append(layer_of(own))
     both = any(place.endswith("_reverse") for place in places)
     directions = ("reverse",) if backwards else ("forward", "reverse") if both else ("forward",)

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from rnngraph.autodiff.recurrence import suffix
-from rnngraph.sources.stack import torch_stack
 from rnngraph.sources.torch.answers.weights import Weights
 from rnngraph.sources.torch.autograd.arrived import alike
 from rnngraph.sources.torch.autograd.edges import all_below, wide
@@ -22,7 +21,7 @@ from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
-from rnngraph.sources.torch.fused.layout import array, cell_name, cell_of
+from rnngraph.sources.torch.fused.layout import array, cell_of, stack_of
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.precision import precision_of
 
@@ -122,20 +121,24 @@ class Certificate:
 
 def _difference(one: Recurrence, weights: Weights, found: Mapping[int, Any]) -> float | None:
     """Give the largest relative difference of a fused layer's weight gradients from those that are `found`, by id."""
-    cell, differences = cell_of(one.module), list[float]()
-    arrays = {
-        name: array(found.get(id(weight), torch.zeros(weight.shape)), torch.float64)
-        for name, weight in zip(one.module._flat_weights_names, one.layers[0].weights, strict=True)
-        if "bh" in cell.names or not name.startswith("bias_hh")  # either one's gradient is that of their sum
-    }
-    stack = torch_stack(one.path, cell_name(one.module), arrays)
-    for number, layer in enumerate(stack.layers):
-        for direction, own in zip(stack.directions, layer, strict=True):
-            for name, known in own.named().items():
+    module, layer, differences = one.module, one.layers[0], list[float]()
+    adds_up = "bh" not in cell_of(module).names  # two biases, of which either one's gradient is that of their sum
+    known = [
+        None if adds_up and "bias_hh" in name else found.get(id(weight))
+        for name, weight in zip(module._flat_weights_names, layer.weights, strict=True)
+    ]
+    flat = [
+        np.zeros(tuple(weight.shape)) if own is None else array(own, torch.float64)
+        for own, weight in zip(known, layer.weights, strict=True)
+    ]
+    stack = stack_of(module, one.path, flat)
+    for number, layers in enumerate(stack.layers):
+        for direction, own in zip(stack.directions, layers, strict=True):
+            for name, theirs in own.items():
                 ours = weights.layers.get(f"{one.path}.{name}{suffix(number, direction)}")
-                size = 0.0 if known is None else float(np.abs(known).max(initial=0))
+                size = float(np.abs(theirs).max(initial=0))
                 if ours is not None and size > 0 and np.isfinite(size):
-                    differences.append(float(np.abs(ours.total - known).max()) / size)
+                    differences.append(float(np.abs(ours.total - theirs).max()) / size)
     return max(differences, default=None)
 
 

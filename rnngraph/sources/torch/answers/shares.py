@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from rnngraph.errors import InputError
-from rnngraph.measure.recording import Losses
 from rnngraph.sources.torch.autograd.arrived import norms_at
 from rnngraph.sources.torch.autograd.edges import Edge, number_of, oldest, walk_down
 from rnngraph.sources.torch.autograd.kernels import above, through
@@ -50,14 +49,6 @@ class Shares:
     def entered(self) -> list[tuple[int, int]]:
         """Give the clocks and steps at which anything enters."""
         return [(clock, t) for clock, norm in self.norms.items() for t in np.flatnonzero(norm.any(axis=1)).tolist()]
-
-    def losses(self) -> Losses:
-        """Say which steps a loss enters."""
-        pairs = self.entered()
-        if self.joint and pairs:
-            pairs = pairs[-1:]
-        steps, clocks = (np.array([pair[k] for pair in pairs], np.int64) for k in (1, 0))
-        return Losses(steps, clocks, self.norms, self.joint)
 
 
 def find_shares(run: Pass, clocks: dict[Recurrence, int], batches: Mapping[Recurrence, int]) -> Shares:

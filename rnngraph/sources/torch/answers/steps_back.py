@@ -74,7 +74,7 @@ def _feel_inside(recording: TorchRecording, call: Call, start: int, total: dict[
     inside, tape = recording.inside(call), recording.inside(call).tape
     one, _ = recording.owner(call)
     starts = inside.starts(arrived_at(recording, inside))
-    felt, _ = tape_feel(tape, starts, Plan(tape, Clocks(tape)).whole(), ())
+    felt, _ = tape_feel(Plan(tape, Clocks(tape)), starts)
     for (place, kind), column in felt.total.items():
         total[recording.number(one, place), kind][start + 1 : start + len(column)] |= column[1:]
         total[recording.number(one, place), kind][0] |= column[0] and not start

@@ -17,7 +17,6 @@ from rnngraph.checks import is_whole
 from rnngraph.errors import InputError
 from rnngraph.measure import record as measured
 from rnngraph.measure.lag_options import LagOptions
-from rnngraph.sources.tape.joint import NOTE as JOINT
 from rnngraph.sources.torch import description
 from rnngraph.sources.torch.answers.certificate import UNCERTAIN
 from rnngraph.sources.torch.autograd.edges import Edge
@@ -41,8 +40,7 @@ def traced(
     checks = recording.certificate.sentences()
     failed = tuple(one for one in checks if one.startswith(UNCERTAIN))
     rest = tuple(one for one in checks if one not in failed)
-    joint = (JOINT,) if options is not None and recording.shares.joint else ()
-    notes = (*failed, *joint, *description.notes(watch, recording), *trace.notes, *rest)
+    notes = (*failed, *trace.notes, *description.notes(watch, recording), *rest)
     return replace(trace if run.factor == 1 else _divided(trace, run.factor), notes=notes)
 
 

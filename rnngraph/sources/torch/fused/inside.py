@@ -19,11 +19,10 @@ from rnngraph.autodiff.node import INPUT, PARAMETER, Node
 from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
-from rnngraph.sources.stack import torch_stack
-from rnngraph.sources.torch.fused.layout import array, cell_name, cell_of, width_of
+from rnngraph.sources.stack import walk
+from rnngraph.sources.torch.fused.layout import array, cell_of, stack_of, width_of
 from rnngraph.sources.torch.fused.pinned import PinnedBlock
 from rnngraph.sources.torch.watching.calls import Call
-from rnngraph.sources.walk import WalkOptions, walk
 
 
 class Inside:
@@ -72,11 +71,9 @@ class Inside:
         starts, masks = [layout.states(one.tensor) for one in layer.initial], self._drawn_masks(own)
         h0, c0 = [*(array(one, self.wide) for one in starts), None, None][:2]
         dropout = [array(mask, self.wide).swapaxes(0, 1) for mask in masks]
-        options = WalkOptions(h0, c0, layout.valid, dropout=dropout, makes=self._makes(own, starts, masks))
-        named = zip(self.module._flat_weights_names, self._flat(), strict=True)
-        weights = {name: array(one, self.wide) for name, one in named}
-        self.x = x
-        return walk(torch_stack(self.call.path, cell_name(self.module), weights), self.tape.tensor(x), options).output
+        stack = stack_of(self.module, self.call.path, [array(one, self.wide) for one in self._flat()])
+        makes, self.x = self._makes(own, starts, masks), x
+        return walk(stack, self.tape.tensor(x), h0=h0, c0=c0, mask=layout.valid, dropout=dropout, makes=makes)
 
     def _flat(self) -> list[Any]:
         """Copy the weights in PyTorch's order, as the kernel took them; shards let go of theirs."""

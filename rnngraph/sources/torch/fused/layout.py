@@ -5,6 +5,7 @@ In: what a call kept. Out: tensors and arrays in our layout, and the way back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ import torch
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.nn.cells import CELLS, Cell, form
+from rnngraph.sources.checkpoint.conventions.torch_arrays import torch_layer
+from rnngraph.sources.stack import Stack
 from rnngraph.trace.magnitudes import Booleans
+from rnngraph.trace.model import FORWARD, REVERSE
 
 
 class Layout:
@@ -85,6 +89,18 @@ def cell_name(module: Any) -> str:
         return str(module.nonlinearity)
     known = (kind.__name__ for kind in type(module).__mro__ if kind in (torch.nn.LSTMCell, torch.nn.GRUCell))
     return next(known, "").removesuffix("Cell").lower()
+
+
+def stack_of(module: Any, name: str, flat: Sequence[Any]) -> Stack:
+    """Give tensors in the order of a fused layer's weights by our names."""
+    cell, arrays = cell_of(module), dict(zip(module._flat_weights_names, flat, strict=True))
+    layers = [
+        torch_layer({key.partition("_l")[0]: arrays[key] for key in names if key in arrays}, cell)
+        for names in module._all_weights
+    ]
+    both = 2 if module.bidirectional else 1
+    pairs = tuple(tuple(layers[first : first + both]) for first in range(0, len(layers), both))
+    return Stack(name, cell_name(module), pairs, (FORWARD, REVERSE)[:both])
 
 
 def array(tensor: Any, dtype: torch.dtype) -> Array:

@@ -85,9 +85,7 @@ class Again:
                 weight.copy_(self._recording.run.weights[key].value)
             for change in changes:
                 for one in self._recording.recurrences:
-                    names = {facts.name for facts in self._recording.facts if facts.stem == one.path}
-                    chosen = not change.recurrences or not names.isdisjoint(change.recurrences)
-                    if chosen and not change_weights(one, parts.get(one.module), copies, change):
+                    if not change_weights(one, parts.get(one.module), copies, change):
                         return None
         return model
 

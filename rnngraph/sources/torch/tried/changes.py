@@ -13,7 +13,8 @@ import torch
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.nn.cells import CELLS
-from rnngraph.sources.stack import reordered, torch_layer
+from rnngraph.sources.checkpoint.conventions.torch_arrays import torch_layer
+from rnngraph.sources.stack import reordered
 from rnngraph.sources.tape.changed import RULES
 from rnngraph.sources.torch.finding.recurrence import Recurrence, multiplying_states
 from rnngraph.sources.torch.fused.layout import array, cell_name, cell_of
@@ -40,9 +41,9 @@ def _change_cell(module: Any, own: Mapping[str, Any], change: Change) -> bool:
     if any(weight is None for weight in own.values()):  # computed from another, as by weight drop
         return False
     cell, order = cell_of(module), cell_of(module).gate_order.get("torch")
-    known = torch_layer("", cell, {name: array(one, torch.float64) for name, one in own.items()}).named()
+    known = torch_layer({name: array(one, torch.float64) for name, one in own.items()}, cell)
     blank = np.zeros(len(own["weight_ih"]))
-    weights = {name: np.array(blank if known[name] is None else known[name]) for name in cell.names}
+    weights = {name: np.array(known.get(name, blank)) for name in cell.names}
     changed = RULES[change.kind](cell, weights, change.number)
     if changed is None:
         return False

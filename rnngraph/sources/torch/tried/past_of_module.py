@@ -60,10 +60,10 @@ class _Measure:
             seen.passes.note(scalar, None)
         self.recording = seen.recording()
         self.time = self.recording.tracks[0].recurrence.steps
-        entered = self.recording.losses()
-        self.steps = np.unique(entered.steps)
+        entered = self.recording.losses().pairs
+        self.steps = np.unique(entered[:, 1])
         self.full = float(scalar.detach())
-        self._check(len(np.unique(entered.clocks)))
+        self._check(len(np.unique(entered[:, 0])))
         self.resets = [_reset(one) for one in self.recording.recurrences]
         self._check_resets()
 
