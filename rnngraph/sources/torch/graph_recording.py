@@ -52,6 +52,13 @@ class TorchRecording:
         """Find clocks and shares; `parameters` are paths by id."""
         self.run, self.recurrences, self.model = run, list(recurrences), model
         self.ports = [edge for one in self.recurrences for edge in one.ports]
+        # of a call of a fused layer: its recurrence, and the timestep of its first step
+        self.owners = {
+            call: (one, t)
+            for one in self.recurrences
+            if one.fused
+            for call, t in zip(one.calls, one.starts, strict=True)
+        }
         self.clocks = dict(zip(self.recurrences, set_clocks(run, self.recurrences), strict=True))
         self.tracks = tracks_of(self.clocks)
         self.nodes = nodes_of(self.tracks)
@@ -89,15 +96,6 @@ class TorchRecording:
             self.certificate.step(self._insides[call])
         return self._insides[call]
 
-    def owner(self, call: Call) -> tuple[Recurrence, int]:
-        """Give the recurrence of a call of a fused layer, and the timestep of its first step."""
-        return next(
-            (one, start)
-            for one in self.recurrences
-            for other, start in zip(one.calls, one.starts, strict=True)
-            if other is call
-        )
-
     def number(self, one: Recurrence, place: int = 0) -> int:
         """Give the number of a track: of a fused layer, that of a layer and direction as their states are stacked."""
         return next(k for k, track in enumerate(self.tracks) if track.recurrence is one) + place
@@ -133,11 +131,6 @@ class TorchRecording:
             else:
                 self._note_inputs(one, self.entering.get(one, []))
 
-    def ask_whole(self) -> None:
-        """Ask what reaches fused layers, where no walk has."""
-        if not self._total:
-            self._total = ask(self.run, whole(self.run), self.ports)
-
     def _note_inputs(self, one: Recurrence, steps: Steps) -> None:
         if steps:
             with self.run.as_it_was():
@@ -152,7 +145,9 @@ class TorchRecording:
 
     # ---- what the walk of a fused layer notes
     def total(self, edge: Edge) -> Any:
-        """Give the gradient of the whole loss at an edge; None where nothing arrives."""
+        """Give the gradient of the whole loss at an edge, asked here where no walk has; None where nothing arrives."""
+        if not self._total:
+            self._total = ask(self.run, whole(self.run), self.ports)
         return whole_at(edge, self._total)
 
     def note_norms(self, number: int, kind: str, steps: slice, samples: Floats) -> None:

@@ -119,7 +119,7 @@ def begins_from(recording: TorchRecording) -> dict[Recurrence, Recurrence]:
     found = {}
     for one in recording.recurrences:
         for node in at_and_below(_first_inputs(one), oldest(ends)):
-            if ends.get(node, one) is not one:
+            if node in ends:
                 found[one] = ends[node]
     return found
 

@@ -174,7 +174,7 @@ class Rows:
 
     def _inside(self, call: Call, entering: Entering, rows: int, tell: Teller) -> Leaving:
         near = tell.chosen(call.layer.layout.batch) if self.walks_all(call) else slice(None)
-        one, start = self.recording.owner(call)
+        one, start = self.recording.owners[call]
 
         def told(place: int, kind: str, t: int, low: int, logs: Floats) -> None:
             if t >= 0 or not start:  # else a first state is the last one of the call before

@@ -51,10 +51,11 @@ def _walk_back(
     for base, chunk in walk.chunks(rows):
         checked = base == 0 and not recording.statistics  # without which the losses are not the whole
         tell = Teller(recording, base - checked, samples, see, weigh)
-        arrived = walk.walk([ALL, *chunk] if checked else chunk, tell)
+        some = [ALL, *chunk] if checked else chunk
+        arrived = walk.walk(some, tell)
         states = _of_states(recording, arrived, samples)
         if not walk.calls and any(one.faint for one in states):
-            arrived = walk.walk([ALL, *chunk] if checked else chunk, tell, in_segments=True)
+            arrived = walk.walk(some, tell, in_segments=True)
             states = _of_states(recording, arrived, samples)
         for known in states:
             tell(known.number, known.kind, known.t, 0, known.logs)
@@ -67,7 +68,7 @@ def _sums(recording: TorchRecording, walk: Rows, samples: dict[int, Integers]) -
     """Prepare sums of what the weights of fused layers get, of those that are called once: a lag counts one call's."""
     found: dict[int, WeightLags] = {}
     for call in walk.calls:
-        one, _ = recording.owner(call)
+        one, _ = recording.owners[call]
         if len(one.calls) > 1:
             continue
         inside = recording.inside(call)

@@ -127,7 +127,7 @@ def _lend(
     recording: TorchRecording, call: Call, start: int, from_next: Mapping[str, Array], take: Take, window: Any
 ) -> None:
     """Lend a window of a call that begins at `start`; `from_next` came back from the call after it."""
-    place, number = window.recurrence, recording.number(recording.owner(call)[0], window.recurrence)
+    place, number = window.recurrence, recording.number(recording.owners[call][0], window.recurrence)
     if from_next and window.steps.stop == call.steps and recording.tracks[number].direction != REVERSE:
         _carry_on(window, from_next, place)
     steps = slice(window.steps.start + start, window.steps.stop + start)

@@ -59,7 +59,6 @@ class Again:
         if len(self._recording.recurrences) > 1 or not one.fused or len(one.calls) > 1:
             return None
         inside = self._recording.inside(one.calls[0])
-        self._recording.ask_whole()
         return TapeRecording(inside.tape, inside.starts(arrived_at(self._recording, inside)), joint=False)
 
     def _run(self, changes: Sequence[Change]) -> TorchRecording | None:
