@@ -189,3 +189,19 @@ def test_nothing_walked_is_unobserved() -> None:
     assert (trace.parameters[0].steps.status == Status.UNOBSERVED).all()
     assert np.isnan(trace.loss)
     assert np.isfinite(trace.states[0].activation).all()
+
+
+@pytest.mark.parametrize("walked", [True, False])
+def test_states_of_ones_own_behind_the_loss_are_seen_too(walked: bool) -> None:
+    tape = rg.Tape()
+    h, states = tape.input(np.ones((2, 3))), []
+    for t in range(6):
+        with tape.scope(t=t):
+            h = h * 0.5
+        states.append(h)
+    tape.state("cell.h", states)
+    (state,) = rg.record(states[3].sum() if walked else tape).states
+    np.testing.assert_allclose(state.activation, 0.5 ** np.arange(1, 7))
+    expected = [Status.OK] * 4 + [Status.ZERO] * 2 if walked else [Status.UNOBSERVED] * 6
+    assert state.grad.status.tolist() == expected
+    assert state.zeros.tolist() == ([0] * 4 + [6] * 2 if walked else [0] * 6)
