@@ -5,12 +5,14 @@ In: arrays by the names of a cell, and a recorded input. Out: the recorded outpu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
+from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import CONSTANT
 from rnngraph.autodiff.recurrence import suffix
@@ -102,8 +104,9 @@ def check_stack(stack: Stack) -> None:
 
 
 def walk(
-    stack: Stack, x: Tensor, *, h0: Array | None = None, c0: Array | None = None, mask: Array | None = None
-) -> Tensor:
+    stack: Stack, x: Tensor, *, h0: Array | None = None, c0: Array | None = None, mask: Array | None = None,
+    dropout: Sequence[Array] = (), makes: Iterable[Callable[..., Block]] = (),
+) -> Tensor:  # fmt: skip
     """Record every layer and direction of the stack on the tape of `x`.
 
     Args:
@@ -112,6 +115,8 @@ def walk(
         h0: the initial hidden states, (layers * directions, N, out); zero by default.
         c0: the initial cell states, (layers * directions, N, hidden), likewise.
         mask: (N, T) False where the state is copied.
+        dropout: what the output of each layer but the last is multiplied with, (N, T, ·).
+        makes: what makes the block of each layer and direction, in their order; plain blocks by default.
 
     Returns:
         the output of the last layer, both directions together.
@@ -122,16 +127,17 @@ def walk(
     if x.ndim != 3 or x.shape[-1] != stack.input_size:
         raise InputError(f"{stack.name} got an input of shape {x.shape}; its weights take (N, T, {stack.input_size}).")
     given, index, count = {"h": h0, "c": c0}, 0, len(stack.layers) * len(stack.directions)
-    mask = None if mask is None or mask.all() else mask
+    mask, blocks = None if mask is None or mask.all() else mask, itertools.chain(makes, itertools.repeat(Block))
     for number, layer in enumerate(stack.layers):
         outputs = []
         for weights, direction in zip(layer, stack.directions, strict=True):
             tensors = _parameters(stack, weights, x, suffix(number, direction))
             initial = _initial(stack, tensors, x, given, (index, count))
-            one = Layer(stack.name, stack.kind, tensors, initial, number, direction, mask)
+            one = Layer(stack.name, stack.kind, tensors, initial, number, direction, mask, make=next(blocks))
             outputs.append(unroll(one, x).output)
             index += 1
         x = outputs[0] if len(outputs) == 1 else concatenate(outputs, axis=-1)
+        x = x * dropout[number] if number < len(dropout) else x
     return x
 
 

@@ -84,15 +84,11 @@ def nothing_walked(watch: Watch) -> str:
             "a backward pass ran inside the with block, but it reached no call that was made in it: the forward pass "
             "must run inside the block too, and its weights or inputs must need gradients."
         )
-    if not watch.log.calls and watch.log.transformed:
-        return (
-            "the model ran inside a transform of torch.func, such as grad or vmap, whose graph cannot be seen: run it "
-            "once outside, and call loss.backward()."
-        )
     if not watch.log.calls:
         return (
-            "the model ran, but nothing that it computed needs a gradient: it ran under torch.no_grad(), or all of its "
-            "weights are frozen and its input needs none."
+            "the model ran, but nothing that it computed needs a gradient that can be seen: it ran under "
+            "torch.no_grad() or a transform of torch.func, such as grad or vmap, or all of its weights are frozen and "
+            "its input needs none."
         )
     return "no backward pass ran inside the with block: call loss.backward() inside it."
 
@@ -106,16 +102,7 @@ def nothing_found(watch: Watch, found: Found) -> str:
     listed = ", ".join(f"{path} ({'once' if n == 1 else f'{n} times'})" for path, n in list(seen.items())[:8])
     reasons = "".join(f" {path}: {reason}." for path, reason in list(found.reasons.items())[:4])
     kind = type(watch.model).__name__
-    advice = _other_pass(watch, found) or _advice(watch, seen)
-    return f"no recurrence was found in {kind}; called were {listed}.{reasons}{_scripted(watch)}{advice}"
-
-
-def _other_pass(watch: Watch, found: Found) -> str:
-    """Name another backward pass of the block in which there is a recurrence: the last may train a head alone."""
-    for place, run in enumerate(reversed(watch.passes.found), 1):
-        if watch.find(run) is not found and watch.find(run).recurrences:
-            return f" Another of the {watch.passes.count} passes back reaches some: watch(model, backward={-place})."
-    return ""
+    return f"no recurrence was found in {kind}; called were {listed}.{reasons}{_scripted(watch)}{_advice(watch, seen)}"
 
 
 def _scripted(watch: Watch) -> str:
@@ -135,15 +122,10 @@ def _advice(watch: Watch, seen: Mapping[str, int]) -> str:
             "before every step, or the loss is walked back at every step, so that nothing is learned over time."
         )
     named = next((call.path for call in calls if seen[call.path] == 1 and call.outer and not no_sequence(call)), None)
-    credit = (
-        f"; for the credit of a module that takes a sequence at once, name it: watch(model, only={named!r})"
-        if named
-        else ""
-    )
+    credit = f"; for the credit of a module that takes a sequence at once, name it: watch(model, only={named!r})"
     count = watch.passes.count
-    more = count > len(watch.passes.found)
-    earlier = f" Earlier passes back may reach one: watch(model, backward={-count})." if more else ""
-    return f" A state in a loop of your own is shown with watch.mark(h) once a step{credit}.{earlier}"
+    other = f" Another of the {count} passes back is looked at by watch(model, backward=-2)." if count > 1 else ""
+    return f" A state in a loop of your own is shown with watch.mark(h) once a step{credit if named else ''}.{other}"
 
 
 def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:
@@ -170,7 +152,7 @@ def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:
 
 def _not_finite(recording: TorchRecording) -> list[str]:
     found = []
-    for where, what in ((recording.broken.value, "value"), (recording.broken.gradient, "gradient")):
+    for where, what in zip(recording.broken.first, ("value", "gradient"), strict=True):
         if where is not None:
             _, number, kind, t = where
             one, state = recording.tracks[number].recurrence, recording.facts[number].states[kind]

@@ -11,28 +11,27 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.contribution import Array
-from rnngraph.measure.recording import Facts, Felt, Losses, See, Take, Weighed
+from rnngraph.measure.recording import Facts, Losses, Take
 from rnngraph.sources.torch.answers.certificate import Certificate
 from rnngraph.sources.torch.answers.picture import graph_of, nodes_of
-from rnngraph.sources.torch.answers.shares import Shares, split
-from rnngraph.sources.torch.answers.tell import pull
+from rnngraph.sources.torch.answers.shares import find_shares, split
+from rnngraph.sources.torch.answers.steps_back import feel, step_back
+from rnngraph.sources.torch.answers.tell import pull, pull_weighed
 from rnngraph.sources.torch.answers.tracks import Track, tracks_of
 from rnngraph.sources.torch.answers.walks import Broken, walk_layer, walk_states
 from rnngraph.sources.torch.answers.weights import Weights
 from rnngraph.sources.torch.autograd.arrived import norm
-from rnngraph.sources.torch.autograd.edges import Edge, number_of
+from rnngraph.sources.torch.autograd.edges import Edge
 from rnngraph.sources.torch.autograd.kernels import all_above, statistics_between, whole_at
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
-from rnngraph.sources.torch.finding.clocks import ports_of, set_clocks
+from rnngraph.sources.torch.finding.clocks import set_clocks
 from rnngraph.sources.torch.finding.entrance import Entrance
 from rnngraph.sources.torch.finding.fed_inputs import Steps, edges_in, entering_steps, fed_inputs
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.watching.calls import Call
-from rnngraph.trace.graph import GraphTrace
-from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
+from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes
 from rnngraph.trace.model import InputTrace, ParameterTrace
 
 
@@ -53,16 +52,23 @@ class TorchRecording:
         """Find clocks and shares; `parameters` are paths by id."""
         self.run, self.recurrences, self.model = run, list(recurrences), model
         self.ports = [edge for one in self.recurrences for edge in one.ports]
-        self.clocks = set_clocks(run, self.recurrences)
-        self.tracks = tracks_of(self.recurrences, self.clocks)
+        # of a call of a fused layer: its recurrence, and the timestep of its first step
+        self.owners = {
+            call: (one, t)
+            for one in self.recurrences
+            if one.fused
+            for call, t in zip(one.calls, one.starts, strict=True)
+        }
+        self.clocks = dict(zip(self.recurrences, set_clocks(run, self.recurrences), strict=True))
+        self.tracks = tracks_of(self.clocks)
         self.nodes = nodes_of(self.tracks)
         self.fed = fed_inputs(run, self.recurrences)
         self.entering = entering_steps(self.recurrences, self.fed)
-        known = {id(one): fed for fed in self.fed for one in fed.readers}
+        known = {one: fed for fed in self.fed for one in fed.readers}
         self.facts: Sequence[Facts] = [
             track.facts(
                 {kind: self.nodes[k][kind] for kind in track.cell.kinds},
-                None if track.layer else known.get(id(track.recurrence)),
+                None if track.layer else known.get(track.recurrence),
             )
             for k, track in enumerate(self.tracks)
         ]
@@ -70,8 +76,7 @@ class TorchRecording:
         weights = (weight for one in self.recurrences if one.module is not None for weight in one.module.parameters())
         adding_up = next(weights, run.seeds[0]).dtype.to_real()  # the parts of a weight's gradient
         self.dtype = str(adding_up).removeprefix("torch.")
-        batches = [max(t.batch for t in self.tracks if t.recurrence is one) for one in self.recurrences]
-        self.shares = Shares.of(run, ports_of(run, self.recurrences), self.recurrences, self.clocks, batches)
+        self.shares = find_shares(run, self.clocks, {track.recurrence: track.batch for track in self.tracks})
         self.certificate = Certificate(run.tops)
         self.broken = Broken()
         self.statistics = statistics_between(self.shares.ports)
@@ -90,15 +95,6 @@ class TorchRecording:
                 self._insides[call] = Inside(call)
             self.certificate.step(self._insides[call])
         return self._insides[call]
-
-    def owner(self, call: Call) -> tuple[Recurrence, int]:
-        """Give the recurrence of a call of a fused layer, and the timestep of its first step."""
-        return next(
-            (one, start)
-            for one in self.recurrences
-            for other, start in zip(one.calls, one.starts, strict=True)
-            if other is call
-        )
 
     def number(self, one: Recurrence, place: int = 0) -> int:
         """Give the number of a track: of a fused layer, that of a layer and direction as their states are stacked."""
@@ -125,7 +121,7 @@ class TorchRecording:
         wanted = list(dict.fromkeys([*states, *others]))
         self._total = ask(self.run, whole(self.run), wanted + self.weights.edges(), hooks=self.weights.hooks())
         self.weights.settle(self._total)
-        carried, immediate = split(self.run, self.recurrences, self.clocks, self._total, self.shares)
+        carried, immediate = split(self.run, self._total, self.shares)
         for number, track in enumerate(self.tracks):
             if not track.recurrence.fused:
                 walk_states(self, number, track, (carried, immediate), take)
@@ -134,16 +130,6 @@ class TorchRecording:
                 walk_layer(self, one, take)
             else:
                 self._note_inputs(one, self.entering.get(one, []))
-
-    def ask_whole(self) -> None:
-        """Ask what reaches fused layers, where no walk has."""
-        if not self._total:
-            self._total = ask(self.run, whole(self.run), self.ports)
-
-    def order_of(self, one: Recurrence, t: int) -> tuple[int, int]:
-        """Say when a step was taken, among all steps of all recurrences."""
-        place = max((k for k, start in enumerate(one.starts) if start <= t), default=-1)
-        return (one.calls[place].begin, t) if place >= 0 else (number_of(one.states[t][0][0]), t)
 
     def _note_inputs(self, one: Recurrence, steps: Steps) -> None:
         if steps:
@@ -159,7 +145,9 @@ class TorchRecording:
 
     # ---- what the walk of a fused layer notes
     def total(self, edge: Edge) -> Any:
-        """Give the gradient of the whole loss at an edge; None where nothing arrives."""
+        """Give the gradient of the whole loss at an edge, asked here where no walk has; None where nothing arrives."""
+        if not self._total:
+            self._total = ask(self.run, whole(self.run), self.ports)
         return whole_at(edge, self._total)
 
     def note_norms(self, number: int, kind: str, steps: slice, samples: Floats) -> None:
@@ -170,12 +158,6 @@ class TorchRecording:
     def initial(self, recurrence: int, kind: str) -> float | None:
         """Give the norm of the gradient of a first state; only fused layers tell."""
         return self.initials.get((recurrence, kind))
-
-    def felt(self) -> Felt:
-        """Walk once more in numbers that cannot underflow."""
-        from rnngraph.sources.torch.answers.steps_back import feel
-
-        return feel(self)
 
     # ---- what stands beside the states
     def valid(self, recurrence: int) -> Booleans:
@@ -197,32 +179,13 @@ class TorchRecording:
             for number, steps in sorted(self.entered.items())
         )
 
-    def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:
-        """Give the recurrences as a graph, step by step."""
-        return graph_of(self, states)
-
     def units(self, recurrence: int, kind: str) -> int:
         """Give the number of units of a state."""
-        track = self.tracks[recurrence]
-        if track.recurrence.fused:
-            block = self.inside(track.recurrence.calls[0]).blocks[recurrence - self.number(track.recurrence)]
-            return int(block.columns[kind].shape[-1])
-        return track.units(kind)
+        return self.tracks[recurrence].units(kind)
 
     def losses(self) -> Losses:
         """Say which steps a loss enters."""
         return Losses(self.shares.norms, self.shares.joint)
 
-    def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
-        """Walk losses back together."""
-        pull(self, rows, samples, see)
-
-    def pull_weighed(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> Weighed:
-        """Walk losses back together, and sum what the weights of fused layers get, by lag."""
-        return pull(self, rows, samples, see, weighed=True)
-
-    def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
-        """Multiply rows of the states at t by the transposed Jacobian of the step into t."""
-        from rnngraph.sources.torch.answers.steps_back import step_back
-
-        return step_back(self, group, t, rows, samples)
+    # ---- what a file of `answers` answers each
+    felt, back, graph, pull, pull_weighed = feel, step_back, graph_of, pull, pull_weighed

@@ -13,6 +13,7 @@ import torch
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Window
 from rnngraph.sources.torch.answers.rows import Rows
+from rnngraph.sources.torch.answers.tell import Teller
 from rnngraph.sources.torch.autograd.arrived import summed
 from rnngraph.sources.torch.autograd.kernels import all_above, whole_at
 from rnngraph.sources.torch.autograd.question import ask, whole
@@ -63,10 +64,12 @@ def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, li
     pairs = recording.losses().pairs.tolist()
     chosen = next(((own, t) for own, t in pairs if t == step and clock in (None, own)), None)
     if chosen is None:
-        raise InputError(f"no loss enters at step {step}; losses enter at {_listed([t for _, t in pairs])}.")
+        known = [str(t) for _, t in pairs]
+        listed = ", ".join(known if len(known) <= 12 else [*known[:12], "..."]) or "none"
+        raise InputError(f"no loss enters at step {step}; losses enter at {listed}.")
     rows = Rows(recording)
     rows.extra += [edge for edge in edges_in(recording.entering.values()) if edge not in rows.states]
-    felt = rows.walk([chosen], None, {})
+    arrived = rows.walk([chosen], Teller(recording, 0, {}, lambda *told: None))
     found: dict[str, list[Any]] = {}
 
     def put(name: str, time: int, t: int, total: Any) -> None:
@@ -76,14 +79,10 @@ def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, li
 
     for number, track in enumerate(recording.tracks):
         for kind, t, edge in recording.state_edges(track):
-            put(recording.facts[number].states[kind], track.recurrence.steps, t, felt.whole(edge))
+            put(recording.facts[number].states[kind], track.recurrence.steps, t, arrived.whole(edge))
     with recording.run.as_it_was():
         for one, steps in recording.entering.items():
             for t, some in enumerate(steps):
-                parts = [(p.back(rows), e) for p in next(iter(some), ()) for rows, e in felt.at.get(p.edge, ())]
+                parts = [(p.back(rows), e) for p in next(iter(some), ()) for rows, e in arrived.at.get(p.edge, ())]
                 put(f"input of {one.path}", len(steps), t, summed(parts))
     return found
-
-
-def _listed(steps: list[int]) -> str:
-    return ", ".join(map(str, steps[:12])) + (", ..." if len(steps) > 12 else "") if steps else "none"

@@ -71,6 +71,46 @@ def test_layers(kind: str, options: dict[str, Any], batch_first: bool) -> None:
     assert certified(trace)
 
 
+def test_one_layer_on_another_and_on_its_last_state_some_steps_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the upper one hands down arrives at all steps of the lower one, which is walked in windows of two."""
+    monkeypatch.setattr("rnngraph.sources.tape.plan._WINDOW_BYTES", 1)
+    monkeypatch.setattr("rnngraph.sources.tape.plan._SHORTEST", 2)
+    model = nn.ModuleDict({"lower": nn.LSTM(D, H), "upper": nn.GRU(H, H), "head": nn.Linear(H, 2)}).double()
+    x = torch.randn(N, T, D).double()
+    with rnngraph.torch.watch(model) as watch:
+        output, (last, _) = model["lower"](x.transpose(0, 1))
+        (model["head"](model["upper"](output.tanh())[0]).square().sum() + last.square().sum()).backward()
+    lower, trail = unroll(model["lower"], x), Trail()
+    upper = unroll(model["upper"], lower.output.tanh())
+    trail.states = {f"lower.{kind}": lower.states[kind, 0, False] for kind in "hc"}
+    trail.states["upper.h"] = upper.states["h", 0, False]
+    trail.losses = dict(enumerate(each_step(model["head"])(upper.output)))
+    trail.losses[T - 1] = trail.losses[T - 1] + lower.final["h"].square().sum()
+    for key in trail.states:
+        check(watch.trace(), key, trail, key)
+    assert certified(watch.trace())
+
+
+def test_what_goes_on_to_the_next_call_leaves_the_other_direction_alone() -> None:
+    """The state behind the first call is that of its first step there; no loss reads its last one at its own step."""
+    layer = nn.GRU(D, H, bidirectional=True).double()
+    with rnngraph.torch.watch(layer) as watch:
+        first, state = layer(torch.randn(T, N, D).double())
+        (first[..., :H].square().sum() + layer(torch.randn(T, N, D).double(), state)[0].square().sum()).backward()
+    immediate = next(one.immediate.value for one in watch.trace().states if one.name.endswith("_reverse"))
+    assert immediate[T - 1] == 0
+    assert immediate[T:].all()
+
+
+@pytest.mark.parametrize("name", ["weight_ih_l1", "weight_hh_l0", "bias_ih_l1", "weight_hr_l0"])
+def test_weight_gradients_that_are_not_pytorchs_are_uncertain(name: str) -> None:
+    layer = nn.LSTM(D, H, 2, proj_size=3).double()
+    with rnngraph.torch.watch(layer) as watch:
+        layer(torch.randn(T, N, D).double())[0].square().sum().backward()
+    watch.passes.found[-1].gradients[id(getattr(layer, name))] *= 1.01
+    assert any(one.startswith("uncertain: weight gradients of") for one in watch.trace().notes)
+
+
 def test_packed_sequences_in_any_order() -> None:
     layer = nn.GRU(D, H, 2, bidirectional=True)
     model = Model(layer, 2 * H).double()

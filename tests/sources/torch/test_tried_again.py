@@ -149,6 +149,13 @@ def test_the_same_as_the_change_made_by_hand(number: int) -> None:
     assert known.input_lags
 
 
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_a_layer_without_biases_gets_none(kind: str) -> None:
+    trial = watched(Layer(getattr(nn, kind)(D, H, bias=False)).double(), torch.randn(T, N, D).double()).trial()
+    assert trial.lags([Change(BIAS, 2.5)]) is None
+    assert trial.lags([Change(SCALE, 1.7)]) is not None
+
+
 def test_chrono_opens_the_gates_for_the_lag() -> None:
     model, x = Layer(nn.LSTM(D, 32)).double(), torch.randn(60, N, D).double()
     watch = watched(model, x)

@@ -65,6 +65,7 @@ def graph_of(recording: TorchRecording, states: dict[str, Magnitudes]) -> GraphT
         for kind, ids in facts.nodes.items():
             known = states[facts.states[kind]]
             grad.value[ids], grad.status[ids] = known.value[: len(ids)], known.status[: len(ids)]
+    first = [-1 if at is None else int(recording.nodes[at[1]][at[2]][at[3]]) for at in recording.broken.first]
     op, scope, timestep = np.array(rows, np.int64).T
     names, labels, roles, formulas = (tuple(one[k] for one in ops) for k in range(4))
     return GraphTrace(
@@ -75,13 +76,8 @@ def graph_of(recording: TorchRecording, states: dict[str, Magnitudes]) -> GraphT
         op=op, scope=scope, shape=np.zeros(len(op), np.int64), timestep=timestep,
         inputs=np.array([one for some in inputs for one in some], np.int64),
         offsets=np.concatenate([[0], np.cumsum([len(some) for some in inputs])]).astype(np.int64),
-        grad=grad, first_nonfinite_forward=_node(recording, recording.broken.value),
-        first_nonfinite_backward=_node(recording, recording.broken.gradient),
+        grad=grad, first_nonfinite_forward=first[0], first_nonfinite_backward=first[1],
     )  # fmt: skip
-
-
-def _node(recording: TorchRecording, where: tuple[Any, int, str, int] | None) -> int:
-    return -1 if where is None else int(recording.nodes[where[1]][where[2]][where[3]])
 
 
 def _input(recording: TorchRecording, number: int) -> int:
@@ -118,20 +114,13 @@ def _end_of(recording: TorchRecording, one: Recurrence, kind: str) -> int:
 
 
 def begins_from(recording: TorchRecording) -> dict[Recurrence, Recurrence]:
-    """Find which recurrence begins from the other's last states."""
-    ends: dict[Any, Recurrence] = {}
-    for one in recording.recurrences:
-        for edge in _last_states(one):
-            ends[edge[0]] = one
+    """Find which recurrence begins from the other's last states: of several, from those that were made last."""
+    ends = {edge[0]: one for one in recording.recurrences for edge in _last_states(one)}
     found = {}
     for one in recording.recurrences:
-        roots = _first_inputs(one)
-        if not roots or not ends:
-            continue
-        seen = [node for node in at_and_below(roots, oldest(ends)) if node in ends]
-        other = next((ends[node] for node in reversed(seen) if ends[node] is not one), None)
-        if other is not None:
-            found[one] = other
+        for node in at_and_below(_first_inputs(one), oldest(ends)):
+            if node in ends:
+                found[one] = ends[node]
     return found
 
 

@@ -20,7 +20,7 @@ from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.sources.torch.finding.fed_inputs import Fed, edges_in, read_elsewhere
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE
 from rnngraph.sources.torch.fused.layout import array
-from rnngraph.sources.torch.fused.many_losses import Arriving, Leaving, rows_inside
+from rnngraph.sources.torch.fused.many_losses import Entering, Leaving, rows_inside
 from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.trace.magnitudes import Floats, Integers
 
@@ -42,7 +42,7 @@ class Rows:
         self.recording, self.run = recording, recording.run
         fused = [one for one in recording.recurrences if one.fused]
         self.calls = sorted((call for one in fused for call in one.calls), key=lambda call: -call.begin)
-        self.ports = {edge: call for call in self.calls for edge in call.ports.values()}
+        self.ports = {edge: port for edge, port in recording.shares.ports.items() if port.call is not None}
         self.states = [edge for one in recording.recurrences for some in one.states for edge in some]
         self.inputs = [one.input for one in recording.recurrences if one.how == SEQUENCE]
         self.extra = all_above(self.states)  # further edges whose rows are wanted
@@ -79,36 +79,29 @@ class Rows:
         for low in range(0, len(rows), count):
             yield low, rows[low : low + count]
 
-    def walk(
-        self,
-        rows: Sequence[tuple[int, int]],
-        tell: Teller | None,
-        samples: dict[int, Integers],
-        *,
-        in_segments: bool = False,
-    ) -> Arrived:
+    def walk(self, rows: Sequence[tuple[int, int]], tell: Teller, *, in_segments: bool = False) -> Arrived:
         """Walk some rows, (clock, timestep), back; the insides of fused layers are told to `tell`.
 
         `in_segments` lets no row fall below the smallest number of its type, where no fused layer is in the way.
         """
         at = Arrived()
-        arriving = {call: Arriving() for call in self.calls}
+        entering = {call: self._entering(call, tell) for call in self.calls}
         seeds: dict[Edge, Any] = {}
         for number, row in enumerate(rows):
             for step in self.by_step if row == ALL or self.recording.shares.joint else (row,):
                 for port in self.by_step.get(step, ()):
-                    self._enter(port, step[1], number, len(rows), seeds, arriving)
+                    self._enter(port, step[1], number, len(rows), seeds, entering)
         if in_segments and not self.calls:
             return self._in_segments(seeds, len(rows))
-        self._through(seeds, np.zeros(len(rows), np.int64), at, arriving)
+        self._through(seeds, np.zeros(len(rows), np.int64), at, entering)
         for call in self.calls:
-            if arriving[call]:
-                leaving = self._inside(call, arriving[call], len(rows), tell, samples)
+            if entering[call]:
+                leaving = self._inside(call, entering[call], len(rows), tell)
                 if call in self.summed:
                     for some, exponents in self._to_input(call, leaving):
                         at.add(self.summed[call], some, exponents)
                 if self._leads[call] and (onward := self._onward(call, leaving)):
-                    self._through(*near_one(onward), at, arriving)
+                    self._through(*near_one(onward), at, entering)
         return at
 
     def _in_segments(self, seeds: dict[Edge, Any], rows: int) -> Arrived:
@@ -124,18 +117,18 @@ class Rows:
         return at
 
     def _enter(
-        self, port: Port, t: int, number: int, rows: int, seeds: dict[Edge, Any], arriving: dict[Call, Arriving]
+        self, port: Port, t: int, number: int, rows: int, seeds: dict[Edge, Any], entering: dict[Call, Entering]
     ) -> None:
         share, call = self.recording.shares.at[port.edge], port.call
-        if call is not None and call in arriving:
+        if call is not None:
             layout = call.layer.layout
             if port.kind == "out":
                 one = array(layout.spread(share)[t - port.first], torch.float64)
                 if one.any():
-                    arriving[call].shares.append((number, t - port.first, one))
+                    entering[call].at_step(number, t - port.first, one)
             else:
                 states = array(layout.states(share), torch.float64)
-                arriving[call].ends.append((port.kind, number, states[None], np.zeros(1, np.int64)))
+                entering[call].at_ends(port.kind, number, states[None], np.zeros(1, np.int64))
             return
         if port.edge not in seeds:
             seeds[port.edge] = share.new_zeros((rows, *share.shape))
@@ -146,7 +139,7 @@ class Rows:
         seeds: dict[Edge, Any],
         exponents: Integers,
         at: Arrived,
-        arriving: dict[Call, Arriving],
+        entering: dict[Call, Entering],
         *,
         walls: Sequence[Edge] = (),
         past: Sequence[Edge] = (),
@@ -160,37 +153,36 @@ class Rows:
         still = held(self.recording.statistics)
         found = ask(self.run, seeds, list(wanted), walls=[*self.ports, *walls], hooks=still, rows=True)
         for edge, rows in found.items():
-            call = self.ports.get(edge)
-            if call is None or edge in self.extra:
+            port = self.ports.get(edge)
+            if port is None or edge in self.extra:
                 at.add(edge, rows, exponents)
-            if call is None:
+            if port is None or port.call is None:
                 continue
-            layout = call.layer.layout
-            kind = next(kind for kind, one in call.ports.items() if one == edge)
-            if kind == "out":
+            layout = port.call.layer.layout
+            if port.kind == "out":
                 wide = array(layout.spread(rows, lead=1).transpose(1, 2), torch.float64)
-                arriving[call].fields.append((wide, exponents))
+                entering[port.call].at_all_steps(wide, exponents)
             else:
-                arriving[call].ends.append((kind, 0, array(layout.states(rows, lead=1), torch.float64), exponents))
+                ends = array(layout.states(rows, lead=1), torch.float64)
+                entering[port.call].at_ends(port.kind, 0, ends, exponents)
 
-    def _inside(
-        self, call: Call, arriving: Arriving, rows: int, tell: Teller | None, samples: dict[int, Integers]
-    ) -> Leaving:
-        inside = self.recording.inside(call)
-        batch = inside.layout.batch
-        chosen = samples.get(batch, np.arange(batch))
-        whole = self.walks_all(call)
-        walked, near = (np.arange(batch), chosen) if whole else (chosen, slice(None))
-        one, start = self.recording.owner(call)
+    def _entering(self, call: Call, tell: Teller) -> Entering:
+        """Let nothing enter a call yet."""
+        batch = call.layer.layout.batch
+        samples = np.arange(batch) if self.walks_all(call) else tell.chosen(batch)
+        return Entering(self.recording.inside(call), samples)
+
+    def _inside(self, call: Call, entering: Entering, rows: int, tell: Teller) -> Leaving:
+        near = tell.chosen(call.layer.layout.batch) if self.walks_all(call) else slice(None)
+        one, start = self.recording.owners[call]
 
         def told(place: int, kind: str, t: int, low: int, logs: Floats) -> None:
-            if tell is not None and (t >= 0 or not start):  # else a first state is the last one of the call before
+            if t >= 0 or not start:  # else a first state is the last one of the call before
                 tell(self.recording.number(one, place), kind, t + start if t >= 0 else t, low, logs[..., near])
 
-        to_input, weigh = call in self.alone, {} if tell is None else tell.weigh
-        ignored = int(tell is not None and tell.base < 0)
+        onward, to_input = self.walks_all(call), call in self.alone
         return rows_inside(
-            inside, arriving, rows, walked, told, onward=whole, to_input=to_input, weigh=weigh, ignored=ignored
+            entering, rows, told, onward=onward, to_input=to_input, weigh=tell.weigh, ignored=int(tell.base < 0)
         )
 
     def walks_all(self, call: Call) -> bool:

@@ -7,7 +7,7 @@ and what reaches it at its own, each walked by itself, so that a small one is no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from rnngraph.sources.torch.autograd.edges import Edge, number_of, oldest, walk_
 from rnngraph.sources.torch.autograd.kernels import above, through
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
-from rnngraph.sources.torch.finding.clocks import Port
+from rnngraph.sources.torch.finding.clocks import Port, ports_of
 from rnngraph.sources.torch.finding.joins import joins_of
 from rnngraph.sources.torch.finding.joint import APART, JOINT, Reading, reads_many_steps
 from rnngraph.sources.torch.finding.recurrence import Recurrence
@@ -33,54 +33,9 @@ class Shares:
 
     ports: Mapping[Edge, Port]
     at: dict[Edge, Any]
-    clocks: Mapping[int, int]  # by the id of a recurrence
+    clocks: Mapping[Recurrence, int]
     norms: dict[int, Floats]  # by clock, (T, N)
-    reading: Reading = APART
-
-    @staticmethod
-    def of(
-        run: Pass,
-        ports: Mapping[Edge, Port],
-        recurrences: Sequence[Recurrence],
-        clocks: Sequence[int],
-        batches: Sequence[int],
-    ) -> Shares:
-        """Ask for all of them in one pass; where steps go into a sum or meet others, a loss enters what they make."""
-        found = Shares._asked(run, ports, recurrences, clocks, batches)
-        several = len({clock for clock, _ in found.entered()}) > 1
-        further = joins_of(run, recurrences, clocks) if several or found.reading != APART else {}
-        if further.keys() <= ports.keys():
-            return found
-        joins = Shares._asked(run, {**further, **ports}, recurrences, clocks, batches)
-        left = joins.entered()
-        clear = len({clock for clock, _ in left}) == 1 if several else len(left) == len(found.entered())
-        return joins if clear and not joins.joint else found
-
-    @staticmethod
-    def _asked(
-        run: Pass,
-        ports: Mapping[Edge, Port],
-        recurrences: Sequence[Recurrence],
-        clocks: Sequence[int],
-        batches: Sequence[int],
-    ) -> Shares:
-        try:
-            grown = ask(run, whole(run), list(ports), walls=ports, grow=True)
-        except InputError:  # a function that is differentiated once and not twice
-            grown = ask(run, whole(run), list(ports), walls=ports)
-        at = {edge: one.detach() for edge, one in grown.items()}
-        clock_of = {id(one): clock for one, clock in zip(recurrences, clocks, strict=True)}
-        by_clock: dict[int, dict[Edge, Any]] = {clock: {} for clock in sorted(clocks)}
-        for edge, share in at.items():
-            by_clock[clock_of[id(ports[edge].recurrence)]][edge] = share
-        shapes = {
-            clock: (one.steps, batch)
-            for clock, one, batch in zip(reversed(clocks), reversed(recurrences), reversed(batches), strict=True)
-        }
-        norms = {clock: norms_at(ports, some, shapes[clock]) for clock, some in by_clock.items()}
-        entered = [norms[clock] for clock, some in by_clock.items() if some]
-        reading = reads_many_steps(run, ports, grown, entered[0]) if len(entered) == 1 else APART
-        return Shares(ports, at, clock_of, norms, reading)
+    reading: Reading
 
     @property
     def joint(self) -> bool:
@@ -89,20 +44,46 @@ class Shares:
 
     def clock(self, port: Port) -> int:
         """The clock of a port."""
-        return self.clocks[id(port.recurrence)]
+        return self.clocks[port.recurrence]
 
     def entered(self) -> list[tuple[int, int]]:
         """Give the clocks and steps at which anything enters."""
         return [(clock, t) for clock, norm in self.norms.items() for t in np.flatnonzero(norm.any(axis=1)).tolist()]
 
 
-def split(
-    run: Pass,
-    recurrences: Sequence[Recurrence],
-    clocks: Sequence[int],
-    total: Mapping[Edge, Any],
-    shares: Shares,
-) -> tuple[dict[Edge, Any], dict[Edge, Any]]:
+def find_shares(run: Pass, clocks: dict[Recurrence, int], batches: Mapping[Recurrence, int]) -> Shares:
+    """Ask for the shares of all steps; where steps go into a sum or meet others, a loss enters what they make."""
+    shapes = {clocks[one]: (one.steps, batches[one]) for one in reversed(clocks)}
+    ports = ports_of(run, list(clocks))
+    found = _asked(run, ports, clocks, shapes)
+    several = len({clock for clock, _ in found.entered()}) > 1
+    further = joins_of(run, list(clocks), list(clocks.values())) if several or found.reading != APART else {}
+    if further.keys() <= ports.keys():
+        return found
+    joins = _asked(run, {**further, **ports}, clocks, shapes)
+    left = joins.entered()
+    clear = len({clock for clock, _ in left}) == 1 if several else len(left) == len(found.entered())
+    return joins if clear and not joins.joint else found
+
+
+def _asked(
+    run: Pass, ports: Mapping[Edge, Port], clocks: Mapping[Recurrence, int], shapes: Mapping[int, tuple[int, int]]
+) -> Shares:
+    try:
+        grown = ask(run, whole(run), list(ports), walls=ports, grow=True)
+    except InputError:  # a function that is differentiated once and not twice
+        grown = ask(run, whole(run), list(ports), walls=ports)
+    at = {edge: one.detach() for edge, one in grown.items()}
+    norms = {}
+    for clock, shape in sorted(shapes.items()):
+        own = {edge: one for edge, one in at.items() if clocks[ports[edge].recurrence] == clock}
+        norms[clock] = norms_at(ports, own, shape)
+    entered = [norm for norm in norms.values() if norm.any()]
+    reading = reads_many_steps(run, ports, grown, entered[0]) if len(entered) == 1 else APART
+    return Shares(ports, at, clocks, norms, reading)
+
+
+def split(run: Pass, total: Mapping[Edge, Any], shares: Shares) -> tuple[dict[Edge, Any], dict[Edge, Any]]:
     """Divide the gradients of states.
 
     Returns:
@@ -110,7 +91,7 @@ def split(
     """
     place = {
         edge: (clock, t, one.stride)
-        for one, clock in zip(recurrences, clocks, strict=True)
+        for one, clock in shares.clocks.items()
         for t, some in enumerate(one.states)
         for edge in some
     }

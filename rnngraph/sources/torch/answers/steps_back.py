@@ -72,7 +72,7 @@ def _to_size_one(grads: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _feel_inside(recording: TorchRecording, call: Call, start: int, total: dict[tuple[int, str], Booleans]) -> None:
     inside, tape = recording.inside(call), recording.inside(call).tape
-    one, _ = recording.owner(call)
+    one, _ = recording.owners[call]
     starts = inside.starts(arrived_at(recording, inside))
     felt, _ = tape_feel(Plan(tape, Clocks(tape)), starts)
     for (place, kind), column in felt.total.items():

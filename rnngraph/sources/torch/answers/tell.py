@@ -28,35 +28,47 @@ if TYPE_CHECKING:
 _ROOM = 1e8  # from the smallest number of a type, where rows are walked again in pieces
 
 
-def pull(
-    recording: TorchRecording, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See, *,
-    weighed: bool = False,
-) -> Weighed:  # fmt: skip
-    """Walk all rows back, a chunk at a time, and tell the norms; sum what the weights get where that is `weighed`."""
+def pull(recording: TorchRecording, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
+    """Walk all rows back, and tell the norms."""
+    _walk_back(Rows(recording), rows, samples, see, {})
+
+
+def pull_weighed(
+    recording: TorchRecording, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See
+) -> Weighed:
+    """Walk all rows back, tell the norms, and sum what the weights of fused layers get, by lag."""
     walk = Rows(recording)
-    sums = _sums(recording, walk, samples) if weighed else {}
-    weigh: dict[Block, WeightLags] = {weight.block: weight for weight in sums.values()}
+    sums = _sums(recording, walk, samples)
+    _walk_back(walk, rows, samples, see, {weight.block: weight for weight in sums.values()})
+    return {number: (weight.lags, weight.logs()) for number, weight in sums.items()}
+
+
+def _walk_back(
+    walk: Rows, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See, weigh: dict[Block, WeightLags]
+) -> None:
+    """Walk a chunk of rows at a time."""
+    recording = walk.recording
     for base, chunk in walk.chunks(rows):
         checked = base == 0 and not recording.statistics  # without which the losses are not the whole
         tell = Teller(recording, base - checked, samples, see, weigh)
-        arrived = walk.walk([ALL, *chunk] if checked else chunk, tell, samples)
+        some = [ALL, *chunk] if checked else chunk
+        arrived = walk.walk(some, tell)
         states = _of_states(recording, arrived, samples)
         if not walk.calls and any(one.faint for one in states):
-            arrived = walk.walk([ALL, *chunk] if checked else chunk, tell, samples, in_segments=True)
+            arrived = walk.walk(some, tell, in_segments=True)
             states = _of_states(recording, arrived, samples)
         for known in states:
             tell(known.number, known.kind, known.t, 0, known.logs)
         with recording.run.as_it_was():
             for fed in recording.fed:
                 _tell_fed(recording, fed, arrived, tell)
-    return {number: (weight.lags, weight.logs()) for number, weight in sums.items()}
 
 
 def _sums(recording: TorchRecording, walk: Rows, samples: dict[int, Integers]) -> dict[int, WeightLags]:
     """Prepare sums of what the weights of fused layers get, of those that are called once: a lag counts one call's."""
     found: dict[int, WeightLags] = {}
     for call in walk.calls:
-        one, _ = recording.owner(call)
+        one, _ = recording.owners[call]
         if len(one.calls) > 1:
             continue
         inside = recording.inside(call)
@@ -150,6 +162,10 @@ class Teller:
     samples: dict[int, Integers]
     see: See
     weigh: Mapping[Block, WeightLags] = field(default_factory=dict)
+
+    def chosen(self, batch: int) -> Integers:
+        """Give the samples of a batch that are told."""
+        return self.samples.get(batch, np.arange(batch))
 
     def __call__(self, number: int, kind: str, t: int, low: int, logs: Floats) -> None:
         """Tell rows of one state, or of an input: (rows, samples) of one step, or (steps, rows, samples) from t on."""

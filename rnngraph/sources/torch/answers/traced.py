@@ -83,13 +83,11 @@ def chosen(watch: Watch, backward: Backward | None) -> Pass:
         raise InputError(f"the run went on, but it could not be watched: {watch.log.failure}.")
     if not watch.passes.found:
         raise InputError(description.nothing_walked(watch))
-    if wanted == "first" and watch.wanted != "first":
-        raise InputError('only the last passes are kept; ask for the first with watch(model, backward="first").')
-    place = wanted if isinstance(wanted, int) else {"first": 0, "last": -1}[wanted]
-    if -place > len(watch.passes.found):
+    place, kept = wanted if isinstance(wanted, int) else {"first": 0, "last": -1}[wanted], len(watch.passes.found)
+    if -place > kept or (wanted == "first" != watch.wanted):
         raise InputError(
-            f"backward is {wanted}, and {len(watch.passes.found)} are kept of {watch.passes.count}: say so before, "
-            f"with watch(model, backward={wanted})."
+            f"backward is {wanted!r}, and {kept} are kept of {watch.passes.count}: say so before, with "
+            f"watch(model, backward={wanted!r})."
         )
     return watch.passes.found[place]
 

@@ -6,7 +6,7 @@ first is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,7 @@ from rnngraph.sources.torch.finding.anew import anew_and_kept, picks_rows
 from rnngraph.sources.torch.finding.fed_inputs import Fed
 from rnngraph.sources.torch.finding.operations import custom_cell_of
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
-from rnngraph.sources.torch.fused.layout import cell_name
+from rnngraph.sources.torch.fused.layout import cell_name, width_of
 from rnngraph.sources.torch.watching.calls import FUSED
 from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.magnitudes import Booleans
@@ -69,7 +69,9 @@ class Track:
         return tensor.flatten(lead + 1)
 
     def units(self, kind: str) -> int:
-        """The number of units of a state that stands in the graph."""
+        """The number of units of a state."""
+        if self.recurrence.fused:
+            return width_of(self.recurrence.module, kind)
         edge = next((one for one in self.edges(kind) if one is not None), None)
         return 0 if edge is None else int(self.by_sample(self.part(like(edge, 0.0), 0)).shape[-1])
 
@@ -125,10 +127,10 @@ class Track:
         )  # fmt: skip
 
 
-def tracks_of(recurrences: Sequence[Recurrence], clocks: Sequence[int]) -> list[Track]:
+def tracks_of(clocks: Mapping[Recurrence, int]) -> list[Track]:
     """Divide recurrences into layers and directions."""
     found = []
-    for one, clock in zip(recurrences, clocks, strict=True):
+    for one, clock in clocks.items():
         one.table = picks_rows(one)
         module, along = one.module, FORWARD if one.stride > 0 else REVERSE
         known = CELLS[cell_name(module)].facts if cell_name(module) else None

@@ -6,46 +6,59 @@ not finite for the first time; weights, first states and inputs of fused layers,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from rnngraph import norms
-from rnngraph.autodiff.block.backward import Inner, Lend
 from rnngraph.autodiff.contribution import Array
 from rnngraph.measure.recording import Reduced, Take, Window
-from rnngraph.sources.tape.windows import block_window
+from rnngraph.sources.tape.facts import blocks_of
+from rnngraph.sources.tape.total_walk import WholeLoss
 from rnngraph.sources.torch.answers.tracks import Track
 from rnngraph.sources.torch.autograd.arrived import alike, norms_by_step
-from rnngraph.sources.torch.autograd.edges import Edge
+from rnngraph.sources.torch.autograd.edges import Edge, number_of
 from rnngraph.sources.torch.finding.operations import squashed
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.fused.layout import array
+from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.trace.magnitudes import Floats, Magnitudes
+from rnngraph.trace.model import REVERSE
 
 if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording
 
 
+Where: TypeAlias = tuple[tuple[int, int], int, str, int]  # when the step was taken, track, kind and timestep
+
+
 @dataclass(slots=True)
 class Broken:
-    """The first state in the forward pass that is not finite, and the first gradient in the backward pass."""
+    """The states in the forward pass that are not finite, and the gradients in the backward pass."""
 
-    value: tuple[tuple[int, int], int, str, int] | None = None  # when, track, kind, timestep
-    gradient: tuple[tuple[int, int], int, str, int] | None = None
+    values: list[Where] = field(default_factory=list)
+    gradients: list[Where] = field(default_factory=list)
 
-    def note(self, recording: TorchRecording, number: int, kind: str, values: Iterable[int], gradients: Any) -> None:
-        """Note the steps of a state at which a value, or a gradient, is not finite."""
-        when = partial(recording.order_of, recording.tracks[number].recurrence)
-        for t in values:
-            self.value = min(self.value or ((1 << 62, 0), 0, "", 0), (when(t), number, kind, t), key=itemgetter(0))
-        for t in gradients:
-            self.gradient = max(self.gradient or ((-1, 0), 0, "", 0), (when(t), number, kind, t), key=itemgetter(0))
+    @property
+    def first(self) -> tuple[Where | None, Where | None]:
+        """Give the first value, and the first gradient on the way back."""
+        return min(self.values, default=None), max(self.gradients, default=None)
+
+    def note(self, track: Track, number: int, kind: str, start: int, values: Floats, gradients: Floats) -> None:
+        """Note at which steps of a state, from `start` on, a norm is NaN, (steps, N): what it is of is not finite."""
+        for norm, found in ((values, self.values), (gradients, self.gradients)):
+            for t in (np.flatnonzero(np.isnan(norm).any(axis=1)) + start).tolist():
+                found.append((_when(track.recurrence, t), number, kind, t))
+
+
+def _when(one: Recurrence, t: int) -> tuple[int, int]:
+    """Say when a step was taken, among all steps of all recurrences."""
+    place = max((k for k, start in enumerate(one.starts) if start <= t), default=-1)
+    return (one.calls[place].begin, t) if place >= 0 else (number_of(one.states[t][0][0]), t)
 
 
 def walk_states(
@@ -79,59 +92,50 @@ def walk_states(
         for t in np.flatnonzero(np.isnan(samples).any(axis=1)).tolist():
             nonfinite[t] = int((~total[t].isfinite()).sum())
         sizes = np.array([np.nan if one is None else one.numel() for one in value])
-        activation = norms.row_norms(norms_by_step(value, shape)) / np.sqrt(sizes)
+        values = norms_by_step(value, shape)
+        activation = norms.row_norms(values) / np.sqrt(sizes)
         halves = (np.full(shape[0], np.nan),) * 2
         if one.states:
             recording.certificate.sums(total, carried, immediate)
             halves = norms.row_norms(norms_by_step(immediate, shape)), norms.row_norms(norms_by_step(carried, shape))
-        broken = np.flatnonzero(~np.isnan(sizes) & ~np.isfinite(activation)).tolist()
-        recording.broken.note(recording, number, kind, broken, np.flatnonzero(nonfinite).tolist())
+        recording.broken.note(track, number, kind, 0, values, samples)
         more = (gates.state, gates.mean, gates.share, gates.kept) if gates is not None and kind == "h" else ()
         take(Reduced(number, kind, samples, *halves, zeros, nonfinite, activation, *more))
 
 
 def walk_layer(recording: TorchRecording, one: Recurrence, take: Take) -> None:
     """Walk all calls of a fused layer back."""
-    by_step: list[Floats] = []
+    first, by_step = recording.number(one), list[Magnitudes]()
     for call, start in zip(reversed(one.calls), reversed(one.starts), strict=True):
         inside = recording.inside(call)
         arrived = arrived_at(recording, inside)
-        from_next = {} if call is one.calls[-1] else arrived
-        reached = inside.walk(arrived, lend=_lender(recording, one, inside, start, from_next, take))
-        recording.weights.add_layer(one, start, inside, reached)
-        to_input = reached[inside.x].gradient.swapaxes(0, 1) if inside.x in reached else np.zeros((call.steps, 1))
-        by_step.insert(0, np.array([norms.norm(step) for step in to_input]))  # one at a time: in float64 it is large
+        whole = WholeLoss(inside.tape, inside.starts(arrived), blocks_of(inside.tape), {inside.x})
+        with np.errstate(all="ignore"):
+            whole.walk(partial(_lend, recording, call, start, {} if call is one.calls[-1] else arrived, take))
+        recording.weights.add_layer(one, start, inside, whole.parameters)
+        by_step.insert(0, whole.inputs.get(inside.x, Magnitudes.of(np.zeros(call.steps))))
     recording.certificate.weights(recording.run, one, recording.weights)
-    for place, layer in enumerate(inside.recurrences):
-        for kind, node in layer.initial.items():
-            size = norms.norm(reached[node].gradient) if node in reached else 0.0
-            recording.initials[recording.number(one, place), kind] = size
-    recording.entered[recording.number(one)] = Magnitudes.of(np.concatenate(by_step))
+    recording.initials |= {
+        (first + place, kind): whole.initial.get(node, 0.0)
+        for place, layer in enumerate(inside.recurrences)
+        for kind, node in layer.initial.items()
+    }
+    recording.entered[first] = Magnitudes.of(np.concatenate([steps.value for steps in by_step]))
 
 
-def _lender(
-    recording: TorchRecording, one: Recurrence, inside: Inside, start: int, from_next: Mapping[str, Array], take: Take
-) -> Lend:
-    """Make what takes the windows of a call that begins at `start`; `from_next` came back from the call after it."""
-    places = {block.id: place for place, block in enumerate(inside.blocks)}
-
-    def lend(inner: Inner) -> None:
-        block, place = inner.block, places[inner.block.id]
-        number = recording.number(one, place)
-        window = block_window(number, inner, norms.row_norms(inner.to_gates.reshape(len(inner.to_gates), -1)))
-        if from_next and inner.steps.stop == block.steps and not block.reverse:
-            _carry_on(window, from_next, place)
-        steps = slice(inner.steps.start + start, inner.steps.stop + start)
-        take(replace(window, steps=steps))
-        for kind, total in window.total.items():
-            broken = [
-                (np.flatnonzero(~np.isfinite(column).all(axis=(1, 2))) + steps.start).tolist()
-                for column in (window.values[kind], total)
-            ]
-            recording.broken.note(recording, number, kind, *broken)
-            recording.note_norms(number, kind, steps, norms.row_norms(total))
-
-    return lend
+def _lend(
+    recording: TorchRecording, call: Call, start: int, from_next: Mapping[str, Array], take: Take, window: Any
+) -> None:
+    """Lend a window of a call that begins at `start`; `from_next` came back from the call after it."""
+    place, number = window.recurrence, recording.number(recording.owners[call][0], window.recurrence)
+    if from_next and window.steps.stop == call.steps and recording.tracks[number].direction != REVERSE:
+        _carry_on(window, from_next, place)
+    steps = slice(window.steps.start + start, window.steps.stop + start)
+    take(replace(window, recurrence=number, steps=steps))
+    for kind, total in window.total.items():
+        value, gradient = norms.row_norms(window.values[kind]), norms.row_norms(total)
+        recording.broken.note(recording.tracks[number], number, kind, steps.start, value, gradient)
+        recording.note_norms(number, kind, steps, gradient)
 
 
 def _carry_on(window: Window, from_next: Mapping[str, Array], place: int) -> None:

@@ -120,7 +120,7 @@ class Weights:
     def add_layer(self, one: Recurrence, start: int, inside: Inside, parameters: Mapping[int, Step]) -> None:
         """Add what reached the weights inside one call of a fused layer."""
         for node in inside.weights:
-            key, value = f"{one.path}.{node.name}", node.value
+            key, value = str(node.name), node.value
             blank = np.zeros(one.steps)
             layer = self.layers.setdefault(key, Layer(np.zeros_like(value), blank, blank.astype(bool), value))
             step = parameters.get(node.id)

@@ -7,27 +7,22 @@ ours is off PyTorch's is kept.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from rnngraph.autodiff.backward import Step, sweep
-from rnngraph.autodiff.block.backward import Lend
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.node import CONSTANT, INPUT, PARAMETER, Node
-from rnngraph.autodiff.ops import CONCATENATE
-from rnngraph.autodiff.recurrence import Recurrence, suffix
+from rnngraph.autodiff.node import INPUT, PARAMETER, Node
+from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
-from rnngraph.nn.unroll import Layer as Unrolling
-from rnngraph.nn.unroll import unroll
-from rnngraph.sources.torch.fused.layout import array, cell_of, weights_of
+from rnngraph.sources.stack import walk
+from rnngraph.sources.torch.fused.layout import array, cell_of, stack_of, width_of
 from rnngraph.sources.torch.fused.pinned import PinnedBlock
 from rnngraph.sources.torch.watching.calls import Call
-from rnngraph.trace.model import FORWARD, REVERSE
 
 
 class Inside:
@@ -46,7 +41,7 @@ class Inside:
         self.tape = Tape()
         with torch.no_grad(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "RNN module weights are not part of single")  # copies, for a moment
-            self._record()
+            self.top = self._record().id
 
     @property
     def recurrences(self) -> list[Recurrence]:
@@ -68,84 +63,60 @@ class Inside:
         """The largest error of one step, relative to the largest h."""
         return max(one.residual / max(float(np.abs(one.value).max(initial=0)), 1e-30) for one in self.blocks)
 
-    def _record(self) -> None:
-        tape, known = self.tape, self.layer.output.value
-        own = self.layout.spread(self.layer.x.tensor.to(self.narrow))
-        x = self._leaf(own.transpose(0, 1), "x")
-        self.x = x.id
-        masks = iter(self._drawn_masks(own))
-        for number in range(self.module.num_layers):
-            last = number == self.module.num_layers - 1
-            if not last or known is None or self.layer.random is not None:
-                own = self._outputs(number, own)
+    def _record(self) -> Tensor:
+        """Unroll all layers around the states that PyTorch gives them, and give the output."""
+        layer, layout = self.layer, self.layout
+        own = layout.spread(layer.x.tensor.to(self.narrow))
+        x = self.tape.append(INPUT, (), array(own, self.wide).swapaxes(0, 1), name="x", requires=True)
+        starts, masks = [layout.states(one.tensor) for one in layer.initial], self._drawn_masks(own)
+        h0, c0 = [*(array(one, self.wide) for one in starts), None, None][:2]
+        dropout = [array(mask, self.wide).swapaxes(0, 1) for mask in masks]
+        stack = stack_of(self.module, self.call.path, [array(one, self.wide) for one in self._flat()])
+        makes, self.x = self._makes(own, starts, masks), x
+        return walk(stack, self.tape.tensor(x), h0=h0, c0=c0, mask=layout.valid, dropout=dropout, makes=makes)
+
+    def _flat(self) -> list[Any]:
+        """Copy the weights in PyTorch's order, as the kernel took them; shards let go of theirs."""
+        return [one.detach().to(self.narrow, copy=True) for one in self.layer.weights]
+
+    def _makes(self, own: Any, starts: list[Any], masks: list[Any]) -> Iterator[Callable[..., PinnedBlock]]:
+        """Yield what makes the block of each layer and direction; `own` is what the first one reads, (T, N, ·)."""
+        known, count = self.layer.output.value, self.module.num_layers
+        for number in range(count):
+            last = number == count - 1
+            if not last or known is None or masks:
+                own = self._outputs(number, own, starts)
             if last and known is not None:
                 given = self.layout.spread(known)
-                if self.layer.random is not None:  # the masks were drawn again: the layer's own output proves them
+                if masks:  # they were drawn again: the layer's own output proves them
                     self.mismatch = float((own - given).abs().max() / given.abs().max().clamp(min=1e-30))
                 own = given
-            hidden = array(own, self.wide)
-            some = [self._unrolled(number, d, x, hidden) for d in range(self.directions)]
-            x = some[0] if len(some) == 1 else _joined(some, hidden.swapaxes(0, 1))
-            mask = next(masks, None)
-            if mask is not None:
-                x, own = x * tape.constant(array(mask, self.wide).swapaxes(0, 1)), own * mask
-        self.top = x.id
+            for part in np.split(array(own, self.wide), self.directions, axis=-1):
+                yield partial(PinnedBlock, np.ascontiguousarray(part))
+            own = own if last or not masks else own * masks[number]
 
-    def _leaf(self, tensor: Any, name: str) -> Tensor:
-        value = array(tensor.transpose(0, 1), self.wide).swapaxes(0, 1)
-        return self.tape.tensor(self.tape.append(INPUT, (), value, name=name, requires=True))
-
-    def _unrolled(self, number: int, d: int, x: Tensor, own: Array) -> Tensor:
-        """Record one layer and direction; `own` are the outputs of all directions, (T, N, ·)."""
-        tape, direction = self.tape, REVERSE if d else FORWARD
-        width = own.shape[-1] // self.directions
-        weights = {
-            name: tape.tensor(tape.append(PARAMETER, (), value, name=name + suffix(number, direction), requires=True))
-            for name, value in weights_of(self.module, self._flat(number, d), self.wide).items()
-        }
-        initial = {
-            kind: tape.tensor(tape.append(CONSTANT, (), value, requires=True))
-            for kind, value in self._initial(number, d).items()
-        }
-        make = partial(PinnedBlock, np.ascontiguousarray(own[..., d * width : (d + 1) * width]))
-        layer = Unrolling("", self.cell, weights, initial, number, direction, self.layout.valid, make=make)
-        return unroll(layer, x).output
-
-    def _flat(self, number: int, direction: int) -> list[Any]:
-        each = len(self.layer.weights) // (self.module.num_layers * self.directions)
-        first = (number * self.directions + direction) * each
-        return [one.detach().to(self.narrow) for one in self.layer.weights[first : first + each]]
-
-    def _initial(self, number: int, direction: int) -> dict[str, Array]:
-        place, kinds = number * self.directions + direction, self.cell.facts.kinds
-        widths = {"h": self.module.proj_size or self.module.hidden_size, "c": self.module.hidden_size}
-        if not self.layer.initial:
-            return {k: array(torch.zeros(self.layout.batch, widths[k], device="cpu"), self.wide) for k in kinds}
-        some = [self.layout.states(one.tensor) for one in self.layer.initial]
-        return {kind: array(one[place], self.wide) for kind, one in zip(kinds, some, strict=True)}
-
-    def _outputs(self, number: int, x: Any) -> Any:
+    def _outputs(self, number: int, x: Any, starts: list[Any]) -> Any:
         """Run one layer as PyTorch does: (T, N, directions · H)."""
-        module = self.module
-        starts = [self._initial(number, d) for d in range(self.directions)]
-        initial = [
-            torch.stack([torch.from_numpy(one[kind]) for one in starts]).to(x.device, self.narrow) for kind in starts[0]
-        ]
-        weights = [one for d in range(self.directions) for one in self._flat(number, d)]
-        rest = (module.bias, 1, 0.0, False, module.bidirectional)
+        module, order = self.module, None if self.layout.packed is None else self.layout.packed.sorted_indices
+        widths = [width_of(module, kind) for kind in self.cell.facts.kinds]
+        first = [x.new_zeros((self.directions, self.layout.batch, width)) for width in widths]
+        if starts:
+            places = slice(number * self.directions, (number + 1) * self.directions)
+            first = [one[places].to(self.narrow).contiguous() for one in starts]
+        if order is not None:
+            first = [one.index_select(1, order) for one in first]
+        hx = tuple(first) if len(first) > 1 else first[0]
+        flat, each = self._flat(), len(self.layer.weights) // module.num_layers
+        rest = (hx, flat[number * each : (number + 1) * each], module.bias, 1, 0.0, False, module.bidirectional)
         if self.layout.packed is None:
-            hx = tuple(initial) if len(initial) > 1 else initial[0]
-            return self._kernel(x.contiguous(), hx, weights, *rest, False)[0]
-        order = self.layout.packed.sorted_indices
-        initial = initial if order is None else [one.index_select(1, order) for one in initial]
-        hx = tuple(initial) if len(initial) > 1 else initial[0]
-        return self.layout.spread(self._kernel(self.layout.gathered(x), self.layout.sizes, hx, weights, *rest)[0])
+            return self._kernel(x.contiguous(), *rest, False)[0]
+        return self.layout.spread(self._kernel(self.layout.gathered(x), self.layout.packed.batch_sizes, *rest)[0])
 
     def _drawn_masks(self, x: Any) -> list[Any]:
         """Draw the masks of the dropout between layers again, with the random numbers of the time."""
         if self.layer.random is None:
             return []
-        width = (self.module.proj_size or self.module.hidden_size) * self.directions
+        width = width_of(self.module, "h") * self.directions
         masks = []
         on_gpu = [x.device] if x.device.type == "cuda" else []
         with torch.random.fork_rng(devices=on_gpu):
@@ -170,22 +141,3 @@ class Inside:
             for one, (block, t) in zip(arrived.get(kind, ()), self.ends(), strict=False):
                 found[int(block.node_ids(kind)[t])] = one
         return found
-
-    def walk(self, arrived: Mapping[str, Array], *, lend: Lend | None = None, chunk: int = 0) -> dict[int, Step]:
-        """Walk the whole loss back, and give what reached the input, the weights and the first states, by node.
-
-        With a `chunk`, it is walked as if every so many steps were cut.
-        """
-        for block in self.blocks:
-            block.cuts = frozenset(range(chunk, block.steps, chunk) if chunk else ())
-        with np.errstate(all="ignore"):
-            steps = list(sweep(self.tape, self.starts(arrived), lend=lend))
-        for block in self.blocks:
-            block.cuts = frozenset()
-        return {step.node.id: step for step in steps if not step.node.inputs}
-
-
-def _joined(some: list[Tensor], value: Array) -> Tensor:
-    """Record two directions joined, whose value is known."""
-    tape = some[0].tape
-    return tape.tensor(tape.append(CONCATENATE, tuple([one.id for one in some]), value, options={"axis": -1}))

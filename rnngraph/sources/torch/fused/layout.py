@@ -13,7 +13,10 @@ import torch
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.nn.cells import CELLS, Cell, form
+from rnngraph.sources.checkpoint.conventions.torch_arrays import torch_layer
+from rnngraph.sources.stack import Stack
 from rnngraph.trace.magnitudes import Booleans
+from rnngraph.trace.model import FORWARD, REVERSE
 
 
 class Layout:
@@ -23,52 +26,53 @@ class Layout:
         """Read it off what went in, `packed` without its data; None of a tensor."""
         self.packed, self.batch_first = packed, batch_first
         self.unbatched = packed is None and x.dim() == 2
-        self.sizes: Any = None
         if packed is not None:
-            self.sizes = packed.batch_sizes
             self.steps, self.batch = len(packed.batch_sizes), int(packed.batch_sizes[0])
         else:
-            self.steps, self.batch = (len(x), 1) if self.unbatched else map(int, self.time_first(x).shape[:2])
+            self.steps, self.batch = (len(x), 1) if self.unbatched else map(int, self._time_first(x).shape[:2])
 
-    def time_first(self, field: Any, *, lead: int = 0) -> Any:
+    def _time_first(self, field: Any, lead: int = 0) -> Any:
         """Exchange samples and time where the layer has samples first."""
         return field.transpose(lead, lead + 1) if self.batch_first else field
+
+    def _alive(self) -> Any:
+        """Tell steps from padding, (T, N), with the samples as they are packed."""
+        sizes = self.packed.batch_sizes
+        return torch.arange(self.batch, device=sizes.device) < sizes[:, None]
 
     @property
     def valid(self) -> Booleans | None:
         """Tell steps from padding, (N, T); None where there is none."""
-        if self.sizes is None:
+        if self.packed is None:
             return None
-        sorted_ = np.arange(self.batch)[:, None] < self.sizes.numpy()
-        unsorted = self.packed.unsorted_indices
-        return np.asarray(sorted_ if unsorted is None else sorted_[unsorted.cpu().numpy()])
+        alive, unsorted = self._alive().T.cpu().numpy(), self.packed.unsorted_indices
+        return np.asarray(alive if unsorted is None else alive[unsorted.cpu().numpy()])
 
     def spread(self, field: Any, *, lead: int = 0) -> Any:
         """Bring a field of the layer's input or output to (..., T, N, ·), with `lead` axes in front."""
         if self.packed is not None:
             wide = field.new_zeros((*field.shape[:lead], self.steps, self.batch, field.shape[-1]))
-            alive = torch.arange(self.batch, device=self.sizes.device) < self.sizes[:, None]
-            wide[(slice(None),) * lead + (alive.to(field.device),)] = field
+            wide[(slice(None),) * lead + (self._alive().to(field.device),)] = field
             unsorted = self.packed.unsorted_indices
             return wide if unsorted is None else wide.index_select(lead + 1, unsorted)
-        if self.unbatched:
-            return field.unsqueeze(lead + 1)
-        return self.time_first(field, lead=lead)
+        return field.unsqueeze(lead + 1) if self.unbatched else self._time_first(field, lead)
 
     def gathered(self, wide: Any, *, lead: int = 0) -> Any:
         """Bring (..., T, N, ·) back to the form that the layer takes and returns."""
         if self.packed is not None:
             if self.packed.sorted_indices is not None:
                 wide = wide.index_select(lead + 1, self.packed.sorted_indices)
-            alive = torch.arange(self.batch, device=self.sizes.device) < self.sizes[:, None]
-            return wide[(slice(None),) * lead + (alive.to(wide.device),)]
-        if self.unbatched:
-            return wide.squeeze(lead + 1)
-        return self.time_first(wide, lead=lead)
+            return wide[(slice(None),) * lead + (self._alive().to(wide.device),)]
+        return wide.squeeze(lead + 1) if self.unbatched else self._time_first(wide, lead)
 
     def states(self, tensor: Any, *, lead: int = 0) -> Any:
         """Bring first or last states to (..., layers and directions, N, ·)."""
         return tensor.unsqueeze(lead + 1) if tensor.dim() == 2 + lead else tensor
+
+
+def width_of(module: Any, kind: str) -> int:
+    """Give the number of units of a state of a fused layer."""
+    return int(module.proj_size or module.hidden_size) if kind == "h" else int(module.hidden_size)
 
 
 def cell_of(module: Any) -> Cell:
@@ -87,51 +91,16 @@ def cell_name(module: Any) -> str:
     return next(known, "").removesuffix("Cell").lower()
 
 
-def weights_of(module: Any, flat: Sequence[Any], dtype: torch.dtype) -> dict[str, Array]:
-    """Give the weights of one layer and direction by our names, from PyTorch's in their order."""
-    cell, rest = cell_of(module), [one.detach() for one in flat]
-    found = {"Wx": _columns(cell, rest[0]), "Wh": _columns(cell, rest[1])}
-    if module.bias:
-        biases = [_columns(cell, one) for one in rest[2:4]]
-    else:
-        biases = [_columns(cell, torch.zeros_like(rest[0][:, 0]))] * 2
-    if "bh" in cell.names:
-        found |= {"b": biases[0], "bh": biases[1]}
-    else:
-        found["b"] = biases[0] + biases[1]
-    if "Wr" in cell.names:
-        found["Wr"] = rest[-1].T
-    return {name: array(value, dtype) for name, value in found.items()}
-
-
-def gradients_of(module: Any, flat: Sequence[Any]) -> dict[str, Array]:
-    """Give PyTorch's gradients of the same weights in our layout; those of a sum of two biases are either one's."""
-    cell = cell_of(module)
-    names = ["Wx", "Wh", *(["b", "bh"] if module.bias else []), *(["Wr"] if "Wr" in cell.names else [])]
-    found = {}
-    for name, one in zip(names, flat, strict=True):
-        if one is not None and name in cell.names:
-            found[name] = array(one.T if name == "Wr" else _columns(cell, one), torch.float64)
-    return found
-
-
-def _columns(cell: Cell, weight: Any) -> Any:
-    """Put the gates of a weight (gates · H, ·) into our order, transposed."""
-    order, gates = cell.gate_order.get("torch", ""), cell.facts.gates
-    if order:
-        parts = weight.chunk(len(gates))
-        weight = torch.cat([parts[order.index(gate)] for gate in gates])
-    return weight.T if weight.dim() > 1 else weight
-
-
-def rows_of(module: Any, value: Array) -> Array:
-    """Bring a weight of ours, (·, gates · H), to PyTorch's order and form, (gates · H, ·)."""
-    cell = cell_of(module)
-    order, gates = cell.gate_order.get("torch", ""), cell.facts.gates
-    if order:
-        parts = dict(zip(gates, np.split(value, len(gates), axis=-1), strict=True))
-        value = np.concatenate([parts[gate] for gate in order], axis=-1)
-    return value.T
+def stack_of(module: Any, name: str, flat: Sequence[Any]) -> Stack:
+    """Give tensors in the order of a fused layer's weights by our names."""
+    cell, arrays = cell_of(module), dict(zip(module._flat_weights_names, flat, strict=True))
+    layers = [
+        torch_layer({key.partition("_l")[0]: arrays[key] for key in names if key in arrays}, cell)
+        for names in module._all_weights
+    ]
+    both = 2 if module.bidirectional else 1
+    pairs = tuple(tuple(layers[first : first + both]) for first in range(0, len(layers), both))
+    return Stack(name, cell_name(module), pairs, (FORWARD, REVERSE)[:both])
 
 
 def array(tensor: Any, dtype: torch.dtype) -> Array:

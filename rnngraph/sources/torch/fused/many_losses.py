@@ -7,14 +7,13 @@ on to its input and to its first states, every row times a power of two of its o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.carry import BAND
 from rnngraph.autodiff.block.weight_lags import WeightLags
-from rnngraph.autodiff.contribution import Array, Contribution, StateSlice
+from rnngraph.autodiff.contribution import Array, StateSlice
 from rnngraph.autodiff.cotangents import Cotangents
 from rnngraph.measure.recording import See
 from rnngraph.sources.tape.clocks import Clocks
@@ -23,65 +22,58 @@ from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.trace.magnitudes import Integers
 
 
-@dataclass(slots=True)
-class Arriving:
-    """Rows that reach a fused layer, of all samples; `exponents` (rows,): by which power of two each is multiplied."""
+class Entering:
+    """Rows that enter the last layers of a call, at its output and at its last states; of the `samples` alone."""
 
-    shares: list[tuple[int, int, Array]] = field(default_factory=list)  # (row, t, (N, ·)) of the output
-    fields: list[tuple[Array, Integers]] = field(default_factory=list)  # (rows, N, T, ·) of the output
-    ends: list[tuple[str, int, Array, Integers]] = field(default_factory=list)  # kind, first row, (rows, places, N, ·)
+    def __init__(self, inside: Inside, samples: Integers) -> None:
+        """Start with nothing."""
+        self.inside, self.samples = inside, samples
+        self._some: list[tuple[int, Cotangents]] = []  # by entry id of a block
 
     def __bool__(self) -> bool:
-        """Whether anything arrives."""
-        return bool(self.shares or self.fields or self.ends)
+        """Whether anything enters."""
+        return bool(self._some)
 
+    def at_step(self, row: int, t: int, one: Array) -> None:
+        """Let (N, ·) enter in one row at one step of the output."""
+        for block, part in self._outputs(one[None, self.samples]):
+            self._some.append((block, Cotangents(StateSlice("h", t, part), row, 1)))
 
-class _Entering:
-    """The same as what enters the blocks of a tape: one `Enters`."""
+    def at_all_steps(self, rows: Array, exponents: Integers) -> None:
+        """Let (rows, N, T, ·) of the output enter; `exponents` say by which power of two each row is multiplied."""
+        for low, band, some in _banded(rows[:, self.samples], exponents):
+            for block, part in self._outputs(some):
+                self._some.append((block, Cotangents(part, low, len(part), band)))
 
-    def __init__(self, inside: Inside, arriving: Arriving, samples: Integers) -> None:
-        self._top = inside.blocks[-inside.directions :]
-        self._ends = list(inside.ends())
-        self._shares = [(row, t, one[samples].astype(np.float64)) for row, t, one in arriving.shares]
-        self._fields = [part for rows, bits in arriving.fields for part in _banded(rows[:, samples], bits)]
-        self._last = [
-            (kind, place, low + first, band, one)
-            for kind, low, rows, bits in arriving.ends
-            for place in range(rows.shape[1])
-            for first, band, one in _banded(rows[:, place, samples], bits)
-        ]
+    def at_ends(self, kind: str, first: int, rows: Array, exponents: Integers) -> None:
+        """Let (rows, layers and directions, N, ·) enter at the last states, from row `first` on."""
+        for place, (block, t) in enumerate(self.inside.ends()) if rows.size else ():
+            for low, band, some in _banded(rows[:, place, self.samples], exponents):
+                self._some.append((block.id, Cotangents(StateSlice(kind, t, some), first + low, len(some), band)))
+
+    def _outputs(self, some: Array) -> Iterator[tuple[int, Array]]:
+        """Divide what belongs to an output among the directions."""
+        top = self.inside.blocks[-self.inside.directions :]
+        return ((block.id, part) for block, part in zip(top, np.split(some, len(top), axis=-1), strict=True))
 
     def rows(
         self, rows: list[tuple[int, int]], samples: Mapping[int, Integers], window: tuple[int, int] | None = None
     ) -> dict[int, list[Cotangents]]:
         """Give what enters in some rows, (0, number of the row), which follow one another."""
         first, last = rows[0][1], rows[-1][1] + 1
+        start, stop = window or (0, self.inside.layout.steps)
         found: dict[int, list[Cotangents]] = {}
-        for entry, one in self._all(window):
+        for block, one in self._some:
             low, high = max(one.low, first), min(one.low + one.count, last)
-            if low < high:
-                value = _of_rows(one.value, slice(low - one.low, high - one.low))
-                some = found.setdefault(entry, [])
-                some.append(Cotangents(value, low - first, high - low, one.band, True, one.first))
+            value, some = one.value, slice(low - one.low, high - one.low)
+            if low >= high or (isinstance(value, StateSlice) and not start <= value.t < stop):
+                continue
+            if isinstance(value, StateSlice):
+                value = StateSlice(value.kind, value.t, value.array[some])
+            else:
+                value = np.asarray(value)[some, :, start:stop]
+            found.setdefault(block, []).append(Cotangents(value, low - first, high - low, one.band, True, start))
         return found
-
-    def _all(self, window: tuple[int, int] | None) -> Iterator[tuple[int, Cotangents]]:
-        for d, block in enumerate(self._top):
-            start, stop = window or (0, block.steps)
-            width = block.value.shape[-1]
-            part = slice(d * width, (d + 1) * width)
-            for row, t, one in self._shares:
-                if start <= t < stop:
-                    yield block.id, Cotangents(StateSlice("h", t, one[None, :, part]), row, 1)
-            for low, band, rows in self._fields:
-                some = rows[:, :, start:stop, part]
-                held = np.flatnonzero(some.any(axis=(1, 2, 3)))  # rows up to the last that holds anything
-                count = int(held[-1]) + 1 if held.size else 0
-                yield block.id, Cotangents(some[:count], low, count, band, first=start)
-        for kind, place, low, band, one in self._last:
-            block, t = self._ends[place]
-            if window is None or window[0] <= t < window[1]:
-                yield block.id, Cotangents(StateSlice(kind, t, one), low, len(one), band)
 
 
 class Leaving:
@@ -107,37 +99,30 @@ class Leaving:
 
 
 def rows_inside(
-    inside: Inside, arriving: Arriving, rows: int, samples: Integers, see: See, *, onward: bool, to_input: bool = False,
-    weigh: Mapping[Block, WeightLags], ignored: int = 0,
+    entering: Entering, rows: int, see: See, *, onward: bool, to_input: bool,
+    weigh: Mapping[Block, WeightLags], ignored: int,
 ) -> Leaving:  # fmt: skip
     """Walk rows back through all layers of a call.
 
     Args:
-        inside: the call.
-        arriving: what reaches it.
+        entering: what enters it.
         rows: how many there are.
-        samples: which of them are walked.
         see: is told the norms of states, by the number of a recurrence of the tape.
         onward: whether what reaches the input and the first states is wanted.
         to_input: whether norms at the input are told, as of the first recurrence.
         weigh: sums what the weights of each block get.
         ignored: the number of the first rows that are not weighed.
     """
+    inside, samples = entering.inside, entering.samples
     tape, leaving = inside.tape, Leaving(rows, samples)
     wanted = [inside.x, *(i for one in inside.recurrences for i in one.initial.values())] if onward else []
     plan = Plan(tape, Clocks(tape), wanted, {inside.x: [0]} if to_input else None)
     plan.pull(
-        _Entering(inside, arriving, samples), [(0, k) for k in range(rows)], {inside.layout.batch: samples}, see,
+        entering, [(0, k) for k in range(rows)], {inside.layout.batch: samples}, see,
         weigh={block.id: weigh[block] for block in inside.blocks if block in weigh}, ignored=ignored,
         leave=lambda node, first, some: leaving.add(tape.entry(node).value.shape, node, first, some),
     )  # fmt: skip
     return leaving
-
-
-def _of_rows(value: Contribution, part: slice) -> Contribution:
-    if isinstance(value, StateSlice):
-        return StateSlice(value.kind, value.t, value.array[part])
-    return np.asarray(value)[part]
 
 
 def _banded(rows: Array, exponents: Integers) -> Iterator[tuple[int, int, Array]]:

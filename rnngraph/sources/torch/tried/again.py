@@ -10,10 +10,10 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from rnngraph.autodiff.contribution import Array
+from rnngraph.sources.tape.recording import TapeRecording
 from rnngraph.sources.torch.answers.walks import arrived_at
 from rnngraph.sources.torch.autograd.edges import Edge, like, tensors_in
 from rnngraph.sources.torch.autograd.question import ask, whole
@@ -30,11 +30,11 @@ _SAME = 1e-3  # up to which two runs of one pass may differ
 
 
 class Again:
-    """Runs a pass again; it is `Changeable`. Of one in chunks of steps the gradients alone are known."""
+    """Runs a pass again; it is `Changeable`."""
 
-    def __init__(self, watch: Watch, recording: TorchRecording, chunk: int = 0) -> None:
-        """Look at a pass; with a `chunk`, as if it were cut every so many steps."""
-        self._watch, self._recording, self._chunk = watch, recording, chunk
+    def __init__(self, watch: Watch, recording: TorchRecording) -> None:
+        """Look at a pass."""
+        self._watch, self._recording = watch, recording
         self._outer = _outer(recording)
         self._able: bool | None = None
         self._seeds: list[Any] = []  # by output of the call
@@ -42,22 +42,24 @@ class Again:
     def changed(self, changes: Sequence[Change]) -> Any:
         """Run the pass again; None where a change means nothing here, or where the module cannot be called again."""
         if [change.kind for change in changes] == [TRUNCATE]:
-            return Again(self._watch, self._recording, int(changes[0].number))
+            inside = self._inside()
+            return None if inside is None else inside.changed(changes)
         if self._able is None:
             self._able = self._run(()) is not None
         return self._run(changes) if self._able else None
 
     def gradients(self) -> Mapping[str, Array]:
         """Give the gradients of one fused layer's weights by name; none else, as a cut changes what reaches others."""
+        inside = self._inside()
+        return {} if inside is None else inside.gradients()
+
+    def _inside(self) -> TapeRecording | None:
+        """Give the inside of a fused layer that is called once, alone, as a recording."""
         one = self._recording.recurrences[0]
         if len(self._recording.recurrences) > 1 or not one.fused or len(one.calls) > 1:
-            return {}
+            return None
         inside = self._recording.inside(one.calls[0])
-        self._recording.ask_whole()
-        steps = inside.walk(arrived_at(self._recording, inside), chunk=self._chunk)
-        return {
-            f"{one.path}.{node.name}": np.array(steps[node.id].gradient) for node in inside.weights if node.id in steps
-        }
+        return TapeRecording(inside.tape, inside.starts(arrived_at(self._recording, inside)), joint=False)
 
     def _run(self, changes: Sequence[Change]) -> TorchRecording | None:
         try:

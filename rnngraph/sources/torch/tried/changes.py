@@ -5,7 +5,7 @@ In: a recurrence of the pass, its module in a copy, and a change. Out: whether i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,14 @@ import torch
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.nn.cells import CELLS
+from rnngraph.sources.checkpoint.conventions.torch_arrays import torch_layer
+from rnngraph.sources.stack import reordered
 from rnngraph.sources.tape.changed import RULES
 from rnngraph.sources.torch.finding.recurrence import Recurrence, multiplying_states
-from rnngraph.sources.torch.fused.layout import cell_name, cell_of, rows_of, weights_of
+from rnngraph.sources.torch.fused.layout import array, cell_name, cell_of
 from rnngraph.trace.change import ORTHOGONAL, SCALE, Change
 
-_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # of a cell
-_PLACES = {"Wx": 0, "Wh": 1, "b": 2, "bh": 3}
+_THEIRS = {"Wx": "weight_ih", "Wh": "weight_hh", "b": "bias_ih", "bh": "bias_hh"}
 _PLAIN = CELLS["tanh"]  # a weight of the user's own is changed as that of a plain cell
 
 
@@ -27,28 +28,33 @@ def change_weights(one: Recurrence, module: Any, copies: Mapping[int, Any], chan
     """Change the weights; `copies` are those of the copy by the id of the model's own."""
     if not cell_name(module):
         return _change_own(one, copies, change)
-    named = module._all_weights if isinstance(module, torch.nn.RNNBase) else [_NAMES if module.bias else _NAMES[:2]]
+    cells = isinstance(module, torch.nn.RNNCellBase)
+    layers = [[*_THEIRS.values()][: 4 if module.bias else 2]] if cells else module._all_weights
     own = dict(module.named_parameters(recurse=False))
-    return all(_change_cell(module, [own.get(name) for name in names], change) for names in named)
-
-
-def _change_cell(module: Any, flat: Sequence[Any], change: Change) -> bool:
-    """Change the weights of a cell, or of one layer and direction, in PyTorch's order."""
-    if any(weight is None for weight in flat):  # computed from another, as by weight drop
-        return False
-    weights = weights_of(module, flat, torch.float64)
-    changed = RULES[change.kind](
-        cell_of(module), {name: value.copy() for name, value in weights.items()}, change.number
+    return all(
+        _change_cell(module, {name.partition("_l")[0]: own.get(name) for name in names}, change) for names in layers
     )
+
+
+def _change_cell(module: Any, own: Mapping[str, Any], change: Change) -> bool:
+    """Change the weights of a cell, or of one layer and direction; `own` are by PyTorch's names."""
+    if any(weight is None for weight in own.values()):  # computed from another, as by weight drop
+        return False
+    cell, order = cell_of(module), cell_of(module).gate_order.get("torch")
+    known = torch_layer({name: array(one, torch.float64) for name, one in own.items()}, cell)
+    blank = np.zeros(len(own["weight_ih"]))
+    weights = {name: np.array(known.get(name, blank)) for name in cell.names}
+    changed = RULES[change.kind](cell, weights, change.number)
     if changed is None:
         return False
     for name, value in changed.items():
         if module.bias or not name.startswith("b"):
-            _put(flat[_PLACES[name]], rows_of(module, value))
+            theirs = value if order is None else reordered(value, "".join(cell.facts.gates), order)
+            _put(own[_THEIRS[name]], theirs.T)
         elif value.any():  # a bias, of a module that has none
             return False
     if module.bias and "b" in changed and "bh" not in weights:  # of two biases that add up, ours is the sum
-        _put(flat[3], np.zeros_like(changed["b"]))
+        _put(own["bias_hh"], blank)
     return True
 
 

@@ -78,7 +78,7 @@ class _Measure:
             raise InputError(
                 "no gradient of the loss reaches the recurrence: it is not connected, masked, or solved exactly."
             )
-        if len({*self.recording.clocks}) > 1 or clocks > 1:
+        if len({*self.recording.clocks.values()}) > 1 or clocks > 1:
             raise InputError(f"{paths} do not take their steps together: name one of them (--layer, only=).")
         if len(some) > 1 and self.steps.size > 1:
             raise InputError(

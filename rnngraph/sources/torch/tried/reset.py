@@ -30,8 +30,7 @@ class ResetLayer:
     """A fused layer, run layer by layer and direction by direction."""
 
     def __init__(self, module: Any) -> None:
-        """Take its place."""
-        self.plan: Plan | None = None
+        """Take its place; `begin` comes before every run."""
         self._own, self._module = module.forward, module
         self._kernel = getattr(torch._VF, module.mode.lower())
         module.forward = self._forward
@@ -42,8 +41,6 @@ class ResetLayer:
 
     def _forward(self, input: Any, hx: Any = None) -> Any:  # noqa: A002  (PyTorch's own name, which may be a keyword)
         whole, final = self._own(input, hx)
-        if self.plan is None:
-            return whole, final
         if not isinstance(input, torch.Tensor) or input.dim() != 3:
             raise InputError("the state can be reset in batches of one length; this layer takes packed or single ones.")
         ends, turn = final if isinstance(final, tuple) else (final,), self._module.batch_first
@@ -57,19 +54,16 @@ class ResetLayer:
             finals.append(last)
             if reverse or not self._module.bidirectional:
                 x, side = torch.cat(side, dim=-1), []
-        shown = self.plan.shown
-        if shown is not None:
-            mixed, steps = (whole.transpose(0, 1) if turn else whole).clone(), sorted(shown)
-            mixed[steps] = x[steps]
-            x = mixed
-        if shown is None or len(x) - 1 in shown:
+        shown = [*range(len(x))] if self.plan.shown is None else sorted(self.plan.shown)
+        mixed = (whole.transpose(0, 1) if turn else whole).clone()
+        mixed[shown] = x[shown]
+        if len(x) - 1 in shown:
             ends = tuple(map(torch.cat, zip(*finals, strict=True)))
             final = ends if isinstance(final, tuple) else ends[0]
-        return x.transpose(0, 1) if turn else x, final
+        return mixed.transpose(0, 1) if turn else mixed, final
 
     def _in_chunks(self, weights: list[Any], x: Any, first: list[Any], *, reverse: bool) -> tuple[Any, list[Any]]:
         """Run one layer and direction from the given state, and from none after every end of a chunk."""
-        assert self.plan is not None
         phase, chunk = self.plan.phase, self.plan.chunk
         cuts = [] if reverse else range(phase or chunk, len(x), chunk)
         outputs, last = [], first
@@ -85,10 +79,8 @@ class ResetSteps:
     """A module that is called step by step; `places` say which of the tensors that it takes and returns are states."""
 
     def __init__(self, module: Any, places: Sequence[tuple[int, int]]) -> None:
-        """Take its place."""
-        self.plan: Plan | None = None
+        """Take its place; `begin` comes before every run."""
         self._own, self._places = module.forward, places
-        self._t = 0
         self._states: tuple[list[Any], list[Any]] = ([], [])
         module.forward = self._forward
 
@@ -98,8 +90,6 @@ class ResetSteps:
 
     def _forward(self, *args: Any, **kwargs: Any) -> Any:
         plan, t = self.plan, self._t
-        if plan is None:
-            return self._own(*args, **kwargs)
         self._t += 1
         results = []
         for forgets, states in enumerate(self._states):

@@ -152,7 +152,6 @@ class CallLog:
         self.calls: list[Call] = []
         self.counts: dict[str, int] = {}  # of all calls, those that no gradient can reach included
         self.closed = False  # what is wanted was seen
-        self.transformed = False  # a call ran under a transform such as `torch.func.grad`, which hides its graph
         self.asleep: Callable[[], bool] = lambda: False  # whether what runs now is of no interest
         self.failure = ""
         self._under_way: list[Call] = []
@@ -167,9 +166,7 @@ class CallLog:
         if isinstance(module, nn.RNNBase) and owner not in FUSED:  # what a subclass adds lies outside the layer
             return None
         self.counts[path] = self.counts.get(path, 0) + 1
-        under_transform = _SHARING.peek_interpreter_stack() is not None
-        self.transformed |= under_transform
-        if self.closed or self.asleep() or not torch.is_grad_enabled() or under_transform:
+        if self.closed or self.asleep() or not torch.is_grad_enabled() or _SHARING.peek_interpreter_stack() is not None:
             return None
         outer = self._under_way[0] if self._under_way else None
         call = Call(path, module, number_now(), outer=outer, hidden=_saved_by_hooks(True) is not None)
