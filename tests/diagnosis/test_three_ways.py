@@ -120,7 +120,7 @@ def test_where_samples_start_anew_only_what_follows_is_judged(way: str, at: tupl
 
 @WAYS
 def test_a_mask_is_no_input(way: str) -> None:
-    """The second sample keeps its state from step 12 on, so that its last input stands 8 steps back."""
+    """The second sample keeps its state from step 12 on: those are no steps of it, and none of its lags is over 11."""
     mask = np.arange(T) < np.array([T, 12])[:, None]
     trace = traced(way, masked, beside=mask)
     (fed,) = trace.input_lags
@@ -128,7 +128,8 @@ def test_a_mask_is_no_input(way: str) -> None:
     back = np.arange(T)[::-1]
     np.testing.assert_allclose(np.exp(fed.log[0, 0]) / 2, GAIN**back, rtol=1e-9)  # the loss gives each unit 1
     np.testing.assert_allclose(np.exp(fed.log[1, 0, :12]) / 2, GAIN ** (back[:12] - 8), rtol=1e-9)
-    assert rg.diagnose(trace).decades == pytest.approx(math.log10((GAIN**19 + GAIN**11) / GAIN))
+    np.testing.assert_array_equal(trace.lags[0].copied, ~mask)
+    assert rg.diagnose(trace).decades == pytest.approx(18 * math.log10(GAIN))  # of the first sample, beside lag 1
 
 
 @pytest.mark.parametrize("way", ["torch", "numpy"])
