@@ -19,10 +19,12 @@ from rnngraph.sources.jax.row_walk import walk_rows
 from rnngraph.sources.jax.samples import Axes, BatchAxis, Layout, layout_of
 from rnngraph.sources.jax.sites import Plan, Site
 from rnngraph.sources.jax.step import all_steps, at_step, checkpointed, tap_to_size_one
+from rnngraph.sources.jax.terms import Heard, largest_alone
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, compute, counts, walk
 
 How: TypeAlias = Callable[[Site, list[Any], Any], tuple[Sequence[Any], Any]]
 Results: TypeAlias = Mapping[int, Sequence[Any]]  # of every scan, by number
+_ALL = Heard()
 
 
 class Programs:
@@ -46,14 +48,12 @@ class Programs:
             self._layouts[key] = layout_of(site, given, wanted)
         return self._layouts[key]
 
-    def run(
-        self, arrays: Sequence[Any], how: How, slots: Any, silent: frozenset[Path] = frozenset()
-    ) -> tuple[list[Any], dict[int, Any]]:
+    def run(self, arrays: Sequence[Any], how: How, slots: Any, heard: Heard = _ALL) -> tuple[list[Any], dict[int, Any]]:
         """Compute the function with its scans run another way; give its results, and what was noted by scan.
 
-        Nothing is handed back by the equations that are `silent`.
+        What is not `heard` hands nothing back.
         """
-        run = _Run(self.plan, how, slots, silent)
+        run = _Run(self.plan, how, slots, heard)
         return walk((self.function.jaxpr, self.function.constants), list(arrays), run.visit), run.noted
 
     def _whole(self, arrays: Sequence[Any], weights: bool) -> Any:
@@ -80,13 +80,11 @@ class Programs:
             }  # fmt: skip
         return loss, rest, gradients, found
 
-    def _shares(
-        self, arrays: Sequence[Any], results: Results, silent: frozenset[Path] = frozenset()
-    ) -> dict[int, dict[int, Any]]:
+    def _shares(self, arrays: Sequence[Any], results: Results, heard: Heard = _ALL) -> dict[int, dict[int, Any]]:
         """Give what of the loss reaches the results of every scan without having passed another."""
 
         def function(own: Any) -> Any:
-            return self.run(arrays, partial(_replaced, results=results), own, silent)[0][0]
+            return self.run(arrays, partial(_replaced, results=results), own, heard)[0][0]
 
         loss, pull = jax.vjp(function, self._entered(results))
         found: dict[int, dict[int, Any]] = pull(jnp.ones_like(loss))[0]
@@ -155,13 +153,19 @@ def _replaced(site: Site, operands: list[Any], own: Any, *, results: Mapping[int
 class _Run:
     """One way through a function; what the scans note is kept by number."""
 
-    def __init__(self, plan: Plan, how: How, slots: Any, silent: frozenset[Path] = frozenset()) -> None:
-        self.plan, self.how, self.slots, self.silent = plan, how, slots, silent
+    def __init__(self, plan: Plan, how: How, slots: Any, heard: Heard = _ALL) -> None:
+        self.plan, self.how, self.slots, self.heard = plan, how, slots, heard
         self.noted: dict[int, Any] = {}
 
     def visit(self, equation: Any, operands: list[Any], path: Path) -> Sequence[Any]:
+        single = self.heard.single
+        if single is not None and path == single.path:
+            alone = largest_alone([operands[k] for k in single.operands])
+            operands = [*operands]
+            for k, one in zip(single.operands, alone, strict=True):
+                operands[k] = one
         found = self._computed(equation, operands, path)
-        return [jax.lax.stop_gradient(one) for one in found] if path in self.silent else found
+        return [jax.lax.stop_gradient(one) for one in found] if path in self.heard.silent else found
 
     def _computed(self, equation: Any, operands: list[Any], path: Path) -> Sequence[Any]:
         site = self.plan.sites.get(path)
@@ -181,7 +185,7 @@ class _Run:
 
     def _checkpointed(self, equation: Any, nested: Any, operands: list[Any], path: Path) -> Sequence[Any]:
         def function(slots: Any, operands: list[Any]) -> Any:
-            run = _Run(self.plan, self.how, slots, self.silent)
+            run = _Run(self.plan, self.how, slots, self.heard)
             return walk(nested, operands, run.visit, path=path), run.noted
 
         results, noted = checkpointed(equation, function)(self.slots, operands)

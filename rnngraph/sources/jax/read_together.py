@@ -6,16 +6,16 @@ moved, and what enters at its first steps is compared with before. A loss of eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from rnngraph.norms import norm
 from rnngraph.sources.jax.samples import host
-from rnngraph.sources.jax.sites import Plan, Site
-from rnngraph.sources.jax.walk import Path, called, walk
+from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.jax.terms import Heard, kinds_of_terms
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:
@@ -25,20 +25,9 @@ if TYPE_CHECKING:
 
 _MOVE = 1e-2  # of the size of what a step hands out
 _READS, _ALONE = 0.05, 3.0  # as for PyTorch: how strongly steps are read together, and what statistics of a batch reach
+_MOST = 0.5  # how strongly, beside that, steps are read together where samples are compared with each other
 _TERMS = 8  # kinds of terms of a loss that are looked at, at most
-_SUMS = ("add", "add_any", "sub")
-_FACTORS = (
-    "mul", "div", "neg", "reduce_sum", "convert_element_type", "reshape", "squeeze", "broadcast_in_dim", "copy",
-)  # fmt: skip  # of one thing alone
-
-_Term: TypeAlias = tuple[tuple[str, ...], Path]  # how it is made, and where
-
-
-class _Made(NamedTuple):
-    """A value that an equation makes: the equation's name, and the terms that it is the sum of."""
-
-    name: str
-    terms: frozenset[_Term]
+_ALL = Heard()
 
 
 def reads_together(
@@ -46,22 +35,36 @@ def reads_together(
 ) -> bool:
     """Tell whether the loss reads far steps together; `entered` is (T, N), the norms of its shares.
 
-    Of a sum the term decides of which the most enters: a penalty on a mean activity beside words is a side term.
+    Of a sum the term decides of which the most enters: a penalty on a mean activity beside words is a side term. One
+    that is linear in what it reads, as half of a cross entropy is that is written out, tells nothing.
     """
-    if not _joins(recording, shares, entered, entering):
+    programs, found = recording.programs, _joins(recording, shares, entered, entering)
+    kinds = kinds_of_terms(programs.function.jaxpr, programs.plan) if found is not False else []
+    if not kinds or len(kinds) > _TERMS or (found and len(kinds) == 1):
+        return bool(found)
+    every, alone = frozenset(term.path for some in kinds for term in some), []
+    for some in kinds if len(kinds) > 1 else ():
+        heard = Heard(every - {term.path for term in some})
+        own = programs.shares(recording.arrays, recording.results, heard)
+        alone.append((_norms(recording, own, entered, entering), own, heard, some[-1]))
+    alone.sort(key=lambda one: -norm(one[0]))
+    for norms, own, heard, _ in alone if found else ():
+        reading = _joins(recording, own, norms, entering, heard)
+        if reading is not None:
+            return reading
+    term = alone[0][3] if alone else kinds[0][-1]
+    return bool(found) or _of_one_number(recording, Heard(every - {term.path}, term), entered, entering)
+
+
+def _of_one_number(recording: JaxRecording, heard: Heard, entered: Floats, entering: Entering) -> bool:
+    """Tell whether the largest number that a term reads is made of far steps; a linear loss tells by nothing else."""
+    if heard.single is None or heard.single.path in recording.programs.plan.sites:
         return False
-    programs = recording.programs
-    kinds = _kinds_of_terms(programs.function.jaxpr, programs.plan)
-    if not 1 < len(kinds) <= _TERMS:
-        return True
-    every, alone = frozenset.union(*kinds), []
-    for some in kinds:
-        own = programs.shares(recording.arrays, recording.results, every - some)
-        sites = [site for site in recording.sites if site.length == len(entered)]
-        norms = np.hypot.reduce([entering(recording, site, own[site.number]) for site in sites], axis=0)
-        alone.append((own, np.asarray(norms), every - some))
-    own, norms, silent = max(alone, key=lambda one: norm(one[1]))
-    return _joins(recording, own, norms, entering, silent)
+    found = recording.programs.shares(recording.arrays, recording.results, heard)
+    norms = _norms(recording, found, entered, entering, emitted=True)
+    sample = int(norms.max(axis=0).argmax())
+    steps, every = (np.flatnonzero(one[:, sample] > _READS * one[:, sample].max()) for one in (norms, entered))
+    return bool(steps.size > 1 and 2 * np.ptp(steps) > np.ptp(every) > 1)
 
 
 def _joins(
@@ -69,24 +72,40 @@ def _joins(
     shares: Mapping[int, Mapping[int, Any]],
     entered: Floats,
     entering: Entering,
-    silent: frozenset[Path] = frozenset(),
-) -> bool:
-    """Tell whether what enters at steps of a sample depends on what far ones hand out."""
+    heard: Heard = _ALL,
+) -> bool | None:
+    """Tell whether what enters at steps of a sample depends on what far ones hand out; None where nothing changes."""
     sample = int((entered != 0).sum(axis=0).argmax())
     known = np.flatnonzero(entered[:, sample])
     if known.size < 2:
         return False
     moved, far = known[known.size // 2 :], known[: max(known.size // 4, 1)]
     results = {site.number: _moved(recording, site, shares[site.number], moved, sample) for site in recording.sites}
-    after = recording.programs.shares(recording.arrays, results, silent)
-    changed = np.zeros_like(entered)
-    for site in recording.sites:
-        apart = {k: host(after[site.number][k]) - host(one) for k, one in shares[site.number].items()}
-        if site.length == len(changed):
-            changed = np.hypot(changed, entering(recording, site, {k: d for k, d in apart.items() if k >= site.count}))
+    after = recording.programs.shares(recording.arrays, results, heard)
+    apart = {
+        number: {k: host(after[number][k]) - host(one) for k, one in some.items()} for number, some in shares.items()
+    }
+    changed = _norms(recording, apart, entered, entering, emitted=True)
     own, felt = _size(changed[moved, sample]), _size(changed[far, sample])
     others = _size(np.delete(changed[far], sample, axis=1))
-    return bool(felt > _READS * own and felt > _ALONE * others)
+    return bool(felt > _READS * own and felt > min(_ALONE * others, _MOST * own)) if own else None
+
+
+def _norms(
+    recording: JaxRecording,
+    shares: Mapping[int, Mapping[int, Any]],
+    like: Floats,
+    entering: Entering,
+    *,
+    emitted: bool = False,
+) -> Floats:
+    """Give the norms, (T, N), of what enters at all scans of a clock, or only at what their steps emit."""
+    found = np.zeros_like(like)
+    for site in recording.sites:
+        if like.shape == (site.length, recording.layouts[site.number].batch):
+            own = {k: one for k, one in shares[site.number].items() if k >= site.count or not emitted}
+            found = np.hypot(found, entering(recording, site, own))
+    return found
 
 
 def _moved(recording: JaxRecording, site: Site, shares: Mapping[int, Any], steps: Integers, sample: int) -> Any:
@@ -106,29 +125,3 @@ def _moved(recording: JaxRecording, site: Site, shares: Mapping[int, Any], steps
 
 def _size(norms: Floats) -> float:
     return float(np.sqrt(np.square(norms).mean())) if norms.size else 0.0
-
-
-def _kinds_of_terms(jaxpr: Any, plan: Plan) -> list[frozenset[Path]]:
-    """Divide a loss, the first result of a jaxpr, into the terms that it is the sum of: the paths that make them.
-
-    Terms that are made alike are of one kind. It is looked through factors, and into the calls that hold scans.
-    """
-
-    def visit(equation: Any, given: list[_Made | None], path: Path) -> Sequence[_Made | None]:
-        nested, name = called(equation), equation.primitive.name
-        if nested is not None and path in plan.entered:
-            return walk((nested[0], [None] * len(nested[1])), given, visit, literal=lambda _: None, path=path)
-        below = [one for one in given if one is not None]
-        if path not in plan.sites and (name in _SUMS or (len(below) == 1 and name in _FACTORS)):
-            terms = frozenset[_Term]().union(*(one.terms for one in below))
-        else:
-            terms = frozenset([((name, *(one.name for one in below)), path)])
-        return [_Made(name, terms)] * len(equation.outvars)
-
-    nothing: list[None] = [None] * (len(jaxpr.constvars) + len(jaxpr.invars))
-    first = len(jaxpr.constvars)
-    loss = walk((jaxpr, nothing[:first]), nothing[first:], visit, literal=lambda _: None)[0]
-    found: dict[tuple[str, ...], set[Path]] = {}
-    for kind, path in loss.terms if loss else ():
-        found.setdefault(kind, set()).add(path)
-    return [frozenset(some) for some in found.values()]

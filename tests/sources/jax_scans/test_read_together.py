@@ -52,12 +52,56 @@ def ruled_by_its_mean(weight: Any, x: Any) -> Any:
     return jax.jit(calm)(weight, x) * 1e-4 + 3 * pooled(weight, x)
 
 
+CLASSES = jnp.array([[0.3, -0.1, 0.2]])
+
+
+def by_halves(weight: Any, x: Any) -> Any:
+    """A cross entropy as two terms, of which the linear one, the larger, tells nothing."""
+    score = jnp.mean(states(weight, x), axis=0) @ CLASSES
+    return jnp.mean(jax.nn.logsumexp(score, axis=1) - 3 * score[jnp.arange(3), jnp.array([1, 0, 1])])
+
+
+def by_halves_of_steps(weight: Any, x: Any) -> Any:
+    score = states(weight, x) @ CLASSES
+    return jnp.mean(jax.nn.logsumexp(score, axis=2) - 3 * score[:, jnp.arange(3), jnp.array([1, 0, 1])])
+
+
+def absolute(weight: Any, x: Any) -> Any:
+    """No second derivative: nothing responds."""
+    return jnp.mean(jnp.abs(jnp.mean(states(weight, x), axis=0) - 9))
+
+
+def absolute_beside_calm(weight: Any, x: Any) -> Any:
+    return absolute(weight, x) + 1e-3 * jnp.sum(jnp.max(states(weight, x), axis=2))
+
+
+def hinge(weight: Any, x: Any) -> Any:
+    """The first sample is beyond its margin."""
+    return jnp.mean(jax.nn.relu(9 * jnp.arange(3) - jnp.mean(states(weight, x), axis=0)[:, 0]))
+
+
+def absolute_at_steps(weight: Any, x: Any) -> Any:
+    h = states(weight, x)
+    return sum(jnp.mean(jnp.abs(h[t] - 9)) for t in range(T))
+
+
+def absolute_of_all(weight: Any, x: Any) -> Any:
+    return jnp.mean(jnp.abs(states(weight, x) - 9))
+
+
+def linear(weight: Any, x: Any) -> Any:
+    """A mean of what every step gives."""
+    return jnp.mean(jnp.mean(states(weight, x), axis=0))
+
+
 X = np.random.default_rng(0).normal(size=(T, 3, 1)).astype(np.float32) + 1
 
 
 @pytest.mark.parametrize(("loss", "joint"), [
     (pooled, True), (attended, True), (every_step, False), (of_neighbours, False), (calm, False),
-    (jax.jit(calm), False), (ruled_by_its_mean, True),
+    (jax.jit(calm), False), (ruled_by_its_mean, True), (by_halves, True),
+    (by_halves_of_steps, False), (absolute, True), (absolute_beside_calm, True), (hinge, True),
+    (absolute_at_steps, False), (absolute_of_all, False), (linear, False),
 ])  # fmt: skip
 def test_what_is_one_loss(loss: Any, joint: bool) -> None:
     trace = rg.jax.watch(loss, jnp.float32(KEEP), X)
