@@ -94,6 +94,17 @@ def linear(weight: Any, x: Any) -> Any:
     return jnp.mean(jnp.mean(states(weight, x), axis=0))
 
 
+def compared(weight: Any, x: Any) -> Any:
+    """Every sample reads what the others pool."""
+    return jnp.var(jnp.mean(states(weight, x), axis=0))
+
+
+def normalised(weight: Any, x: Any) -> Any:
+    """A loss a step after statistics of all steps and samples."""
+    h = states(weight, x)
+    return jnp.mean(((h - jnp.mean(h)) / jnp.std(h)) ** 4)
+
+
 X = np.random.default_rng(0).normal(size=(T, 3, 1)).astype(np.float32) + 1
 
 
@@ -102,6 +113,7 @@ X = np.random.default_rng(0).normal(size=(T, 3, 1)).astype(np.float32) + 1
     (jax.jit(calm), False), (ruled_by_its_mean, True), (by_halves, True),
     (by_halves_of_steps, False), (absolute, True), (absolute_beside_calm, True), (hinge, True),
     (absolute_at_steps, False), (absolute_of_all, False), (linear, False),
+    (compared, True), (normalised, False),
 ])  # fmt: skip
 def test_what_is_one_loss(loss: Any, joint: bool) -> None:
     trace = rg.jax.watch(loss, jnp.float32(KEEP), X)
