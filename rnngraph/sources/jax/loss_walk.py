@@ -55,8 +55,9 @@ class LossWalk:
             own = [site for site in self.sites if recording.clocks[site.number] == clock]
             entering = [_entering(recording, site, self.shares[site.number]) for site in own]
             self.norms[clock] = np.asarray(np.hypot.reduce(entering, axis=0))
-        entered = [one for one in self.norms.values() if one.any()]
-        self.joint = len(entered) == 1 and reads_together(recording, self.shares, entered[0], _entering)
+        entered = {clock: one for clock, one in self.norms.items() if np.count_nonzero(one.any(axis=1)) > 1}
+        joint = (reads_together(recording, self.shares, clock, one, _entering) for clock, one in entered.items())
+        self.joint = bool(entered) and all(joint)  # as two towers that are both pooled are one loss
 
     def pull(self, rows: Sequence[Row], samples: Mapping[int, Integers], see: See) -> None:
         """Walk all rows back, a chunk at a time, and tell the norms of samples, which are chosen by size of batch."""

@@ -89,6 +89,10 @@ def absolute_of_all(weight: Any, x: Any) -> Any:
     return jnp.mean(jnp.abs(states(weight, x) - 9))
 
 
+def absolute_beside_a_mean(weight: Any, x: Any) -> Any:
+    return absolute_of_all(weight, x) + 1e-3 * pooled(weight, x)
+
+
 def linear(weight: Any, x: Any) -> Any:
     """A mean of what every step gives."""
     return jnp.mean(jnp.mean(states(weight, x), axis=0))
@@ -112,7 +116,7 @@ X = np.random.default_rng(0).normal(size=(T, 3, 1)).astype(np.float32) + 1
     (pooled, True), (attended, True), (every_step, False), (of_neighbours, False), (calm, False),
     (jax.jit(calm), False), (ruled_by_its_mean, True), (by_halves, True),
     (by_halves_of_steps, False), (absolute, True), (absolute_beside_calm, True), (hinge, True),
-    (absolute_at_steps, False), (absolute_of_all, False), (linear, False),
+    (absolute_at_steps, False), (absolute_of_all, False), (linear, False), (absolute_beside_a_mean, False),
     (compared, True), (normalised, False),
 ])  # fmt: skip
 def test_what_is_one_loss(loss: Any, joint: bool) -> None:
@@ -128,3 +132,20 @@ def test_the_one_loss_is_the_whole() -> None:
     # ∂ mean² / ∂h_k = 2 · mean / T · (1 + a + ... + a^(T-1-k))
     later = (1 - KEEP ** (T - np.arange(T))) / (1 - KEEP)
     np.testing.assert_allclose(np.exp(trace.lags[0].log[:, 0, 1:]), 2 * np.abs(mean)[:, None] / T * later, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("other", "joint"), [
+    (lambda h: jnp.mean(h, axis=0), True), (lambda h: h[-1], True), (lambda h: h, False),
+])  # fmt: skip
+def test_two_towers(other: Any, joint: bool) -> None:
+    """The second has a clock of its own: it is pooled as well, or read at its end, or compared step by step."""
+
+    def loss(weight: Any, x: Any, short: Any) -> Any:
+        mean = jnp.mean(states(weight, x), axis=0)
+        return jnp.mean((mean - other(states(weight, short))) ** 2)
+
+    given = jnp.float32(KEEP), X, X[:7] + 1
+    trace = rg.jax.watch(loss, *given, lags=rg.LagOptions(samples="all"))
+    assert [one.joint for one in trace.lags] == [joint, joint]
+    for lag, truth in zip(trace.lags, jax.grad(loss, (1, 2))(*given) if joint else (), strict=joint):
+        np.testing.assert_allclose(np.exp(lag.log[:, 0, 1:]), np.abs(truth[..., 0]).T, rtol=1e-4)  # ∂L/∂x_t = ∂L/∂h_t
