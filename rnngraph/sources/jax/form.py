@@ -13,6 +13,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from rnngraph.sources.jax.masks import mask_that_keeps
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, counts, walk
 
 _CASTS = ("convert_element_type", "copy", "reduce_precision")
@@ -176,7 +177,7 @@ class Form:
     def kept(self, states: Sequence[int]) -> tuple[Spot, ...]:
         """Find where the step keeps every state, as in `jnp.where(t < length, new, old)`; nothing where one is not.
 
-        Only what is written as a choice counts: a state that comes out equal may have been computed.
+        Only what is a choice or a mask of data counts: a state that comes out equal may have been computed.
         """
         return self._of_all(states, self._kept)
 
@@ -196,9 +197,10 @@ class Form:
 
     def _kept(self, before: int, after: int, states: frozenset[int]) -> Spot | None:
         line = self.maker.get(after)
-        if line is None or not self._chooses(line, states) or line.given[1:].count(before) != 1:
-            return None
-        return Spot(line.given[0], line.given[1:].index(before))
+        if line is not None and self._chooses(line, states) and line.given[1:].count(before) == 1:
+            return Spot(line.given[0], line.given[1:].index(before))
+        mask = mask_that_keeps(self, before, after)
+        return None if mask is None else Spot(mask)
 
     def _forgotten(self, before: int, after: int, states: frozenset[int]) -> Spot | None:
         found = self.entrance(before, states)
@@ -223,19 +225,19 @@ class Form:
         if self._chooses(line, states) and operand and not self.reads[line.given[3 - operand]] & states:
             return line.made[0], Spot(line.given[0], 2 - operand)
         factor = line.given[1 - operand] if line.name == "mul" else None
-        if factor is not None and factor not in self.literals and self._plain(factor):
+        if factor is not None and factor not in self.literals and self.plain(factor):
             return line.made[0], Spot(factor)
         return None
 
     def _chooses(self, line: Line, states: frozenset[int]) -> bool:
         return line.name == "select_n" and len(line.given) == 3 and not self.reads[line.given[0]] & states
 
-    def _plain(self, value: int) -> bool:
+    def plain(self, value: int) -> bool:
         """Whether a factor is data, one minus it, or compares it: a gate that was computed is not."""
         if value in self.literals or (value in self.arguments and self.arguments.index(value) in self.known):
             return True
         line = self.maker.get(value)
-        return line is not None and line.name in _PLAIN and all(self._plain(one) for one in line.given)
+        return line is not None and line.name in _PLAIN and all(self.plain(one) for one in line.given)
 
 
 def inexact(variable: Any) -> bool:

@@ -43,7 +43,23 @@ def two_states(p: Any, x: Any) -> Any:
     return jnp.sum(jax.lax.scan(step, (jnp.zeros((N, H)), jnp.zeros((N, H))), (jnp.arange(T), x))[0][1])
 
 
-@pytest.mark.parametrize("loss", [by_length, backward, two_states])
+def masked(mix: Callable[[Any, Any, Any], Any]) -> Loss:
+    def loss(p: Any, x: Any) -> Any:
+        def step(h: Any, now: Any) -> Any:
+            t, x = now
+            return mix((t < jnp.asarray(LENGTHS))[:, None], p * h + x, h), None
+
+        return jnp.sum(jax.lax.scan(step, jnp.zeros((N, H)), (jnp.arange(T), x))[0])
+
+    return loss
+
+
+by_a_mask = masked(lambda mask, new, old: mask * new + (1 - mask) * old)
+by_what_it_leaves = masked(lambda mask, new, old: mask * new + old * ~mask)
+by_a_difference = masked(lambda mask, new, old: old + mask.astype(float) * (new - old))
+
+
+@pytest.mark.parametrize("loss", [by_length, backward, two_states, by_a_mask, by_what_it_leaves, by_a_difference])
 def test_lags_count_the_steps_that_were_taken(loss: Loss) -> None:
     trace = watched.watch(loss, jnp.float32(DECAY), jnp.ones((T, N, H)), weights=False, batch_axis=0)
     lag = trace.lags[-1]
@@ -82,7 +98,17 @@ def one_of_two_states(p: Any, x: Any) -> Any:
     return jnp.sum(jax.lax.scan(step, (jnp.zeros((N, H)), jnp.zeros((N, H))), (jnp.arange(T), x))[0][0])
 
 
-@pytest.mark.parametrize("loss", [an_integrator_without_input, by_the_state, some_units, one_of_two_states])
+def pulses(p: Any, x: Any) -> Any:
+    """It is fed nothing at most steps, and forgets at none: it is a step all the same."""
+    fed, kept = jnp.zeros((T, N, 1)).at[::4].set(1), jnp.ones((T, N, 1))
+
+    def step(h: Any, now: Any) -> Any:
+        return now[1] * h + now[0] * (p + now[2]), None
+
+    return jnp.sum(jax.lax.scan(step, jnp.zeros((N, H)), (fed, kept, x))[0])
+
+
+@pytest.mark.parametrize("loss", [an_integrator_without_input, by_the_state, some_units, one_of_two_states, pulses])
 def test_what_is_no_kept_step(loss: Loss) -> None:
     trace = watched.watch(loss, jnp.float32(DECAY), jnp.ones((T, N, H)), weights=False, batch_axis=0)
     assert not trace.lags[0].copied.any()

@@ -1,0 +1,68 @@
+"""A state that is kept by a mask of data, as in `m * new + (1 - m) * h` or `h + m * (new - h)`.
+
+In: a step's `Form`, and a state before and after the step. Out: the number of the mask, which is zero where it is kept.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from rnngraph.sources.jax.form import Form
+
+_SHAPING = {"broadcast_in_dim": "broadcast_dimensions", "reshape": "dimensions", "squeeze": "dimensions"}
+
+
+def mask_that_keeps(form: Form, before: int, after: int) -> int | None:
+    """Find the mask of which a state is kept where it is zero; None where there is none."""
+    line = form.made(after)
+    if line is None or line.name not in ("add", "add_any"):
+        return None
+    for old, new in (line.given, line.given[::-1]):
+        for mask, value in _masked(form, new):
+            if form.uncast(old) == before and _is_less(form, value, before):
+                return mask
+            for rest, kept in _masked(form, old):
+                if form.uncast(kept) == before and _are_one(form, mask, rest):
+                    return mask
+    return None
+
+
+def _masked(form: Form, value: int) -> list[tuple[int, int]]:
+    """Give a factor that is data, and what it multiplies."""
+    line = form.made(value)
+    pairs = [line.given, line.given[::-1]] if line is not None and line.name == "mul" else []
+    return [(one, other) for one, other in pairs if one not in form.literals and form.plain(one)]
+
+
+def _is_less(form: Form, value: int, before: int) -> bool:
+    line = form.made(value)
+    return line is not None and line.name == "sub" and form.uncast(line.given[1]) == before
+
+
+def _are_one(form: Form, mask: int, rest: int) -> bool:
+    """Whether two masks are one together: what is the one is written as not the other, or one minus it."""
+    (first, turned, shaped), (second, other, known) = _below(form, mask), _below(form, rest)
+    return first == second and turned != other and shaped == known
+
+
+def _below(form: Form, value: int) -> tuple[int, bool, list[Any]]:
+    """Give a value before it is cast, turned and shaped; whether it is turned to the rest of one, and how shaped."""
+    value, turned, shapes = form.uncast(value), False, list[Any]()
+    while (line := form.maker.get(value)) is not None:
+        result = line.equation.outvars[0].aval
+        if line.name in _SHAPING:
+            shapes.append((line.name, line.equation.params[_SHAPING[line.name]], result.shape))
+        elif (line.name == "not" and result.dtype == bool) or (line.name == "sub" and _is_one(form, line.given[0])):
+            turned = not turned
+        else:
+            break
+        value = form.uncast(line.given[-1])
+    return value, turned, shapes
+
+
+def _is_one(form: Form, value: int) -> bool:
+    number = form.literals.get(form.uncast(value))
+    return number is not None and bool(np.all(np.asarray(number) == 1))
