@@ -36,11 +36,12 @@ class Shares:
     clocks: Mapping[Recurrence, int]
     norms: dict[int, Floats]  # by clock, (T, N)
     reading: Reading
+    declared: bool | None = None  # by the user, who knows
 
     @property
     def joint(self) -> bool:
         """Whether one loss reads many steps at once."""
-        return self.reading == JOINT
+        return self.reading == JOINT if self.declared is None else self.declared
 
     def clock(self, port: Port) -> int:
         """The clock of a port."""
