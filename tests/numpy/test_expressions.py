@@ -54,6 +54,9 @@ np.tensordot(a, a, ((0, 1), (0, 1))); np.tensordot(b, a, axes=(1, 0)); np.tensor
 np.pad(a, ((0, 1), (0, 0)), constant_values=1); np.pad(v, (2, 0), 'constant'); np.sort(a); np.sort(a, axis=0)
 np.sort(a, None); np.nan_to_num(a); np.linalg.inv(a @ b + np.eye(3)); np.linalg.pinv(a); np.linalg.pinv(b)
 np.linalg.solve(a @ b + np.eye(3), a); np.linalg.pinv(np.outer(v, v))
+np.einsum('ij,jk->ki', a, b); np.einsum('ij,ki->jk', a, b); np.einsum('ij,ki->kj', a, b); np.einsum('ji,ki->jk', a, a)
+np.einsum('ij,ik->kj', a, a); np.einsum('ij,jk', b, a); np.einsum('j,ij->i', v, a); np.einsum('j,jk->k', v, b)
+np.einsum('ij,jk->i', a, b)
 """
 
 
