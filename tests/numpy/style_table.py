@@ -25,6 +25,7 @@ STYLES: dict[str, Network] = {
     "spikes": Network(
         carried.spiking, (BY_TIME, W, draw(4, 2)), (Expected("W", 5, batch=3), Expected("Wo", 6, batch=3, units=2))
     ),
+    "reset by spikes": Network(carried.reset_by_spikes, (BY_TIME, W, draw(4, 2)), (Expected("W", 6, batch=3),)),
     "a filter behind a filter": Network(
         carried.synapse_and_membrane, (BY_TIME, W), (Expected("W", 6, batch=3), Expected("recurrence", 6, batch=3))
     ),
