@@ -175,6 +175,34 @@ def test_the_largest_half_that_responds_decides() -> None:
     assert open_recording(labels * 0.1 + calm).joint
 
 
+@pytest.mark.parametrize("size", [1e-3, 1e3])
+def test_a_linear_loss_is_asked_by_its_states_and_not_by_its_weights(size: float) -> None:
+    given = [np.random.default_rng(5).normal(size=shape) * 0.4 for shape in ((4, 20, 3), (3, 8), (8, 8))]
+
+    def forward(x: Any, Wx: Any, Wh: Any, W: Any) -> Any:
+        return by_hand(x, Wx, Wh, POOLS["mean"], lambda scores: (scores * W).sum())
+
+    assert rg.record(rg.trace_function(forward, *given, np.full(3, size)), lags=True).lags[0].joint
+
+
+def test_a_linear_loss_of_a_part_that_is_empty() -> None:
+    given = [np.random.default_rng(5).normal(size=shape) * 0.4 for shape in ((4, 20, 3), (3, 8), (8, 8))]
+    traced = rg.trace_function(
+        lambda x, Wx, Wh: by_hand(x, Wx, Wh, POOLS["mean"], lambda y: np.concatenate([y, y[:0]]).sum()), *given
+    )
+    assert rg.record(traced, lags=True).lags[0].joint
+
+
+def test_a_linear_loss_of_states_that_are_made_of_far_ones() -> None:
+    tape = rg.Tape()
+    h = [tape.input(RANDOM.normal(size=(3, 4)), name=f"h{k}") for k in range(15)]
+    for t in range(20):
+        with tape.scope(t=t):
+            h.append((h[-1] @ (MIX[:4, :4] * 0.4) + h[-15] @ (MIX[4:8, :4] * 0.4)).tanh())
+    tape.state("cell.h", h[15:])
+    assert not open_recording(sum(h[16:], h[15]).sum()).joint
+
+
 def test_neighbours_alone_are_no_joint_loss() -> None:
     h = hidden()
     assert not open_recording(absolute(h[:, 1:] - h[:, :-1] + 5.0)).joint
