@@ -417,6 +417,22 @@ def test_rows_of_layers_that_were_made_apart_have_their_names() -> None:
     assert [row.name for row in drawing.graph.seen.rows] == ["upper", "lower"]
 
 
+@pytest.mark.parametrize(
+    ("names", "of"), [(["lower", "upper"], "lower + upper"), (["a", "b", "c", "d"], "a + 3 others")]
+)
+def test_of_several_cells_behind_an_encoder_every_row_has_its_own_name(names: list[str], of: str) -> None:
+    tape = rg.Tape()
+    thought = rg.nn.RNN(16, 8, seed=1, name="enc")(fed(tape, 9))[:, 8]
+    hidden = fed(tape, 7)
+    for number, name in enumerate(names):
+        hidden = rg.nn.RNN(hidden.shape[2], 8, seed=number, name=name)(hidden, thought)
+    drawing = rg.draw(recorded(every_step(hidden)))
+    assert drawing.graph.seen is not None
+    assert [row.name for row in drawing.graph.seen.rows] == [*(f"{name} h" for name in reversed(names)), "enc h"]
+    assert [segment.name for segment in drawing.graph.seen.segments] == ["enc", of]
+    assert drawing.graph.subtitle.startswith(f"Seen from the loss at t=6 of {of}; median of 8 samples.")
+
+
 def test_without_a_recorded_graph_an_encoder_stands_before_its_decoder_too() -> None:
     trace = encoder_decoder()
     states = tuple(replace(one, nodes=np.full_like(one.nodes, -1)) for one in trace.states)
