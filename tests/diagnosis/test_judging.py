@@ -58,6 +58,9 @@ def test_an_error_comes_before_a_warning_of_a_higher_rank() -> None:
 def test_flags() -> None:
     assert _flags([]) == ("healthy",)
     assert _flags([found("few_losses", "note"), found("no_signal", "note")]) == ("healthy",)
+    assert _flags([found("no_signal", "error"), found("vanishing")]) == ("no_signal", "vanishing")
+    assert _flags([found("no_signal"), found("vanishing")]) == ("vanishing", "no_signal")
+    assert _flags([found("no_signal")]) == ("healthy", "no_signal")
     assert _flags([found("attenuating", "note")]) == ("attenuating",)
     assert _flags([found("saturated")]) == ("saturated", "vanishing")
     assert _flags([found("blind_span")]) == ("healthy", "blind_span")
@@ -268,7 +271,10 @@ def at_inputs(*inputs: Any, states: Any = ((1.0, 8.0), (4.0,)), norm: float = 10
     )  # fmt: skip
     first = a_layer(states=own, trace=trace, **layer)
     above = a_layer(name="above", recurrence=a_recurrence(layer=1))
-    read = [SimpleNamespace(input=SimpleNamespace(name=f"x{k}", weight=norm)) for k in range(min(len(inputs), 2))]
+    known = [
+        SimpleNamespace(name=f"x{k}", weight=norm, recurrences=(first.name,)) for k in range(min(len(inputs), 2))
+    ]
+    read = [SimpleNamespace(input=one) for one in known]
     return find_dead_inputs(a_network([above, first], trace=trace, paths=read))
 
 
