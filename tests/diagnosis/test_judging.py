@@ -271,9 +271,7 @@ def at_inputs(*inputs: Any, states: Any = ((1.0, 8.0), (4.0,)), norm: float = 10
     )  # fmt: skip
     first = a_layer(states=own, trace=trace, **layer)
     above = a_layer(name="above", recurrence=a_recurrence(layer=1))
-    known = [
-        SimpleNamespace(name=f"x{k}", weight=norm, recurrences=(first.name,)) for k in range(min(len(inputs), 2))
-    ]
+    known = [SimpleNamespace(name=f"x{k}", weight=norm, recurrences=(first.name,)) for k in range(min(len(inputs), 2))]
     read = [SimpleNamespace(input=one) for one in known]
     return find_dead_inputs(a_network([above, first], trace=trace, paths=read))
 
