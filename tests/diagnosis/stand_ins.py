@@ -14,6 +14,7 @@ from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import FORWARD
 
 LIMITS = Thresholds()
+NONE = np.zeros((2, 8), bool)
 
 
 def a_recurrence(**facts: Any) -> Any:
@@ -42,7 +43,7 @@ def a_layer(cell: str = "tanh", **facts: Any) -> Any:
         "where": {"state": f"{name}.h", "layer": recurrence.layer, "direction": recurrence.direction},
         "curve": SimpleNamespace(seeds=3, nonfinite=0),
         "lags": (SimpleNamespace(losses=np.arange(8), samples=np.arange(2), available=8, joint=False),),
-        "credit": SimpleNamespace(arrivals=np.empty((0, 0), int), start=np.zeros((2, 8)), reverse=False),
+        "credit": SimpleNamespace(arrivals=np.empty((0, 0), int), start=np.zeros((2, 8)), reverse=False, unused=NONE),
         "gate_timescales": lambda: np.empty(0),
     }  # fmt: skip
     return SimpleNamespace(**{**known, **facts})

@@ -209,6 +209,11 @@ def test_the_few_are_the_odd_ones() -> None:
     assert finding.severity == "note"
 
 
+def test_where_most_are_off_and_none_explodes_there_is_no_odd_one() -> None:
+    # Of the first two nothing is left at lag 3, as of the median: they do not die unlike others.
+    assert compared([[-0.1, -0.2, -INF]] * 2 + [[-0.1, -5.0, NAN]] * 2 + [[-0.1, -0.2, -1.0]]) is None
+
+
 def test_what_explodes_in_the_whole_is_told_in_decades() -> None:
     # All of them grow by 1.2 decades, which is 2.8 nats: nobody explodes, and nobody differs.
     assert compared([[0.1, 0.5, 1.2]] * 3 + [[0.1, 0.5, 1.1]]) is None
