@@ -12,9 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from rnngraph.graph.build.arrows import VerticesAt, connect
+from rnngraph.graph.build.broken import broken_text
 from rnngraph.graph.build.fold import loop_columns, unrolled_columns
 from rnngraph.graph.build.loss_circles import loss_steps
-from rnngraph.graph.build.nonfinite import broken_text
 from rnngraph.graph.build.parts import step_parts
 from rnngraph.graph.build.recorded import Recorded
 from rnngraph.graph.build.rows import RowSource, StepKey, find_rows, step_key

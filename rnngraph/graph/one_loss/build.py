@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from rnngraph.diagnosis.sentences import part_text, percent, share_text
-from rnngraph.graph.build.nonfinite import broken_steps, broken_text
+from rnngraph.graph.build.broken import broken_steps, broken_text
 from rnngraph.graph.model import Column, Graph, Row, Vertex
 from rnngraph.graph.one_loss.fold import gaps
 from rnngraph.graph.one_loss.view import Seen, SeenRow
