@@ -25,7 +25,8 @@ class LagOptions:
     length, those with a loss first), `"all"`, or the timesteps and sample indices themselves. Lags above `max_lag` are
     left out. Losses at the timesteps of `including` are among those of a number, where there are such. `updates` asks
     also which share of the weights' gradient comes from how far, where the source knows it; by default where that
-    costs little, which it does not for PyTorch.
+    costs little, which it does not for PyTorch. `joint` says that the loss is one, which reads many steps at once, or
+    that it is a loss at every step (False), as the error of a sequence that is taken as a norm; None asks the loss.
     """
 
     losses: int | Literal["all"] | Sequence[int] = 32
@@ -33,6 +34,7 @@ class LagOptions:
     max_lag: int | None = None
     including: Sequence[int] = ()
     updates: bool | None = None
+    joint: bool | None = None
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -48,6 +50,8 @@ class LagOptions:
             whole_number(self.max_lag, "max_lag", least=1)
         if self.updates is not None and not isinstance(self.updates, bool):
             raise InputError(f"updates is {self.updates!r}; pass True, False, or None for where it costs little.")
+        if self.joint is not None and not isinstance(self.joint, bool):
+            raise InputError(f"joint is {self.joint!r}; pass True, False, or None to ask the loss.")
         if isinstance(self.including, str) or not all(is_whole(one) and one >= 0 for one in self.including):
             raise InputError(f"including is {self.including!r}; pass a list of the timesteps of losses.")
 

@@ -36,6 +36,7 @@ def measure_lags(recording: Recording, options: LagOptions) -> Measured:
     facts = recording.facts
     if not facts:
         return (), (), ()
+    recording.read_as(options.joint)
     losses = recording.losses()
     samples = {one.batch: chosen_samples(losses, one.batch, options) for one in facts}
     chosen = chosen_losses(losses, samples, options)

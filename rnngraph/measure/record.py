@@ -25,7 +25,8 @@ Columns = TypeVar("Columns", StateTrace, GateTrace)
 AUTOMATIC = 512  # rows of a weight up to which nobody waits for the eigenvalues
 JOINT = (
     "the loss reads many timesteps at once (pooling or attention): it is taken as one loss at its last step, and early "
-    "steps get gradient from it directly"
+    "steps get gradient from it directly; where every step has a target of its own, say so: LagOptions(joint=False), "
+    "--apart"
 )
 # What stands where a short recurrence has no step, by the kind of a column's numbers.
 _FILLERS: dict[str, Any] = {"f": np.nan, "i": 0, "b": False}

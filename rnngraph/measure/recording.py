@@ -168,6 +168,9 @@ class Recording(Protocol):
     def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:
         """Give the recorded graph; the gradients of `states` by name are known already."""
 
+    def read_as(self, joint: bool | None) -> None:
+        """Take the loss for one that reads many steps at once, or for a loss of every step; None asks the loss."""
+
     def losses(self) -> Losses:
         """Say which steps a loss enters."""
 

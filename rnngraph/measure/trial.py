@@ -55,13 +55,13 @@ class Trial:
         """Whether anything can be tried."""
         return isinstance(self._recording, Changeable)
 
-    def lags(self, changes: Sequence[Change]) -> Lags | None:
-        """Measure the lags after some changes; None where they cannot be made."""
+    def lags(self, changes: Sequence[Change], *, joint: bool | None = None) -> Lags | None:
+        """Measure the lags after some changes, of a loss that is read as `LagOptions` says; None where none is made."""
         again = self._run(changes)
         if again is None:
             return None
         with np.errstate(all="ignore"):
-            return measure_lags(again, LagOptions(LOSSES, SAMPLES, updates=False))[:2]
+            return measure_lags(again, LagOptions(LOSSES, SAMPLES, updates=False, joint=joint))[:2]
 
     def truncation(self, length: int) -> float | None:
         """Measure `‖g_K - g‖ / ‖g‖` of the recurrences' weights, for chunks of K steps; None where it cannot be."""

@@ -22,6 +22,7 @@ from rnngraph.monitor.cost import Cost
 from rnngraph.monitor.folder import Folder
 from rnngraph.monitor.scalars import Updates, name_of, scalars
 from rnngraph.monitor.steps import Steps
+from rnngraph.sources.torch.autograd.edges import in_backward
 from rnngraph.sources.torch.watch import Watch
 from rnngraph.sources.torch.watching.unwrap import process_rank, sharded
 from rnngraph.trace.model import Trace
@@ -104,7 +105,9 @@ class Monitor:
                 self._give_up(self.step - 1)
                 if not self._due(self.step):
                     self._look_off()
-            if self._watch is not None and (begins or self._failure):
+            if in_backward():
+                self._failure = "its optimizer steps inside the backward pass, before that can be asked"
+            elif self._watch is not None and (begins or self._failure):
                 with self._cost.counted(self.step):
                     self._measure(self._watch)
                 if much := self._cost.sentence(self.step):

@@ -168,7 +168,7 @@ class Measured:
     def __init__(self, lags: Any = None, error: float | None = None) -> None:
         self.found, self.error, self.cuts = lags, error, list[int]()
 
-    def lags(self, changes: Sequence[Change]) -> Any:
+    def lags(self, changes: Sequence[Change], *, joint: bool | None = None) -> Any:
         return self.found
 
     def truncation(self, length: int) -> float | None:
@@ -183,7 +183,7 @@ def judged(monkeypatch: pytest.MonkeyPatch, layers: Any, paths: Any, **network: 
     made = SimpleNamespace(layers=layers, paths=paths)
     monkeypatch.setattr(module, "network_of", lambda trace, limits, lag: made)
     monkeypatch.setattr(module, "replace", lambda trace, **changes: trace)
-    bench = Bench(a_network(head=a_path(), trace=None, **network), Measured((("lags",), ())))
+    bench = Bench(a_network(head=a_path(), **network), Measured((("lags",), ())))
     return bench.run("do something", Change(ORTHOGONAL))
 
 

@@ -29,7 +29,7 @@ class MadeUp:
         self.trace, self.left, self.asked = trace, left, list[Sequence[Change]]()
         self.able, self.cuts = True, list[int]()
 
-    def lags(self, changes: Sequence[Change]) -> Any:
+    def lags(self, changes: Sequence[Change], *, joint: bool | None = None) -> Any:
         self.asked.append(changes)
         decades, peak = self.left(changes)
         lag = LAG - np.arange(-1, LAG + 1)

@@ -210,3 +210,14 @@ def test_looks_that_take_little_are_not_spoken_of(monkeypatch: pytest.MonkeyPatc
     with cost.counted(6):
         clock.now += 900
     assert "every=" in cost.sentence(6)
+
+
+def test_an_optimizer_in_the_backward_pass_is_said(tmp_path: Path) -> None:
+    model = Model()
+    for one in model.parameters():
+        optimiser = torch.optim.SGD([one], lr=0.1)
+        one.register_post_accumulate_grad_hook(lambda _, optimiser=optimiser: optimiser.step())
+    said = "its optimizer steps inside the backward pass"
+    with pytest.warns(RuntimeWarning, match=said), rg.torch.monitor(model, 10, tmp_path) as monitor:
+        model(torch.randn(5, 2, 3))[0].sum().backward()
+    assert len(monitor.notes) == 1

@@ -30,6 +30,13 @@ class LagArguments:
     ] = None
     samples: Annotated[str | None, _option("N|all", "How many samples of the batch are taken; 8 by default.")] = None
     max_lag: Annotated[int | None, _option("LAG", "Follow no loss over more steps than this.")] = None
+    joint: Annotated[
+        bool | None,
+        typer.Option(
+            "--joint/--apart", help="The loss is one that reads many steps at once, or one a step; asked by default.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None  # fmt: skip
 
     def options(self, source: str | None, seen_from: str | int | None = None) -> LagOptions:
         """Read the options for SOURCE; the loss that is seen is among those that are measured.
@@ -39,10 +46,10 @@ class LagArguments:
         """
         from rnngraph.measure.lag_options import LagOptions
 
-        refuse_for_saved(source, losses=self.losses, samples=self.samples, max_lag=self.max_lag)
+        refuse_for_saved(source, losses=self.losses, samples=self.samples, max_lag=self.max_lag, joint=self.joint)
         losses, samples = _count("--losses", self.losses, 32), _count("--samples", self.samples, 8)
         including = (seen_from,) if isinstance(seen_from, int) else ()
-        return LagOptions(losses, samples, self.max_lag, including)
+        return LagOptions(losses, samples, self.max_lag, including, joint=self.joint)
 
 
 def is_saved(source: str | None) -> bool:

@@ -27,8 +27,10 @@ class Tries(Protocol):
     def able(self) -> bool:
         """Whether anything can be tried."""
 
-    def lags(self, changes: Sequence[Change]) -> tuple[tuple[LagTrace, ...], tuple[InputLagTrace, ...]] | None:
-        """Measure the lags after some changes; None where they cannot be made."""
+    def lags(
+        self, changes: Sequence[Change], *, joint: bool | None = None
+    ) -> tuple[tuple[LagTrace, ...], tuple[InputLagTrace, ...]] | None:
+        """Measure the lags after some changes, of a loss that reads many steps or not; None where none is made."""
 
     def truncation(self, length: int) -> float | None:
         """Measure how far the weights' gradient is off, for chunks of so many steps; None where it cannot be."""
@@ -75,7 +77,7 @@ class Bench:
     def run(self, words: str, *changes: Change) -> Tried | None:
         """Make some changes, and measure; None where they cannot be made."""
         with doing(f"trying to {words}"):
-            measured = self._tries.lags(changes)
+            measured = self._tries.lags(changes, joint=self.network.trace.lags[0].joint)
         if measured is None or not measured[0]:
             return None
         network = self.network

@@ -166,6 +166,11 @@ class JaxRecording:
         """What of the loss enters at every scan."""
         return LossWalk(self)
 
+    def read_as(self, joint: bool | None) -> None:
+        """Take the loss for one that reads many steps at once, or not, as the user says."""
+        if joint is not None:
+            self.loss_walk.joint = joint
+
     def losses(self) -> Losses:
         """Say which steps a loss enters."""
         return Losses(self.loss_walk.norms, self.loss_walk.joint)

@@ -177,6 +177,11 @@ class TapeRecording:
         """Whether the loss reads many timesteps at once, and is one loss."""
         return self.entering.joint
 
+    def read_as(self, joint: bool | None) -> None:
+        """Take the loss for one that reads many steps at once, or not, as the user says."""
+        if joint is not None:
+            self.entering.joint = joint
+
     def losses(self) -> Losses:
         """Say which steps a loss enters."""
         return Losses(self.entering.norms, self.entering.joint)

@@ -79,16 +79,17 @@ def nothing_walked(watch: Watch) -> str:
     if not watch.log.counts and not watch.marks:
         kind = type(watch.model).__name__
         return f"no module of {kind} was called inside the with block: run the model inside it.{_scripted(watch)}"
-    if watch.passes.count:
-        return (
-            "a backward pass ran inside the with block, but it reached no call that was made in it: the forward pass "
-            "must run inside the block too, and its weights or inputs must need gradients."
-        )
     if not watch.log.calls:
         return (
             "the model ran, but nothing that it computed needs a gradient that can be seen: it ran under "
             "torch.no_grad() or a transform of torch.func, such as grad or vmap, or all of its weights are frozen and "
             "its input needs none."
+        )
+    if watch.passes.count:
+        return (
+            "a backward pass ran inside the with block, but it reached no call that was made in it: the forward pass "
+            "must run inside the block too, by the model itself and no copy of it, and its weights or inputs must need "
+            "gradients."
         )
     return "no backward pass ran inside the with block: call loss.backward() inside it."
 
@@ -100,9 +101,22 @@ def nothing_found(watch: Watch, found: Found) -> str:
         some = ", ".join(f"{path} was called {seen.get(path, 0)} times" for path in watch.only)
         return f"{some}, and no call that the backward pass reached goes on from an earlier one."
     listed = ", ".join(f"{path} ({'once' if n == 1 else f'{n} times'})" for path, n in list(seen.items())[:8])
+    if silent := _silent(watch, seen):
+        return (
+            f"no recurrence was found in {type(watch.model).__name__}; called were {listed}. {silent} has weights that "
+            "are frozen and is given data, so that no gradient is asked of it: with x.requires_grad_() before the run "
+            "its credit can be."
+        )
     reasons = "".join(f" {path}: {reason}." for path, reason in list(found.reasons.items())[:4])
     kind = type(watch.model).__name__
     return f"no recurrence was found in {kind}; called were {listed}.{reasons}{_scripted(watch)}{_advice(watch, seen)}"
+
+
+def _silent(watch: Watch, seen: Mapping[str, int]) -> str:
+    """Name a cell, or what is called as one, of which the graph holds nothing."""
+    modules, walked = dict(watch.model.named_modules()), {call.path for call in watch.log.calls}
+    some = (path for path, n in seen.items() if path in modules and path not in walked)
+    return next((path for path in some if is_cell(modules[path])), "")
 
 
 def _scripted(watch: Watch) -> str:

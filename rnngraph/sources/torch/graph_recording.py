@@ -183,6 +183,10 @@ class TorchRecording:
         """Give the number of units of a state."""
         return self.tracks[recurrence].units(kind)
 
+    def read_as(self, joint: bool | None) -> None:
+        """Take the loss for one that reads many steps at once, or not, as the user says."""
+        self.shares.declared = joint
+
     def losses(self) -> Losses:
         """Say which steps a loss enters."""
         return Losses(self.shares.norms, self.shares.joint)

@@ -220,6 +220,8 @@ class Watch:
         found = self.find(run)
         if not found.recurrences:
             raise InputError(description.nothing_found(self, found))
+        if empty := next((one.path for one in found.recurrences if not one.batch()), ""):
+            raise InputError(f"{empty} ran on a batch of no samples, of which nothing can be told.")
         if run not in self._recordings:
             settle_factor(run)
             weights = {id(weight): name for name, weight in self.model.named_parameters()}

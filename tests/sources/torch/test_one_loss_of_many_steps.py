@@ -153,6 +153,24 @@ def test_attention_in_one_kernel_is_differentiated_twice(options: dict[str, Any]
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("pooled", [True, False])
+def test_two_towers_that_are_both_pooled_are_read_by_one_loss(pooled: bool) -> None:
+    """Where one of them is read at every step, the loss of a step is that step's."""
+    torch.manual_seed(0)
+    towers = nn.ModuleList([nn.GRU(D, H), nn.GRU(D, H)]).double()
+    xs = [torch.randn(time, N, D, dtype=torch.float64, requires_grad=True) for time in (T, T // 2)]
+    with rnngraph.torch.watch(towers) as watch:
+        one, other = (tower(x)[0] for tower, x in zip(towers, xs, strict=True))
+        if pooled:
+            (F.normalize(one.mean(0), dim=-1) * F.normalize(other.mean(0), dim=-1)).sum().backward()
+        else:
+            (one.square().sum() + F.normalize(other.mean(0), dim=-1).sum()).backward()
+    trace = watch.trace()
+    assert [lag.joint for lag in trace.lags] == [pooled, pooled]
+    for lag, x in zip(trace.input_lags if pooled else (), xs, strict=pooled):
+        np.testing.assert_allclose(np.exp(lag.log[:, 0]), x.grad.norm(dim=2).T, rtol=1e-9)
+
+
 @pytest.mark.parametrize(("weight", "joint"), [(1e-4, False), (1e-2, False), (1e4, True)])
 def test_of_a_sum_the_larger_term_decides(weight: float, joint: bool) -> None:
     for seed in range(3):

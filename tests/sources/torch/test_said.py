@@ -288,6 +288,39 @@ class Summing(nn.Module):  # type: ignore[misc, name-defined]
         return level[0]
 
 
+class Reservoir(nn.Module):  # type: ignore[misc, name-defined]
+    """A cell that is not trained, and what reads it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.head = nn.RNNCell(3, 3).requires_grad_(False), nn.Linear(3, 1)
+
+    def forward(self, x: Any) -> Any:
+        h = x.new_zeros(2, 3)
+        for one in x:
+            h = self.cell(one, h)
+        return self.head(h)
+
+
+def in_vmap(watch: Any) -> None:
+    """An ensemble in one call."""
+    weights = {name: one.expand(2, *one.shape).clone() for name, one in watch.model.named_parameters()}
+    several = torch.vmap(lambda given: torch.func.functional_call(watch.model, given, (torch.ones(2, 3),)))
+    several({name: one.detach().requires_grad_() for name, one in weights.items()}).sum().backward()
+
+
+def of_nobody(watch: Any) -> None:
+    watch.model(torch.randn(4, 0, 3))[0].sum().backward()
+
+
+def test_a_reservoir_is_asked_by_its_input() -> None:
+    torch.manual_seed(0)
+    model = Reservoir()
+    with rnngraph.torch.watch(model) as watch:
+        model(torch.randn(8, 2, 3, requires_grad=True)).sum().backward()
+    assert watch.trace().timesteps == 8
+
+
 def step_by_step(watch: Any) -> None:
     """Every step is walked back alone."""
     h = torch.zeros(2, 3)
@@ -330,6 +363,12 @@ class Sliding(nn.Sequential):  # type: ignore[misc, name-defined]
         ),
         (Tree, run, r"join: its uses are joined as in a tree, and not in a line of steps: one goes on from several"),
         (lambda: Tree(Joining()), run, r"join: its uses are joined as in a tree, and not in a line of steps"),
+        (
+            Reservoir, run,
+            r"cell has weights that are frozen and is given data.*: with x\.requires_grad_\(\) before the run",
+        ),
+        (lambda: nn.Linear(3, 3), in_vmap, r"it ran under torch\.no_grad\(\) or a transform of torch\.func"),
+        (lambda: nn.GRU(3, 3), of_nobody, r"gru ran on a batch of no samples, of which nothing can be told"),
         (lambda: Summing(leaves=True), run, r"cell: its uses are joined as in a tree"),
         (lambda: Summing(leaves=False), run, r"cell: its uses are joined as in a tree"),
         (

@@ -36,11 +36,12 @@ class Shares:
     clocks: Mapping[Recurrence, int]
     norms: dict[int, Floats]  # by clock, (T, N)
     reading: Reading
+    declared: bool | None = None  # by the user, who knows
 
     @property
     def joint(self) -> bool:
         """Whether one loss reads many steps at once."""
-        return self.reading == JOINT
+        return self.reading == JOINT if self.declared is None else self.declared
 
     def clock(self, port: Port) -> int:
         """The clock of a port."""
@@ -74,12 +75,14 @@ def _asked(
     except InputError:  # a function that is differentiated once and not twice
         grown = ask(run, whole(run), list(ports), walls=ports)
     at = {edge: one.detach() for edge, one in grown.items()}
-    norms = {}
+    norms: dict[int, Floats] = {}
+    readings = set[Reading]()
     for clock, shape in sorted(shapes.items()):
-        own = {edge: one for edge, one in at.items() if clocks[ports[edge].recurrence] == clock}
-        norms[clock] = norms_at(ports, own, shape)
-    entered = [norm for norm in norms.values() if norm.any()]
-    reading = reads_many_steps(run, ports, grown, entered[0]) if len(entered) == 1 else APART
+        own = {edge: one for edge, one in grown.items() if clocks[ports[edge].recurrence] == clock}
+        norms[clock] = norms_at(ports, {edge: at[edge] for edge in own}, shape)
+        if norms[clock].any():
+            readings.add(reads_many_steps(run, ports, own, norms[clock]))
+    reading = readings.pop() if len(readings) == 1 else APART  # as two towers that are both pooled are one loss
     return Shares(ports, at, clocks, norms, reading)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from rnngraph.autodiff.recurrence import suffix
 from rnngraph.measure.recording import Facts
 from rnngraph.nn.cells import CELLS
-from rnngraph.sources.torch.autograd.edges import Edge, like, shape_of
+from rnngraph.sources.torch.autograd.edges import Edge, like
 from rnngraph.sources.torch.finding.anew import anew_and_kept, picks_rows
 from rnngraph.sources.torch.finding.fed_inputs import Fed
 from rnngraph.sources.torch.finding.operations import custom_cell_of
@@ -46,10 +46,6 @@ class Track:
     @cached_property
     def batch(self) -> int:
         """The number of samples."""
-        if self.recurrence.fused:
-            return max(one.layout.batch for one in self.recurrence.layers)
-        if self.recurrence.how == SEQUENCE:
-            return shape_of(self.recurrence.output)[0]
         return self.recurrence.batch()
 
     def edges(self, kind: str) -> list[Edge | None]:

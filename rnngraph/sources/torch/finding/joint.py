@@ -7,7 +7,7 @@ steps depends on what others, far from them, hand out. A sum of losses of single
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -41,27 +41,29 @@ def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge,
 
     Of a sum the term decides of which the most enters: a penalty on a mean activity beside words is a side term. One
     that is linear in what it reads, as half of a cross entropy is that is written out, tells nothing. `entered` are the
-    norms of `grown`, (T, N). Statistics that batch norm takes over steps do not count.
+    norms of `grown`, (T, N), which are of one clock. Statistics that batch norm takes over steps do not count.
     """
     if still := statistics_between(ports):
-        grown = ask(run, whole(run), list(ports), walls=ports, hooks=held(still), grow=True)
+        grown = ask(run, whole(run), list(grown), walls=ports, hooks=held(still), grow=True)
     found = _joins(run, ports, grown, entered)
     terms = _terms(run, ports)
     if found is not None and (found != JOINT or not 1 < len(terms) <= _TERMS):
         return found
     at = ask(run, whole(run), [edge for some in terms for edge in some])
     parts = [{edge: at[edge] for edge in some if edge in at} for some in terms]
-    entering = partial(ask, run, wanted=list(ports), walls=ports)
+    entering = partial(ask, run, wanted=list(grown), walls=ports)
     parts.sort(key=lambda part: -sum(norm(one) ** 2 for one in entering(part).values()))
     for part in parts if found else ():
         alone = entering(part, hooks=held(still), grow=True)
         norms = norms_at(ports, {edge: one.detach() for edge, one in alone.items()}, entered.shape)
         if reading := _joins(run, ports, alone, norms):
             return reading
-    return found or (_of_one_number(run, ports, parts[0], entered) if parts else APART)
+    return found or (_of_one_number(run, ports, parts[0], grown, entered) if parts else APART)
 
 
-def _of_one_number(run: Pass, ports: Mapping[Edge, Port], part: Mapping[Edge, Any], entered: Floats) -> Reading:
+def _of_one_number(
+    run: Pass, ports: Mapping[Edge, Port], part: Mapping[Edge, Any], wanted: Iterable[Edge], entered: Floats
+) -> Reading:
     """Tell whether the largest number that a term sums up is made of far steps; a linear loss tells by nothing else."""
     edge, gradient = max(part.items(), key=lambda one: norm(one[1]))
     below = [one for one in edge[0].next_functions if one[0] is not None]
@@ -71,7 +73,7 @@ def _of_one_number(run: Pass, ports: Mapping[Edge, Port], part: Mapping[Edge, An
     seed = torch.zeros_like(gradient)
     largest = gradient.abs().argmax()
     seed.view(-1)[largest] = gradient.reshape(-1)[largest]
-    norms = norms_at(ports, ask(run, {edge: seed}, list(ports), walls=ports), entered.shape)
+    norms = norms_at(ports, ask(run, {edge: seed}, list(wanted), walls=ports), entered.shape)
     sample = int(norms.max(axis=0).argmax())
     steps, every = (np.flatnonzero(one[:, sample] > _READS * one[:, sample].max()) for one in (norms, entered))
     return JOINT if steps.size > 1 and 2 * np.ptp(steps) > np.ptp(every) > 1 else APART

@@ -128,6 +128,10 @@ class Recurrence:
 
     def batch(self) -> int:
         """The number of samples, the largest of all steps."""
+        if self.fused:
+            return max(one.layout.batch for one in self.layers)
+        if self.how == SEQUENCE:
+            return shape_of(self.output)[0]
         return max((self.batch_of(edge) for some in self.states for edge in some), default=1)
 
     def batch_of(self, edge: Edge) -> int:
