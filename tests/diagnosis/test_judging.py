@@ -300,6 +300,19 @@ def test_an_input_that_gets_nothing() -> None:
     assert at_inputs(of(0.0), norm=NAN) is not None
 
 
+def test_an_input_of_what_no_loss_reaches_need_get_nothing() -> None:
+    trace = SimpleNamespace(dtype="float32", inputs=[SimpleNamespace(name="x", steps=of(0.0))])
+    silent = a_layer(name="aux", curve=SimpleNamespace(seeds=0, nonfinite=0), trace=trace)
+    layers = [silent, a_layer(trace=trace)]
+    for readers, said in ((("aux", "rnn"), False), (("rnn",), True)):
+        read = SimpleNamespace(input=SimpleNamespace(name="x", weight=1.0, recurrences=readers))
+        finding = find_dead_inputs(a_network(layers, trace=trace, paths=[read]))
+        assert (finding is not None) == said
+    unknown = [SimpleNamespace(input=None)]  # who reads it
+    assert find_dead_inputs(a_network(layers, trace=trace, paths=unknown)) is None
+    assert find_dead_inputs(a_network(layers[1:], trace=trace, paths=unknown)) is not None
+
+
 def test_where_nothing_can_be_said_of_an_input() -> None:
     unseen = Magnitudes.unobserved((2,))
     assert at_inputs(unseen) is None

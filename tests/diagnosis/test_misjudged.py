@@ -225,6 +225,14 @@ def test_what_a_mask_discards_of_a_sample_has_not_died(read: bool) -> None:
     assert said == ([(3, "warning")] if read else [])
 
 
+def test_what_a_later_loss_reads_is_no_less_dead_for_that_its_own_does_not() -> None:
+    table, weights = np.full((4, 20), 0.9), np.ones((20, 4, 1))
+    table[3, 15] = 0
+    weights[:8, 3] = 0
+    diagnosis = rg.diagnose(rg.record(factors(table, [*enumerate(weights)]), lags=True), horizon=15)
+    assert found(diagnosis, "sample_differs").evidence["lag"] == 15
+
+
 def test_of_three_layers_the_one_that_differs_is_named() -> None:
     layer = nn.LSTM(6, 16, num_layers=3, forget_bias=5.0)
     layer.parameter("b_l2").value[16:32] = -4
