@@ -65,8 +65,40 @@ def _einsum(letters: Any, *arrays: Any, **options: Any) -> Any:
         )
     if not arrow:
         out = "".join(sorted(one for one in set(left) - {","} if left.count(one) == 1))
-    ids = tuple([lifted(one, source).id for one in arrays])
-    return source.tape.record(along.EINSUM, ids, {"operands": operands, "out": out})
+    lifts = _stretched(operands, [lifted(one, source) for one in arrays])
+    found = _matrix_product(operands, out, lifts)
+    if found is not None:
+        return found
+    return source.tape.record(along.EINSUM, tuple([one.id for one in lifts]), {"operands": operands, "out": out})
+
+
+def _stretched(operands: tuple[str, ...], arrays: list[Any]) -> list[Any]:
+    """Repeat what is of size 1 along a letter as often as the others have it."""
+    if [array.ndim for array in arrays] != [*map(len, operands)]:
+        return arrays  # which the op says
+    sizes: dict[str, int] = {}
+    for letters, array in zip(operands, arrays, strict=True):
+        sizes |= {letter: size for letter, size in zip(letters, array.shape, strict=True) if size != 1}
+    shapes = [
+        tuple([sizes.get(letter, 1) if size == 1 else size for letter, size in zip(letters, array.shape, strict=True)])
+        for letters, array in zip(operands, arrays, strict=True)
+    ]
+    pairs = zip(arrays, shapes, strict=True)
+    return [array if array.shape == shape else np.broadcast_to(array, shape) for array, shape in pairs]
+
+
+def _matrix_product(operands: tuple[str, ...], out: str, arrays: list[Any]) -> Any:
+    """Record what letters say as the product that it is, of matrices or a matrix and a vector; None for all else."""
+    shared = set(operands[0]).intersection(*operands[1:]) - set(out)
+    axes = [array.ndim for array in arrays]
+    if len(arrays) != 2 or len(shared) != 1 or sorted(axes) not in ([1, 2], [2, 2]) or axes != [*map(len, operands)]:
+        return None
+    (summed,) = shared
+    pairs = [*zip(operands, arrays, strict=True)]
+    for (left, a), (right, b) in (pairs, pairs[::-1]):
+        if out == (left + right).replace(summed, ""):
+            return product(a if left[-1] == summed else a.T, b if right[0] == summed else b.T)
+    return None
 
 
 rule(np.linalg.inv)(lambda x: x.tape.record(along.INVERSE, (x.id,), {}))

@@ -11,6 +11,7 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.autodiff.node import CONSTANT
+from rnngraph.autodiff.tensor import where
 from rnngraph.measure.record import JOINT
 from rnngraph.nn.cells import CELLS
 from rnngraph.nn.parameter import Parameter
@@ -100,6 +101,111 @@ def test_a_state_that_is_read_by_itself_beside_the_output(other: int, joint: boo
     last = run.state("h", 8)
     loss = (last * run.output[:, other]).tanh().sum() if other >= 0 else (last * last).sum() + run.output.tanh().sum()
     assert open_recording(loss).joint is joint
+
+
+def absolute(x: Any) -> Any:
+    return (x.relu() + (-x).relu()).mean()
+
+
+def hinge(x: Any) -> Any:
+    return (x + 1.0).relu().mean()
+
+
+def written_out(x: Any) -> Any:
+    """Give a cross entropy as two terms, of which the linear one is the larger."""
+    return (x.exp().sum(axis=x.ndim - 1).log() - 3.0 * x[(slice(None),) * (x.ndim - 1) + (1,)]).sum()
+
+
+def critic(x: Any) -> Any:
+    return x.mean()
+
+
+def maximum(h: Any) -> Any:
+    best = h.value == h.value.max(axis=1, keepdims=True)
+    return where(best, h, np.zeros_like(h.value)).sum(axis=1)
+
+
+POOLS: dict[str, Callable[[Any], Any]] = {
+    "mean": lambda h: h.mean(axis=1), "maximum": maximum, "all": lambda h: h.reshape(4, 160), "no": lambda h: h,
+}  # fmt: skip
+IN_NUMPY: dict[Any, Callable[[Any], Any]] = {
+    absolute: lambda x: np.mean(np.abs(x)),
+    hinge: lambda x: np.maximum(x + 1.0, 0).mean(),
+    written_out: lambda x: np.sum(np.log(np.exp(x).sum(axis=-1)) - 3.0 * x[..., 1]),
+    critic: np.mean,
+    maximum: lambda h: np.max(h, axis=1),
+}
+
+
+def by_hand(x: Any, Wx: Any, Wh: Any, pool: Callable[[Any], Any], loss: Callable[[Any], Any]) -> Any:
+    h, states = np.zeros((4, 8)), []
+    for t in range(20):
+        h = np.tanh(x[:, t] @ Wx + h @ Wh)
+        states.append(h)
+    pooled = pool(np.stack(states, axis=1))
+    return loss(pooled @ MIX[: pooled.shape[-1], :3])
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("loss", [absolute, hinge, written_out, critic])
+def test_a_loss_that_is_linear_in_the_states_or_has_a_linear_half(loss: Callable[[Any], Any], pool: str) -> None:
+    given = [np.random.default_rng(5).normal(size=shape) * 0.4 for shape in ((4, 20, 3), (3, 8), (8, 8))]
+    pools, pooled = IN_NUMPY.get(POOLS[pool], POOLS[pool]), POOLS[pool](hidden())
+    ours = loss(pooled @ MIX[: pooled.shape[-1], :3])
+    numpy = rg.trace_function(lambda x, Wx, Wh: by_hand(x, Wx, Wh, pools, IN_NUMPY[loss]), *given)
+    assert open_recording(ours).joint is (pool != "no")
+    assert rg.record(numpy, lags=True).lags[0].joint is (pool != "no")
+
+
+def test_scores_that_one_call_sums_up_are_a_loss_a_step() -> None:
+    given = [np.random.default_rng(5).normal(size=shape) * 0.4 for shape in ((4, 20, 3), (3, 8), (8, 8))]
+    marks = np.random.default_rng(6).normal(size=(4, 20, 3))
+    traced = rg.trace_function(
+        lambda x, Wx, Wh: by_hand(x, Wx, Wh, POOLS["no"], lambda scores: np.vdot(scores, marks)), *given
+    )
+    assert not rg.record(traced, lags=True).lags[0].joint
+
+
+def test_the_largest_half_that_responds_decides() -> None:
+    # Labels are counted at every step, and two terms beside them say something: the larger is one of every step.
+    h = hidden()
+    labels, words, calm = h[:, :, :1].sum(), (h**2).sum(), (h.mean(axis=1) ** 2).sum()
+    assert not open_recording(labels + words + calm * 1.0).joint
+    assert not open_recording(labels + calm * 1e-2).joint  # a side term decides nothing
+    assert open_recording(labels * 0.1 + calm).joint
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e3])
+def test_a_linear_loss_is_asked_by_its_states_and_not_by_its_weights(size: float) -> None:
+    given = [np.random.default_rng(5).normal(size=shape) * 0.4 for shape in ((4, 20, 3), (3, 8), (8, 8))]
+
+    def forward(x: Any, Wx: Any, Wh: Any, W: Any) -> Any:
+        return by_hand(x, Wx, Wh, POOLS["mean"], lambda scores: (scores * W).sum())
+
+    assert rg.record(rg.trace_function(forward, *given, np.full(3, size)), lags=True).lags[0].joint
+
+
+def test_a_linear_loss_of_a_part_that_is_empty() -> None:
+    given = [np.random.default_rng(5).normal(size=shape) * 0.4 for shape in ((4, 20, 3), (3, 8), (8, 8))]
+    traced = rg.trace_function(
+        lambda x, Wx, Wh: by_hand(x, Wx, Wh, POOLS["mean"], lambda y: np.concatenate([y, y[:0]]).sum()), *given
+    )
+    assert rg.record(traced, lags=True).lags[0].joint
+
+
+def test_a_linear_loss_of_states_that_are_made_of_far_ones() -> None:
+    tape = rg.Tape()
+    h = [tape.input(RANDOM.normal(size=(3, 4)), name=f"h{k}") for k in range(15)]
+    for t in range(20):
+        with tape.scope(t=t):
+            h.append((h[-1] @ (MIX[:4, :4] * 0.4) + h[-15] @ (MIX[4:8, :4] * 0.4)).tanh())
+    tape.state("cell.h", h[15:])
+    assert not open_recording(sum(h[16:], h[15]).sum()).joint
+
+
+def test_neighbours_alone_are_no_joint_loss() -> None:
+    h = hidden()
+    assert not open_recording(absolute(h[:, 1:] - h[:, :-1] + 5.0)).joint
 
 
 def test_the_diagnosis_says_so() -> None:

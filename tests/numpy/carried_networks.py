@@ -52,6 +52,16 @@ def spiking(x: Any, W: Any, Wo: Any, beta: float = 0.9) -> Any:
     return loss
 
 
+def reset_by_spikes(x: Any, W: Any, Wo: Any, beta: float = 0.9) -> Any:
+    """Empty the membrane by its spikes: a longer way than the leak's leads through every step's too."""
+    membrane, spikes, loss = np.zeros((x.shape[1], W.shape[1])), np.zeros((x.shape[1], W.shape[1])), 0.0
+    for t in range(len(x)):
+        membrane = beta * membrane * (1 - spikes) + x[t] @ W
+        spikes = sigmoid(5 * (membrane - 1))
+        loss = loss + np.sum((spikes @ Wo) ** 2)
+    return loss
+
+
 def synapse_and_membrane(x: Any, W: Any) -> Any:
     current = np.zeros((x.shape[1], W.shape[1]))
     membrane = np.zeros_like(current)

@@ -25,6 +25,7 @@ STYLES: dict[str, Network] = {
     "spikes": Network(
         carried.spiking, (BY_TIME, W, draw(4, 2)), (Expected("W", 5, batch=3), Expected("Wo", 6, batch=3, units=2))
     ),
+    "reset by spikes": Network(carried.reset_by_spikes, (BY_TIME, W, draw(4, 2)), (Expected("W", 6, batch=3),)),
     "a filter behind a filter": Network(
         carried.synapse_and_membrane, (BY_TIME, W), (Expected("W", 6, batch=3), Expected("recurrence", 6, batch=3))
     ),
@@ -74,6 +75,10 @@ STYLES: dict[str, Network] = {
         (Expected("layers_0_1", 6, units=2), Expected("layers_1_1", 6, units=2)),
     ),
     "by letters": Network(styles.by_letters, (BY_SAMPLE, *CELL, draw(4, 3)), (Expected("Wh", 6, batch=3),)),
+    "attends by letters": Network(
+        styles.attends_by_letters, (BY_SAMPLE, draw(3, 9, 2), *CELL, *draws((6, 4), (4, 4))),
+        (Expected("Wh", 6, batch=3), Expected("U", 9, batch=3)),
+    ),
     "convolved lstm": Network(
         styles.convolved_lstm, (draw(5, 6, 2), *draws((3, 2, 8), (3, 2, 8))),
         (Expected("U", 5, ("h", "c"), batch=6, units=2),),

@@ -43,6 +43,15 @@ def spiking(x: Any, W: Any, Wo: Any) -> Any:
     return [(one**2).sum() for one in out[1:]], {"W.h": membrane[1:-1], "Wo.h": out[1:]}
 
 
+def reset_by_spikes(x: Any, W: Any, Wo: Any) -> Any:
+    membrane, spikes, losses = [NOTHING], NOTHING, []
+    for now in x:
+        membrane.append(0.9 * membrane[-1] * (1 - spikes) + now @ W)
+        spikes = torch.sigmoid(5 * (membrane[-1] - 1))
+        losses.append(((spikes @ Wo) ** 2).sum())
+    return losses, {"W.h": membrane[1:]}
+
+
 def two_that_turn(x: Any, W: Any) -> Any:
     place, speed = [NOTHING], [NOTHING]
     for now in x:
@@ -82,8 +91,8 @@ def three_paces(x: Any, Wx: Any, Wh: Any) -> Any:
 
 
 TWINS: dict[str, Callable[..., Any]] = {
-    "two steps back": skipping, "spikes": spiking, "two that turn": two_that_turn, "level and trend": level_and_trend,
-    "packed": packed, "three paces": three_paces,
+    "two steps back": skipping, "spikes": spiking, "reset by spikes": reset_by_spikes, "two that turn": two_that_turn,
+    "level and trend": level_and_trend, "packed": packed, "three paces": three_paces,
 }  # fmt: skip
 
 

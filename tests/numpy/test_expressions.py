@@ -54,6 +54,10 @@ np.tensordot(a, a, ((0, 1), (0, 1))); np.tensordot(b, a, axes=(1, 0)); np.tensor
 np.pad(a, ((0, 1), (0, 0)), constant_values=1); np.pad(v, (2, 0), 'constant'); np.sort(a); np.sort(a, axis=0)
 np.sort(a, None); np.nan_to_num(a); np.linalg.inv(a @ b + np.eye(3)); np.linalg.pinv(a); np.linalg.pinv(b)
 np.linalg.solve(a @ b + np.eye(3), a); np.linalg.pinv(np.outer(v, v))
+np.einsum('ij,jk->ki', a, b); np.einsum('ij,ki->jk', a, b); np.einsum('ij,ki->kj', a, b); np.einsum('ji,ki->jk', a, a)
+np.einsum('ij,ik->kj', a, a); np.einsum('ij,jk', b, a); np.einsum('j,ij->i', v, a); np.einsum('j,jk->k', v, b)
+np.einsum('ij,jk->i', a, b)
+np.einsum('ij,jk->ik', a[:, :1], b); np.einsum('ij,jk->ik', a, a[:1]); np.einsum('ij,ij->j', a, a[:1])
 """
 
 
@@ -135,6 +139,12 @@ def test_statements_that_change_arrays(name: str) -> None:
         ]
         slope = float(((ends[1] - ends[0]) * weights).sum()) / 2e-5
         assert float((traced.gradients[key] * direction).sum()) == pytest.approx(slope, rel=1e-6, abs=1e-8), key
+
+
+@pytest.mark.parametrize("letters", ["ij,jk->ik", "ij,jk->i", "ijk,jk->i"])
+def test_an_einsum_of_shapes_that_do_not_fit(letters: str) -> None:
+    with pytest.raises(InputError, match=r"\(3, 4\).*\(3, 4\)"):
+        rg.trace_function(lambda a: np.einsum(letters, a, a), A, loss=lambda y: y.sum(), check=False)
 
 
 def test_every_name_of_numpy_is_there() -> None:

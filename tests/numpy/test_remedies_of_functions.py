@@ -56,6 +56,30 @@ def turned(x: Any, Wx: Any, Wh: Any) -> Any:
     return total
 
 
+def letters(x: Any, Wx: Any, Wh: Any) -> Any:
+    h, total = np.zeros((N, H)), 0.0
+    for t in range(T):
+        h = np.tanh(np.einsum("nd,dh->nh", x[:, t], Wx) + np.einsum("nh,hk->nk", h, Wh))
+        total += (h**2).sum()
+    return total
+
+
+def turned_letters(x: Any, Wx: Any, Wh: Any) -> Any:
+    h, total = np.zeros((N, H)), 0.0
+    for t in range(T):
+        h = np.tanh(np.einsum("nd,dh->nh", x[:, t], Wx) + np.einsum("kh,nh->nk", Wh, h))
+        total += (h**2).sum()
+    return total
+
+
+def one_letter(x: Any, Wx: Any, Wh: Any) -> Any:
+    h, total = np.zeros(H), 0.0
+    for t in range(T):
+        h = np.tanh(np.einsum("hd,d->h", Wx, x[t]) + np.einsum("h,kh->k", h, Wh))
+        total += (h**2).sum()
+    return total
+
+
 def joined(x: Any, W: Any) -> Any:
     h, total = np.zeros((N, H)), 0.0
     for t in range(T):
@@ -78,6 +102,9 @@ FORMS: dict[str, tuple[Callable[..., Any], list[Any], dict[int, Any]]] = {
     "columns": (columns, [draw(T, D, 1), WX.T, WH], {2: np.s_[:]}),
     "single": (single, [draw(T, D), WX.T, WH], {2: np.s_[:]}),
     "turned": (turned, [X, WX, WH], {2: np.s_[:]}),
+    "letters": (letters, [X, WX, WH], {2: np.s_[:]}),
+    "turned letters": (turned_letters, [X, WX, WH], {2: np.s_[:]}),
+    "one letter": (one_letter, [draw(T, D), WX.T, WH], {2: np.s_[:]}),
     "joined": (joined, [X, draw(D + H, H)], {1: np.s_[D:]}),
     "buffered": (buffered, [X, draw(N, H), WX, WH, draw(H)], {3: np.s_[:]}),
 }
@@ -102,7 +129,7 @@ def test_a_scaled_weight(form: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_an_orthogonal_weight(form: str) -> None:
     drawn = 1.5 * init.orthogonal(np.random.default_rng(SEED), (H, H))
-    other = form in ("columns", "single", "turned")  # they hold (out, in)
+    other = form in ("columns", "single", "turned", "turned letters", "one letter")  # they hold (out, in)
     expected, tape = changed(form, Change(ORTHOGONAL, 1.5), lambda weight: drawn.T if other else drawn)
     np.testing.assert_allclose(tape.entry(expected.id).value, expected.value, rtol=1e-12)
 

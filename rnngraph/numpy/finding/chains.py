@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.node import CONSTANT, Node
 from rnngraph.numpy.finding.products import Key, Use, find_uses, is_leaf_like
 
 
@@ -73,7 +73,8 @@ def _cells(nodes: Sequence[Node], uses: dict[Key, list[Use]]) -> list[list[Key]]
 def _runs(nodes: Sequence[Node], numbers: Sequence[int], uses: dict[Key, list[Use]], steps: int | None) -> list[Chain]:
     depths = {key: depths_of(nodes, some) for key, some in uses.items()}
     longest = {key: max(depths[key][use.node] for use in some) for key, some in uses.items()}
-    clock = max(uses, key=lambda key: longest[key])
+    # What was computed, as the states that a step attends over, may be multiplied by more than once a step.
+    clock = max(uses, key=lambda key: (_is_given(nodes, uses[key]), longest[key]))
     same = [depths[key] for key in uses if longest[key] == longest[clock]]
     deepest = same[0] if len(same) == 1 else list(map(max, *same))
     weighed = {use.node for some in uses.values() for use in some}
@@ -137,6 +138,11 @@ def _roots(nodes: Sequence[Node], numbers: Sequence[int], uses: list[Use]) -> li
             mask = bits.setdefault(numbers[i], 1 << len(bits))
         roots[i] = mask
     return roots
+
+
+def _is_given(nodes: Sequence[Node], uses: list[Use]) -> bool:
+    weight = nodes[nodes[uses[0].node].inputs[uses[0].weight]]
+    return weight.op is CONSTANT or is_leaf_like(nodes, weight)
 
 
 def _weights(nodes: Sequence[Node], uses: dict[Key, list[Use]]) -> list[int]:

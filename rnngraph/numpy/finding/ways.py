@@ -7,7 +7,7 @@ them. What multiplies the value on its way may be a number, a leaf, or another f
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rnngraph.autodiff.elementwise import LOGADDEXP, MAXIMUM, MINIMUM
@@ -35,6 +35,7 @@ class _Way:
 def find_ways(nodes: Sequence[Node], taken: Collection[int]) -> list[Chain]:
     """Find the ways among nodes that are not `taken`: the shortest first."""
     seen, found = set(taken), list[_Way]()
+    readers: dict[int, list[int]] = {}  # the marked nodes that read a value
     for node in reversed(nodes):
         if node.id in seen or len(node.inputs) < 2 or node.op in JOINING:
             continue
@@ -46,6 +47,12 @@ def find_ways(nodes: Sequence[Node], taken: Collection[int]) -> list[Chain]:
                 way, best = (other, places) if len(other.uses) > max(len(way.uses), 1) else (way, best)
         if len(way.uses) < 2:
             continue
+        top, places = _extended(nodes, node.id, best, readers)
+        other = way if top == node.id else _repeated(nodes, top, places, taken)
+        way = other if len(other.uses) > len(way.uses) else way
+        for i in way.passed - seen:
+            for below in nodes[i].inputs:
+                readers.setdefault(below, []).append(i)
         seen |= way.passed
         found.append(way)
     pooled = [way for way in found if _POOLING.issuperset(nodes[i].op for i in way.passed)]
@@ -68,6 +75,24 @@ def _ways(nodes: Sequence[Node], last: int, taken: Collection[int]) -> Iterator[
                 waiting.append((i, (*way, place)))
                 if nodes[i].op is nodes[last].op:
                     yield *way, place
+
+
+def _extended(
+    nodes: Sequence[Node], last: int, places: tuple[int, ...], readers: Mapping[int, list[int]]
+) -> tuple[int, tuple[int, ...]]:
+    """Go up from the last node of a way as long as its pattern goes on, through what a longer way has marked."""
+    ops, at = list[Op](), last
+    for place in places:
+        ops.append(nodes[at].op)
+        at = nodes[at].inputs[place]
+    at, size = last, nodes[last].value.size
+    while True:
+        op, place = ops[-1], places[-1]
+        above = [i for i in readers.get(at, ()) if nodes[i].op is op and nodes[i].inputs[place : place + 1] == (at,)]
+        above = [i for i in above if nodes[i].value.size == size]
+        if not above:
+            return at, places
+        at, ops, places = max(above), [op, *ops[:-1]], (place, *places[:-1])
 
 
 def _repeated(nodes: Sequence[Node], last: int, places: tuple[int, ...], taken: Collection[int]) -> _Way:

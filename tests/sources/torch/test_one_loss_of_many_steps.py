@@ -65,6 +65,9 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
         if self.how.startswith("absolute"):  # without a second derivative, as a linear loss and a hinge
             scores = self.head(hidden.mean(0) if self.how.endswith("mean") else hidden)
             return F.l1_loss(scores, scores.detach() + 1)
+        if self.how.startswith("hinge"):  # which lets nothing of some through
+            scores = self.head(hidden.amax(0) if self.how.endswith("maximum") else hidden)
+            return (1 + torch.arange(3) - scores).clamp(min=1.5).mean()
         if self.how.startswith("margin"):
             scores = self.head(hidden.mean(0) if self.how.endswith("mean") else hidden).flatten(0, -2)
             return F.multi_margin_loss(scores, targets.flatten()[: len(scores)])
@@ -88,6 +91,7 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
     [
         ("mean", True), ("maximum", True), ("attention", True), ("attention in one kernel", True),
         ("first and last", True), ("contrasted", True), ("written out", True), ("words written out", False),
+        ("hinge, of the maximum", True), ("hinge", False),
         ("absolute, of the mean", True), ("absolute", False), ("margin, of the mean", True), ("margin", False),
         ("last", False),
         ("every", False), ("squares", False), ("normalised", False),

@@ -35,6 +35,8 @@ _TERMS = 8  # kinds of terms of a loss that are looked at, at most
 _SUMS = re.compile(r"(Add|Sub)Backward\d+")
 _FACTORS = re.compile(r"(Mul|Div|Neg|Sum|Mean|View|Squeeze|Unsqueeze|ToCopy|Alias)Backward\d+")  # of one thing alone
 
+_PRODUCTS = re.compile(r"(Addmm|Mm|Bmm|Baddbmm|Mv|Addmv|Dot|Convolution)Backward\d+")
+
 
 def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], entered: Floats) -> Reading:
     """Tell whether the loss reads far steps together; `grown` enters at ports and can be asked about.
@@ -66,8 +68,8 @@ def _of_one_number(
 ) -> Reading:
     """Tell whether the largest number that a term sums up is made of far steps; a linear loss tells by nothing else."""
     edge, gradient = max(part.items(), key=lambda one: norm(one[1]))
-    below = [one for one in edge[0].next_functions if one[0] is not None]
-    if below and all(shape_of(one) != shape_of(edge) for one in below):  # a kernel that sums up by itself
+    below = [one for one in edge[0].next_functions if one[0] is not None and one[0].next_functions]
+    if below and not _PRODUCTS.fullmatch(edge[0].name()):  # what a kernel sums up, or what a hinge lets through
         known = ask(run, {edge: gradient}, below)
         edge, gradient = max(known.items(), key=lambda one: norm(one[1]), default=(edge, gradient))
     seed = torch.zeros_like(gradient)
