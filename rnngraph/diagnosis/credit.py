@@ -67,6 +67,18 @@ class Credit:
         latest = np.where(there, first, -1).max(axis=0, initial=-1)
         return np.asarray(there & (first == latest))
 
+    @cached_property
+    def unused(self) -> Booleans:
+        """Find the states that no loss reads, not even one that arrives there, (B, T): a mask discards what they are.
+
+        Nothing is lost on a way through them, for there is none.
+        """
+        found = np.zeros(self.copied.shape, bool)
+        for sample, start in enumerate(self.start):
+            steps = np.unique(self.arrivals[sample, start == -np.inf])
+            found[sample, steps] = ~(self.log[sample][:, steps] > -np.inf).any(axis=0)
+        return found
+
     def by_lag(self) -> Iterator[tuple[slice, Floats]]:
         """Yield ln of the norms at each lag from 1 on, (B, S, L), some lags at a time; NaN where there is no pair."""
         samples, losses, steps = self.log.shape

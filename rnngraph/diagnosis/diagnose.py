@@ -141,12 +141,12 @@ def _check(trace: Trace) -> None:
 
 
 def _judge(network: Network, layer: Layer) -> list[Finding]:
-    first, *others = LAYER_RULES
-    silent = first(layer)
+    first, *placed = PLACED_RULES
+    silent = first(network, layer)
     if silent:
         return [silent]
-    found = [one for rule in others if (one := rule(layer))]
-    return found + [one for rule in PLACED_RULES if (one := rule(network, layer))]
+    found = [one for rule in LAYER_RULES if (one := rule(layer))]
+    return found + [one for rule in placed if (one := rule(network, layer))]
 
 
 def _verdict(layer: Layer, findings: Sequence[Finding]) -> LayerVerdict:
@@ -169,8 +169,10 @@ def _flags(findings: Sequence[Finding]) -> tuple[str, ...]:
     rules = [finding.rule for finding in findings if finding.severity != NOTE or finding.rule == "attenuating"]
     if "saturated" in rules:
         rules.append("vanishing")  # what saturation took has vanished all the same; one finding says both
-    verdicts = [verdict for verdict in VERDICTS if verdict in rules] or ["healthy"]
-    return (*verdicts, *dict.fromkeys(rule for rule in rules if rule not in VERDICTS))
+    # That no loss reaches one recurrence among others is a warning, and no verdict on those that learn.
+    beside = {finding.rule for finding in findings if finding.rule == "no_signal" and finding.severity == WARNING}
+    verdicts = [verdict for verdict in VERDICTS if verdict in rules and verdict not in beside] or ["healthy"]
+    return (*verdicts, *dict.fromkeys(rule for rule in rules if rule not in verdicts))
 
 
 def _headline(layers: Sequence[Layer], network: Network, verdict: str) -> Layer:

@@ -106,6 +106,15 @@ def layers_of(trace: Trace, limits: Thresholds, horizon: int | None) -> list[Lay
     return [_layer(trace, lags, limits, horizon) for lags in lags_together(trace).values()]
 
 
+def silence_of(layer: Layer) -> str:
+    """Say why no loss reaches a layer; "" where one does."""
+    if not layer.recurrence.valid.any():
+        return "every step is masked"
+    quiet = all(bool((state.grad.status == Status.ZERO).all()) for state in layer.states)
+    felt = not quiet and (layer.curve.seeds or layer.curve.nonfinite)
+    return "" if felt else "its gradient is exactly zero at every step"
+
+
 def no_lags(trace: Trace) -> InputError:
     """Say why a trace has no lags, and what gives it some."""
     reasons = [text for text in trace.notes if text.startswith(WITHOUT_LAGS)]

@@ -13,7 +13,7 @@ import numpy as np
 
 from rnngraph.diagnosis.credit import credit_at_input
 from rnngraph.diagnosis.curve import LN10
-from rnngraph.diagnosis.layer import Layer, layers_of
+from rnngraph.diagnosis.layer import Layer, layers_of, silence_of
 from rnngraph.diagnosis.sums import Sums, sums_of
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.diagnosis.update import Update, update_from
@@ -146,15 +146,18 @@ class Network:
 def network_of(trace: Trace, limits: Thresholds, asked: int | None) -> Network:
     """Gather the layers of a trace, judged at a horizon or each at its own, and the paths that lead to them.
 
+    On what no loss reaches there is no path, unless no loss reaches any: how far back is asked of what learns.
+
     Raises:
         InputError: as `layers_of`.
     """
     layers = layers_of(trace, limits, asked)
-    paths = [*_fed(trace, layers, asked)]
+    heard = [layer for layer in layers if not silence_of(layer)] or layers
+    paths = [*_fed(trace, heard, asked)]
     fed = {path.layer.recurrence.clock for path in paths}
     # Of what nothing is known to be fed, the lowest states of each direction are the end of the way.
     lowest: dict[tuple[int, str], Layer] = {}
-    for layer in layers:
+    for layer in heard:
         if layer.recurrence.clock not in fed:
             lowest.setdefault((layer.recurrence.clock, layer.recurrence.direction), layer)
     paths += [own_path(layer) for layer in lowest.values()]

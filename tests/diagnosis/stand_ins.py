@@ -14,6 +14,7 @@ from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import FORWARD
 
 LIMITS = Thresholds()
+NONE = np.zeros((2, 8), bool)
 
 
 def a_recurrence(**facts: Any) -> Any:
@@ -40,8 +41,9 @@ def a_layer(cell: str = "tanh", **facts: Any) -> Any:
         "rate": -0.03, "half_life": math.log(2) / 0.03, "saturated": 0.0, "activation": -0.01, "weights": -0.02,
         "gate": None, "window": None, "update": None, "trace": SimpleNamespace(parameters=(), dtype="float32"),
         "where": {"state": f"{name}.h", "layer": recurrence.layer, "direction": recurrence.direction},
+        "curve": SimpleNamespace(seeds=3, nonfinite=0),
         "lags": (SimpleNamespace(losses=np.arange(8), samples=np.arange(2), available=8, joint=False),),
-        "credit": SimpleNamespace(arrivals=np.empty((0, 0), int), start=np.zeros((2, 8)), reverse=False),
+        "credit": SimpleNamespace(arrivals=np.empty((0, 0), int), start=np.zeros((2, 8)), reverse=False, unused=NONE),
         "gate_timescales": lambda: np.empty(0),
     }  # fmt: skip
     return SimpleNamespace(**{**known, **facts})

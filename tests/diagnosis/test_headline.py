@@ -114,6 +114,23 @@ def test_other_verdicts(trace: Any, words: str) -> None:
     assert attempt
 
 
+def test_a_branch_that_no_loss_reaches_is_said_of_itself_and_not_of_what_learns() -> None:
+    """It reads the same input, and is first; the other keeps what it is given."""
+    tape = rg.Tape()
+    fed = tape.input(np.random.default_rng(0).normal(size=(3, 30, D)))
+    branch = nn.RNN(D, 5, seed=1, name="aux")(fed)
+    main = keeping(0, name="main")(fed)
+    diagnosis = rg.diagnose(rg.record(0.0 * (branch**2).sum() + (main * main.value).sum(), lags=True))
+    said = [(one.severity, one.text, one.advice) for one in diagnosis.findings if one.rule == "no_signal"]
+    assert diagnosis.flags == ("healthy", "no_signal")
+    assert [one.verdict for one in diagnosis.by_layer] == ["no_signal", "healthy"]
+    ((severity, text, advice),) = said
+    assert (severity, text) == ("warning", "No loss reaches aux: its gradient is exactly zero at every step.")
+    title, why, attempt = headline(diagnosis)
+    assert title.startswith("It remembers: the input 2")
+    assert (why, attempt) == (text, advice)
+
+
 def test_no_line_is_a_riddle() -> None:
     for trace in (recorded(nn.RNN(6, 24)), recorded(nn.LSTM(6, 24)), linear(1.2 * orthogonal(3))):
         for line in lines(trace):

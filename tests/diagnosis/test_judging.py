@@ -58,6 +58,9 @@ def test_an_error_comes_before_a_warning_of_a_higher_rank() -> None:
 def test_flags() -> None:
     assert _flags([]) == ("healthy",)
     assert _flags([found("few_losses", "note"), found("no_signal", "note")]) == ("healthy",)
+    assert _flags([found("no_signal", "error"), found("vanishing")]) == ("no_signal", "vanishing")
+    assert _flags([found("no_signal"), found("vanishing")]) == ("vanishing", "no_signal")
+    assert _flags([found("no_signal")]) == ("healthy", "no_signal")
     assert _flags([found("attenuating", "note")]) == ("attenuating",)
     assert _flags([found("saturated")]) == ("saturated", "vanishing")
     assert _flags([found("blind_span")]) == ("healthy", "blind_span")
@@ -268,7 +271,8 @@ def at_inputs(*inputs: Any, states: Any = ((1.0, 8.0), (4.0,)), norm: float = 10
     )  # fmt: skip
     first = a_layer(states=own, trace=trace, **layer)
     above = a_layer(name="above", recurrence=a_recurrence(layer=1))
-    read = [SimpleNamespace(input=SimpleNamespace(name=f"x{k}", weight=norm)) for k in range(min(len(inputs), 2))]
+    known = [SimpleNamespace(name=f"x{k}", weight=norm, recurrences=(first.name,)) for k in range(min(len(inputs), 2))]
+    read = [SimpleNamespace(input=one) for one in known]
     return find_dead_inputs(a_network([above, first], trace=trace, paths=read))
 
 
@@ -294,6 +298,19 @@ def test_an_input_that_gets_nothing() -> None:
     assert at_inputs(of(80.1 * EPS)) is None
     assert at_inputs(of(1e-30), norm=NAN) is None  # without the weight only a zero tells
     assert at_inputs(of(0.0), norm=NAN) is not None
+
+
+def test_an_input_of_what_no_loss_reaches_need_get_nothing() -> None:
+    trace = SimpleNamespace(dtype="float32", inputs=[SimpleNamespace(name="x", steps=of(0.0))])
+    silent = a_layer(name="aux", curve=SimpleNamespace(seeds=0, nonfinite=0), trace=trace)
+    layers = [silent, a_layer(trace=trace)]
+    for readers, said in ((("aux", "rnn"), False), (("rnn",), True)):
+        read = SimpleNamespace(input=SimpleNamespace(name="x", weight=1.0, recurrences=readers))
+        finding = find_dead_inputs(a_network(layers, trace=trace, paths=[read]))
+        assert (finding is not None) == said
+    unknown = [SimpleNamespace(input=None)]  # who reads it
+    assert find_dead_inputs(a_network(layers, trace=trace, paths=unknown)) is None
+    assert find_dead_inputs(a_network(layers[1:], trace=trace, paths=unknown)) is not None
 
 
 def test_where_nothing_can_be_said_of_an_input() -> None:

@@ -214,6 +214,25 @@ def test_samples_that_keep_exactly_nothing_do_not_differ() -> None:
     assert "sample_differs" not in rules
 
 
+@pytest.mark.parametrize("read", [True, False])
+def test_what_a_mask_discards_of_a_sample_has_not_died(read: bool) -> None:
+    """Nothing goes back over step 8 of the last sample; what stands before it died only if a loss reads it there."""
+    table, weights = np.full((4, 20), 0.9), np.ones((20, 4, 1))
+    table[3, 8] = 0
+    weights[:8, 3] = read
+    diagnosis = rg.diagnose(rg.record(factors(table, [*enumerate(weights)]), lags=True), horizon=15)
+    said = [(one.where["sample"], one.severity) for one in diagnosis.findings if one.rule == "sample_differs"]
+    assert said == ([(3, "warning")] if read else [])
+
+
+def test_what_a_later_loss_reads_is_no_less_dead_for_that_its_own_does_not() -> None:
+    table, weights = np.full((4, 20), 0.9), np.ones((20, 4, 1))
+    table[3, 15] = 0
+    weights[:8, 3] = 0
+    diagnosis = rg.diagnose(rg.record(factors(table, [*enumerate(weights)]), lags=True), horizon=15)
+    assert found(diagnosis, "sample_differs").evidence["lag"] == 15
+
+
 def test_of_three_layers_the_one_that_differs_is_named() -> None:
     layer = nn.LSTM(6, 16, num_layers=3, forget_bias=5.0)
     layer.parameter("b_l2").value[16:32] = -4

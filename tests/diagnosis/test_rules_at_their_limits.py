@@ -209,6 +209,11 @@ def test_the_few_are_the_odd_ones() -> None:
     assert finding.severity == "note"
 
 
+def test_where_most_are_off_and_none_explodes_there_is_no_odd_one() -> None:
+    # Of the first two nothing is left at lag 3, as of the median: they do not die unlike others.
+    assert compared([[-0.1, -0.2, -INF]] * 2 + [[-0.1, -5.0, NAN]] * 2 + [[-0.1, -0.2, -1.0]]) is None
+
+
 def test_what_explodes_in_the_whole_is_told_in_decades() -> None:
     # All of them grow by 1.2 decades, which is 2.8 nats: nobody explodes, and nobody differs.
     assert compared([[0.1, 0.5, 1.2]] * 3 + [[0.1, 0.5, 1.1]]) is None
@@ -439,7 +444,8 @@ def silence(*, zero: Any = False, masked: bool = False, seeds: int = 3, nonfinit
     states = tuple(a_state(grad=Magnitudes.of(np.zeros(8) if one else np.ones(8))) for one in np.atleast_1d(zero))
     valid = np.ones((2, 8), bool) & (not masked)
     curve = SimpleNamespace(seeds=seeds, nonfinite=nonfinite)
-    return find_no_signal(a_layer(states=states, recurrence=a_recurrence(valid=valid), curve=curve))
+    layer = a_layer(states=states, recurrence=a_recurrence(valid=valid), curve=curve)
+    return find_no_signal(a_network([layer]), layer)
 
 
 def test_no_signal() -> None:
@@ -449,6 +455,14 @@ def test_no_signal() -> None:
     assert "every step is masked" in silence(masked=True).text
     assert "exactly zero" in silence(zero=[True, True]).text
     assert silence(seeds=0) is not None
+
+
+def test_no_signal_in_one_of_several_is_a_warning() -> None:
+    silent, heard = a_layer(name="aux", curve=SimpleNamespace(seeds=0, nonfinite=0)), a_layer()
+    for others, severity in (([silent], "error"), ([silent, silent], "error"), ([heard, silent], "warning")):
+        finding = find_no_signal(a_network(others), silent)
+        assert finding is not None
+        assert (finding.severity, finding.text[:25]) == (severity, "No loss reaches aux: its ")
 
 
 def test_samples_without_a_loss() -> None:

@@ -147,7 +147,9 @@ def test_the_first_nonfinite_node_is_marked_also_inside_a_fold(hidden: bool) -> 
     node = int(trace.states[0].nodes[20 if hidden else 2])
     trace = replace(trace, graph=replace(trace.graph, first_nonfinite_forward=node))
     graph = build(trace)
-    assert [vertex.kind for vertex in graph.vertices if vertex.first_nonfinite] == ["fold" if hidden else "state"]
+    (marked,) = [vertex for vertex in graph.vertices if vertex.first_nonfinite]
+    assert marked.kind == ("fold" if hidden else "state")
+    assert marked.label.endswith("\nNaN or infinity first at t=20") == hidden
     assert f"t={20 if hidden else 2}" in graph.subtitle
 
 

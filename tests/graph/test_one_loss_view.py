@@ -96,6 +96,35 @@ def test_a_fold_has_a_bar_a_step_as_high_as_its_logarithm() -> None:
     assert "4e-6 ← 6.3 %" in next(shape.hint for shape in drawing.shapes if shape.id == fold.id)
 
 
+def broken(state: int, t: int) -> Drawing:
+    """Draw an encoder of 40 steps and a decoder of 8, of which one gives NaN first at a step."""
+    trace = encoder_decoder()
+    return rg.draw(
+        replace(trace, graph=replace(trace.graph, first_nonfinite_forward=int(trace.states[state].nodes[t])))
+    )
+
+
+def test_a_fold_says_where_in_it_nan_first_comes_up() -> None:
+    drawing = broken(0, 5)
+    (fold,) = [vertex for vertex in drawing.graph.vertices if vertex.first_nonfinite]
+    start, stop = drawing.graph.columns[fold.column].ranges[0]
+    assert start <= 5 < stop
+    assert fold.label == f"{stop - start} steps\nNaN or infinity first at t=5"
+    assert fold.label.split("\n")[1] in next(shape.hint for shape in drawing.shapes if shape.id == fold.id)
+    red = [shape for shape in drawing.shapes if shape.ink == "red"]
+    assert [("t=5" in shape.text, shape.hint) for shape in red] == [(True, "NaN or infinity first at t=5")]
+
+
+def test_a_box_at_which_nan_first_comes_up_is_marked_in_its_own_recurrence() -> None:
+    drawing = broken(1, 5)
+    (box,) = [vertex for vertex in drawing.graph.vertices if vertex.first_nonfinite]
+    assert (box.kind, box.state, drawing.graph.columns[box.column].segment) == ("state", "decoder.h", 1)
+    assert box.note.endswith("; NaN or infinity first comes up at this step")
+    assert next(shape.stroke for shape in drawing.shapes if shape.id == box.id) == "red"
+    key = [shape.text for shape in drawing.shapes if shape.role == "legend"]
+    assert "NaN or infinity first comes up" in key
+
+
 def test_the_strip_has_every_step_to_scale() -> None:
     drawing = rg.draw(seen(timesteps=60))
     bars = [shape.box for shape in drawing.shapes if shape.id.startswith("strip0b_")]
@@ -415,6 +444,22 @@ def test_rows_of_layers_that_were_made_apart_have_their_names() -> None:
     drawing = rg.draw(recorded(every_step(upper(lower(fed(rg.Tape(), 9))))))
     assert drawing.graph.seen is not None
     assert [row.name for row in drawing.graph.seen.rows] == ["upper", "lower"]
+
+
+@pytest.mark.parametrize(
+    ("names", "of"), [(["lower", "upper"], "lower + upper"), (["a", "b", "c", "d"], "a + 3 others")]
+)
+def test_of_several_cells_behind_an_encoder_every_row_has_its_own_name(names: list[str], of: str) -> None:
+    tape = rg.Tape()
+    thought = rg.nn.RNN(16, 8, seed=1, name="enc")(fed(tape, 9))[:, 8]
+    hidden = fed(tape, 7)
+    for number, name in enumerate(names):
+        hidden = rg.nn.RNN(hidden.shape[2], 8, seed=number, name=name)(hidden, thought)
+    drawing = rg.draw(recorded(every_step(hidden)))
+    assert drawing.graph.seen is not None
+    assert [row.name for row in drawing.graph.seen.rows] == [*(f"{name} h" for name in reversed(names)), "enc h"]
+    assert [segment.name for segment in drawing.graph.seen.segments] == ["enc", of]
+    assert drawing.graph.subtitle.startswith(f"Seen from the loss at t=6 of {of}; median of 8 samples.")
 
 
 def test_without_a_recorded_graph_an_encoder_stands_before_its_decoder_too() -> None:

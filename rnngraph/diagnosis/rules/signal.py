@@ -8,7 +8,7 @@ import numpy as np
 
 from rnngraph.diagnosis.causes import dead_share
 from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding, Value
-from rnngraph.diagnosis.layer import Layer
+from rnngraph.diagnosis.layer import Layer, silence_of
 from rnngraph.diagnosis.network import Network
 from rnngraph.diagnosis.sentences import amount_text, counted, part_text
 from rnngraph.trace.magnitudes import Booleans, Status
@@ -48,17 +48,21 @@ def find_non_finite(network: Network) -> Finding | None:
     return None
 
 
-def find_no_signal(layer: Layer) -> Finding | None:
-    """No loss reaches the layer: not connected, masked everywhere, or solved exactly."""
-    masked = not layer.recurrence.valid.any()
-    quiet = all(bool((state.grad.status == Status.ZERO).all()) for state in layer.states)
-    if not masked and not quiet and (layer.curve.seeds or layer.curve.nonfinite):
+def find_no_signal(network: Network, layer: Layer) -> Finding | None:
+    """No loss reaches the layer: not connected, masked everywhere, or solved exactly; grave where none learns."""
+    why = silence_of(layer)
+    if not why:
         return None
-    why = "every step is masked" if masked else "its gradient is exactly zero at every step"
+    alone = any(not silence_of(other) for other in network.layers)
+    advice = "Check that the loss depends on this layer, that the mask leaves a step, and that the task is not solved."
+    if alone:
+        advice = (
+            "Nothing need be done where it gives targets alone, or where its loss weighs nothing for now; else check "
+            "that the loss depends on it, and that the mask leaves a step."
+        )
     return Finding(
-        "no_signal", ERROR, layer.where, {"losses": layer.curve.seeds}, "no loss with a gradient",
-        "Check that the loss depends on this layer, that the mask leaves a step, and that the task is not solved.",
-        f"No loss reaches {layer.name}: {why}.",
+        "no_signal", WARNING if alone else ERROR, layer.where, {"losses": layer.curve.seeds},
+        "no loss with a gradient", advice, f"No loss reaches {layer.name}: {why}.",
     )  # fmt: skip
 
 
@@ -88,13 +92,17 @@ def find_dead(layer: Layer) -> Finding | None:
 
 def find_dead_inputs(network: Network) -> Finding | None:
     """A gradient is in the states of the lowest layer, but none comes out at the inputs."""
-    first = next((layer for layer in network.layers if layer.recurrence.layer == 0), None)
-    if first is None or not first.recurrence.valid.any() or find_dead(first) is not None:
+    silent = {layer.name for layer in network.layers if silence_of(layer)}
+    lowest = [layer for layer in network.layers if layer.recurrence.layer == 0]
+    first = next((layer for layer in lowest if layer.name not in silent), None)
+    if first is None or find_dead(first) is not None:
         return None
     grads = [state.grad.value[state.grad.status == Status.OK] for state in first.states]
     largest = max((float(part.max()) for part in grads if part.size), default=0.0)
-    read = {path.input.name: path.input.weight for path in network.paths if path.input is not None}
-    for entry in [one for one in network.trace.inputs if one.name in read or not read]:
+    known = [path.input for path in network.paths if path.input is not None]
+    # What a recurrence reads that no loss reaches gets nothing, and need not.
+    read = {one.name: one.weight for one in known if one.recurrences[0] not in silent}
+    for entry in [one for one in network.trace.inputs if one.name in read or not (known or silent)]:
         steps, weight = entry.steps, read.get(entry.name, math.nan)
         seen = steps.status != Status.UNOBSERVED
         if largest == 0 or not seen.any() or not np.isin(steps.status[seen], (Status.OK, Status.ZERO)).all():

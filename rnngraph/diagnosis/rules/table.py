@@ -13,9 +13,7 @@ from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Network, Path
 from rnngraph.diagnosis.rules import carriers, comparison, gradient, path, reach, signal
 
-# The first row comes first: a layer without a signal is judged no further.
 LAYER_RULES: tuple[Callable[[Layer], Finding | None], ...] = (
-    signal.find_no_signal,
     signal.find_dead,
     gradient.find_exploding,
     gradient.find_readout,
@@ -25,8 +23,12 @@ LAYER_RULES: tuple[Callable[[Layer], Finding | None], ...] = (
     signal.find_silent_samples,
     comparison.find_sample_differs,
 )
-# A layer among the others.
-PLACED_RULES: tuple[Callable[[Network, Layer], Finding | None], ...] = (reach.find_too_short, carriers.find_bypassed)
+# A layer among the others. The first row comes first: a layer without a signal is judged no further.
+PLACED_RULES: tuple[Callable[[Network, Layer], Finding | None], ...] = (
+    signal.find_no_signal,
+    reach.find_too_short,
+    carriers.find_bypassed,
+)
 PATH_RULES: tuple[Callable[[Network, Path], Finding | None], ...] = (
     path.find_unwritten,
     path.find_saturated,

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from rnngraph.graph.build.arrows import VerticesAt, connect
+from rnngraph.graph.build.broken import broken_text
 from rnngraph.graph.build.fold import loop_columns, unrolled_columns
 from rnngraph.graph.build.loss_circles import loss_steps
 from rnngraph.graph.build.parts import step_parts
@@ -169,12 +170,13 @@ def _mark(trace: Trace, vertices: tuple[Vertex, ...], columns: tuple[Column, ...
     first = set(trace.graph.first_nonfinite().values())
     if not first:
         return vertices
-    steps = [int(trace.graph.timestep[node]) for node in first]
+    steps = {int(trace.graph.timestep[node]) for node in first}
 
-    def is_first(vertex: Vertex) -> bool:
+    def marked(vertex: Vertex) -> Vertex:
         if vertex.kind == "fold":
-            ranges = columns[vertex.column].ranges
-            return any(start <= step < stop for step in steps for start, stop in ranges)
-        return not first.isdisjoint(vertex.nodes)
+            hidden = {t for t in steps if any(start <= t < stop for start, stop in columns[vertex.column].ranges)}
+            lines = [vertex.label, broken_text(hidden)]
+            return replace(vertex, first_nonfinite=True, label="\n".join(lines)) if hidden else vertex
+        return vertex if first.isdisjoint(vertex.nodes) else replace(vertex, first_nonfinite=True)
 
-    return tuple(replace(vertex, first_nonfinite=True) if is_first(vertex) else vertex for vertex in vertices)
+    return tuple(map(marked, vertices))

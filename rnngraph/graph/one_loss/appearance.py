@@ -25,7 +25,7 @@ from rnngraph.graph.one_loss.fold import choose_steps, room_of
 from rnngraph.graph.one_loss.marks import find_marks
 from rnngraph.graph.one_loss.strips import find_strips
 from rnngraph.graph.one_loss.view import Mark, Seen, SeenRow, Segment
-from rnngraph.graph.one_loss.walk_rows import find_rows, find_segments
+from rnngraph.graph.one_loss.walk_rows import find_rows, find_segments, name_of_clock
 from rnngraph.graph.sizes import is_wide
 from rnngraph.graph.steps import Steps, parse_steps
 from rnngraph.graph.style.left import floor_of
@@ -131,8 +131,7 @@ def title_and_why(found: Diagnosis | None, seen: OneLoss, marks: tuple[Mark, ...
 
 def which_loss(trace: Trace, seen: OneLoss) -> str:
     """Say which loss and samples the boxes show."""
-    name = next(one.name for one in trace.recurrences if one.clock == seen.clock)
-    whose = f" of {name}" if len({one.clock for one in trace.recurrences}) > 1 else ""
+    whose = f" of {name_of_clock(trace, seen.clock)}" if len({one.clock for one in trace.recurrences}) > 1 else ""
     samples = "1 sample" if seen.samples == 1 else f"median of {seen.samples} samples"
     return f"Seen from the loss at t={seen.timestep}{whose}; {samples}."
 

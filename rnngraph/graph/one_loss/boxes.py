@@ -38,14 +38,19 @@ def _fold(vertex: Vertex, layout: Layout, axis: Axis) -> Iterator[Shape]:
     span, column = layout.columns[vertex.column], layout.graph.columns[vertex.column]
     top = layout.top
     ranges = list(_ranges(layout, column))
+    count, *broken = vertex.label.split("\n")
     yield replace(
         rectangle(vertex.id, "vertex", span.start, top, span.size, layout.bottom - top, form="box", fill="fold",
-                  stroke="rule", thickness=1.0, line="dotted"),
+                  stroke="red" if broken else "rule", thickness=2.0 if broken else 1.0, line="dotted"),
         subject=vertex.id, column=vertex.column,
-        hint=one_line("; ".join([f"{vertex.label}, {_name(column)}", *(text for _, text, _ in ranges)])),
+        hint=one_line("; ".join([f"{count}, {_name(column)}", *broken, *(text for _, text, _ in ranges)])),
     )  # fmt: skip
-    heads = f"{vertex.label} folded", vertex.label, f"{column.count}×"
+    heads = f"{count} folded", count, f"{column.count}×"
     yield from _between(f"{vertex.id}n", "header", heads, span, top + 12, layout)
+    for text in broken:
+        places = text.partition(" first at ")[2]
+        shorter = text, f"NaN or inf at {places}", f"NaN/inf {places}", "NaN/inf"
+        yield from _between(f"{vertex.id}b", "header", shorter, span, top + 26, layout, hint=text, ink="red")
     for number, text, between in ranges:
         middle = layout.row(number)
         foot, row = middle + 20, layout.seen.rows[number]
@@ -57,13 +62,21 @@ def _fold(vertex: Vertex, layout: Layout, axis: Axis) -> Iterator[Shape]:
 
 
 def _between(
-    name: str, role: Role, texts: Iterable[str], span: Span, y: float, layout: Layout, *, hint: str = ""
+    name: str,
+    role: Role,
+    texts: Iterable[str],
+    span: Span,
+    y: float,
+    layout: Layout,
+    *,
+    hint: str = "",
+    ink: str = "muted",
 ) -> Iterator[Shape]:
     """Write the first text that has room in a fold, and beside the marks that cross it."""
     start, stop = max(layout.rooms(y, span.start + 1, span.stop - 1), key=lambda room: room[1] - room[0])
     text = next((text for text in texts if width_of(text, 11) <= stop - start), "")
     if text:
-        yield words(name, role, text, (start + stop) / 2, y, 11, ink="muted", hint=hint)
+        yield words(name, role, text, (start + stop) / 2, y, 11, ink=ink, hint=hint)
 
 
 def _ranges(layout: Layout, column: Column) -> Iterator[tuple[int, str, str]]:
@@ -105,11 +118,14 @@ def _state(vertex: Vertex, x: float, layout: Layout) -> Iterator[Shape]:
         fill, ink, stroke = found.name, found.text, "line"
     elif vertex.padding:
         text = "pad"
+    thickness = 1.0
+    if vertex.first_nonfinite:
+        stroke, thickness = "red", 3.0
     strong = share is not None and share >= MARK
     size = next((size for size in (NUMBER, 11.5, SMALLEST) if width_of(text, size, bold=strong) <= width - 4), SMALLEST)
     yield replace(
         rectangle(vertex.id, "vertex", x - width / 2, y - height / 2, width, height, form="box", fill=fill,
-                  stroke=stroke, thickness=1.0, line="dashed" if vertex.padding else "solid"),
+                  stroke=stroke, thickness=thickness, line="dashed" if vertex.padding else "solid"),
         text=fit(text, width - 2, size, bold=strong), ink=ink, size=size, bold=strong, subject=vertex.id,
         hint=one_line(vertex.note), column=vertex.column,
     )  # fmt: skip

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rnngraph.diagnosis.sentences import part_text, percent, share_text
+from rnngraph.graph.build.broken import broken_steps, broken_text
 from rnngraph.graph.model import Column, Graph, Row, Vertex
 from rnngraph.graph.one_loss.fold import gaps
 from rnngraph.graph.one_loss.view import Seen, SeenRow
@@ -16,17 +18,19 @@ from rnngraph.graph.one_loss.ways import Ways, begins, holds, is_here, level
 from rnngraph.graph.summary import UNKNOWN, summarise, summarise_plain
 from rnngraph.trace.model import Trace
 
+_BROKEN = "NaN or infinity first comes up at this step"
+
 
 def build(trace: Trace, seen: Seen, shown: set[int], title: str, *, initial: bool) -> Graph:
     """Return the graph of the positions that are shown, with the initial states where there is room for them."""
     sides = {row.way for row in seen.rows if initial and begins(seen, row)}
     left, right = ([Column("initial", ())] if way in sides else [] for way in ("left", "right"))
-    columns = (*left, *_columns(trace, seen, shown), *right)
+    columns, broken = (*left, *_columns(trace, seen, shown), *right), broken_steps(trace)
     vertices = {
         vertex.id: vertex
         for place, column in enumerate(columns)
         if column.ranges
-        for vertex in _column(trace, seen, column, place)
+        for vertex in _column(trace, seen, column, place, broken)
     }
     ways = Ways(seen, columns, vertices)
     for number, row in enumerate(seen.rows):
@@ -55,14 +59,19 @@ def _columns(trace: Trace, seen: Seen, shown: set[int]) -> Iterator[Column]:
         yield Column("step", ranges, label, valid, number)
 
 
-def _column(trace: Trace, seen: Seen, column: Column, place: int) -> Iterator[Vertex]:
+def _column(trace: Trace, seen: Seen, column: Column, place: int, broken: dict[str, set[int]]) -> Iterator[Vertex]:
     if column.kind == "fold":
-        yield Vertex(f"n{place}", "fold", f"{column.count} steps", -1, place)
+        own = {row.recurrence.name for row in seen.rows if row.segment is seen.segments[column.segment]}
+        hidden = broken_text(t for name in own for t in broken.get(name, ()) if column.first <= t <= column.last)
+        label = "\n".join(text for text in (f"{column.count} steps", hidden) if text)
+        yield Vertex(f"n{place}", "fold", label, -1, place, first_nonfinite=bool(hidden))
         return
     yield Vertex(f"n{place}_0", "input", "x", 0, place)
     for number, row in reversed(list(enumerate(seen.rows))):
         if holds(seen, row, column):
-            yield _state(trace, row, column.first, own=level(seen, number), place=place)
+            state = _state(trace, row, column.first, own=level(seen, number), place=place)
+            here = column.first in broken.get(row.recurrence.name, ())
+            yield replace(state, first_nonfinite=True, note=f"{state.note}; {_BROKEN}") if here else state
     if seen.bears[seen.segments[column.segment].start + column.first]:
         here, top = is_here(seen, column), level(seen, -1)
         note = "the loss that is looked from" if here else "another loss, not part of this view"

@@ -139,5 +139,9 @@ def swatches(layout: Layout, axis: Axis) -> Iterator[Swatch]:
         yield Swatch("units saturated", form="meter")
     if any(vertex.padding for vertex in states):
         yield Swatch("padding", stroke="rule", line="dashed", thickness=1.0)
-    if any(vertex.share is None and not vertex.padding for vertex in states):
+    if any(vertex.share is None and not vertex.padding and not vertex.label for vertex in states):
         yield Swatch("no credit gets here", stroke="rule", thickness=1.0)
+    if any(vertex.share is None and not vertex.padding and vertex.label for vertex in states):
+        yield Swatch("?: not known", stroke="rule", thickness=1.0)
+    if any(vertex.first_nonfinite for vertex in layout.graph.vertices):
+        yield Swatch("NaN or infinity first comes up", stroke="red", thickness=3.0)

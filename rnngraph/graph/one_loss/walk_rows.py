@@ -14,6 +14,8 @@ from rnngraph.graph.one_loss.view import SeenRow, Segment
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import REVERSE, RecurrenceTrace, StateTrace, Trace, parameter_of
 
+_NAMED = 3  # cells of one clock, from which on only the first is named with how many others there are
+
 
 def axis_length(trace: Trace) -> int:
     """Count the positions of the time axis."""
@@ -43,10 +45,15 @@ def find_segments(trace: Trace, seen: OneLoss) -> tuple[Segment, ...]:
     clocks = sorted(lengths, key=order)
     found, start = [], 0
     for clock in clocks:
-        name = _stem(next(one for one in trace.recurrences if one.clock == clock), trace)
-        found.append(Segment(clock, name if len(clocks) > 1 else "", start, lengths[clock]))
+        found.append(Segment(clock, name_of_clock(trace, clock) if len(clocks) > 1 else "", start, lengths[clock]))
         start += lengths[clock]
     return tuple(found)
+
+
+def name_of_clock(trace: Trace, clock: int) -> str:
+    """Name what runs on a clock: its cells, of many the first."""
+    first, *others = dict.fromkeys(_stem(one, trace) for one in trace.recurrences if one.clock == clock)
+    return " + ".join([first, *others] if len(others) < _NAMED else [first, f"{len(others)} others"])
 
 
 def find_rows(trace: Trace, seen: OneLoss, segments: tuple[Segment, ...], *, split: bool) -> tuple[SeenRow, ...]:
@@ -93,19 +100,18 @@ def _names(
     cell = trace.cell_of(states[0])
     units = parameter_of(trace, states[0], "Wh")
     size = f", {units.shape[0]}\u00a0units" if units is not None and units.shape else ""
-    parts = [segment.name]
-    if not segment.name and len({_stem(other, trace) for other in same}) > 1:
-        parts.append(_stem(one, trace))
+    several = len({_stem(other, trace) for other in same}) > 1
+    parts = [_stem(one, trace)] if segment.name or several else []
     if len({other.layer for other in same}) > 1:
         parts.append(f"layer {one.layer}")
-    if kind and (not alone or len(parts) < 2 + bool(segment.name)):
+    if kind and (segment.name or not alone or not parts):
         parts.append(kind)
     if len({other.direction for other in same}) > 1:
         parts.append(one.direction)
     part = next((part for part in cell.parts if part.key == kind and kind), None)
     words = "" if part is None else " ".join(word for word in part.label.split() if word != kind)
     note = f"{one.timesteps} steps" if segment.name else f"{cell.title}{size}" if alone or not kind else words
-    return " ".join(part for part in parts if part) or cell.title, note
+    return " ".join(parts) or cell.title, note
 
 
 def _stem(one: RecurrenceTrace, trace: Trace) -> str:
