@@ -34,11 +34,14 @@ def wrapped(how: str) -> Any:
     model = Model()
     if how == "ddp":
         return nn.parallel.DistributedDataParallel(model)
+    from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
+    mesh = init_device_mesh("cpu", (2,))  # also where there is a GPU
+
     for one in (model.rnn, model.cell, model.head):
-        fully_shard(one)
-    return fully_shard(model)
+        fully_shard(one, mesh=mesh)
+    return fully_shard(model, mesh=mesh)
 
 
 def trained(model: Any, x: Any) -> list[Any]:
