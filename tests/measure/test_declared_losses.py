@@ -73,7 +73,8 @@ def test_pytorch_reads_a_loss_as_it_is_said_each_time() -> None:
     with rg.torch.watch(rnn) as watch:
         rnn(torch.tensor(X, dtype=torch.float32))[0].square().mean((1, 2)).sqrt().sum().backward()
     asked, apart, one = (watch.trace(lags=rg.LagOptions(joint=joint)).lags[0] for joint in (None, False, True))
-    assert (apart.joint, one.joint) == (False, True)
+    assert (asked.joint, apart.joint, one.joint) == (True, False, True)
+    watch.trace(lags=APART)
     assert len(apart.losses) == 16
     assert watch.trace().lags[0].joint is asked.joint
 

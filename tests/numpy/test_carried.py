@@ -139,6 +139,24 @@ def test_steps_of_padding_that_keep_the_state_are_no_lags(kind: str) -> None:
         np.testing.assert_allclose(lag.log[k, -1, : n + 1], own.log[0, -1], atol=1e-12)
 
 
+def begun(x: Any, done: Any, Wx: Any, Wh: Any) -> Any:
+    h = np.zeros((x.shape[1], len(Wh)))
+    for now, over in zip(x, done, strict=True):
+        h = np.where(over, 0.0, np.maximum(now @ Wx + h @ Wh, 0))
+    return (h**2).sum()
+
+
+def test_what_stays_zero_has_begun_anew_or_is_computed_and_is_not_kept() -> None:
+    done = np.zeros((8, 2, 1), bool)
+    done[3:5, 0] = True  # twice in a row, so that nothing changes
+    x = np.abs(draw(8, 2, 3))
+    x[:, 1] = -1.0  # and a sample whose units are off for ever
+    weights = np.abs(draw(3, 4)), np.abs(draw(4, 4)) / 4
+    (lag,) = rg.record(rg.trace_function(begun, x, done, *weights), lags=FULL).lags
+    assert not lag.copied.any()
+    np.testing.assert_array_equal(lag.severed[0], done[:, 0, 0])
+
+
 def test_what_a_slower_part_of_a_state_computes_is_at_its_step() -> None:
     traced = rg.trace_function(carried.three_paces, *STYLES["three paces"].arguments)
     slowest = [node for node in traced.tape.nodes if len(node.arguments) == 2 and node.arguments[1].shape == (1, 1)]

@@ -74,12 +74,14 @@ def _closing(tape: Tape, after: set[int], batch: int, axis: int | None) -> Closi
         if not isinstance(node, Node) or after.isdisjoint(node.inputs):
             continue
         for place, i in enumerate(node.inputs):
+            if i not in after:
+                continue
             if node.op.role == "cut":
                 found[node.id, place] = np.full(batch, CUT)
                 continue
             if node.op is WHERE:
                 passes = np.asarray(node.options["mask"]) == (place == 0)
-            elif node.op is MULTIPLY and i in after and node.inputs[1 - place] not in after:
+            elif node.op is MULTIPLY and node.inputs[1 - place] not in after:
                 passes = tape.entry(node.inputs[1 - place]).value != 0
             else:
                 continue

@@ -520,9 +520,9 @@ def test_samples_that_start_anew_are_told_by_step(kind: str) -> None:
     assert any("starts anew at 4 steps in 2 samples" in note for note in trace.notes)
 
 
-@pytest.mark.parametrize("kind", ["where", "where not", "weighed", "moved", "dropped"])
+@pytest.mark.parametrize("kind", ["where", "where not", "weighed", "moved", "dropped", "decayed", "doubled"])
 def test_steps_of_padding_that_keep_the_states_are_no_lags(kind: str) -> None:
-    """Short samples keep what they have; a sample that only drops units of its new state has taken a step."""
+    """Short samples keep what they have; to drop units of a new state, to decay or to double it is to take a step."""
     torch.manual_seed(0)
     linear, lengths = nn.Linear(D + H, 2 * H), torch.tensor([12, 5, 3])
     x, there = torch.randn(12, N, D), torch.arange(12)[:, None] < lengths
@@ -533,6 +533,10 @@ def test_steps_of_padding_that_keep_the_states_are_no_lags(kind: str) -> None:
             return mask * new * (torch.rand(N, H) > 0.5) + (1 - mask) * old
         if kind == "weighed":
             return mask * new + (1 - mask) * old
+        if kind == "decayed":
+            return mask * new + (1 - mask) * 0.5 * old
+        if kind == "doubled":
+            return mask * new + (1 - mask) * (old + old)
         if kind == "moved":
             return old + mask * (new - old)
         return torch.where(here[:, None], new, old) if kind == "where" else torch.where(~here[:, None], old, new)
@@ -544,12 +548,25 @@ def test_steps_of_padding_that_keep_the_states_are_no_lags(kind: str) -> None:
             carried = gate.sigmoid() * c + new.tanh()
             h, c = keep(carried.tanh(), h, here), keep(carried, c, here)
         (h.square().sum() + c.sum()).backward()
-    trace = watch.trace()
+    trace, kept = watch.trace(), ~there.T.numpy() & (kind not in ("decayed", "doubled"))
     assert len(trace.lags) == 2
     for lag in trace.lags:
-        np.testing.assert_array_equal(lag.copied, ~there.T.numpy())
+        np.testing.assert_array_equal(lag.copied, kept)
     assert not trace.recurrences[0].cut.any()
-    assert trace.recurrences[0].valid.sum() == lengths.sum()
+    assert trace.recurrences[0].valid.sum() == (~kept).sum()
+
+
+def test_what_a_cell_is_handed_unchanged_is_still_taken_by_a_step() -> None:
+    """Behind a cell of PyTorch's a sample is over where nothing reaches what the cell made; its steps are no copies."""
+    cell, there = nn.GRUCell(D, H), torch.arange(T)[:, None] < torch.tensor([6, 4, 2])
+    with rnngraph.torch.watch(cell) as watch:
+        h = torch.zeros(N, H)
+        for one, here in zip(torch.randn(T, N, D), there, strict=True):
+            h = torch.where(here[:, None], cell(one, h), h)
+        h.sum().backward()
+    (lag,) = watch.trace().lags
+    assert not lag.copied.any()
+    np.testing.assert_array_equal(lag.arrivals.ravel(), [5, 3, 1])
 
 
 def step_of(layer: Any, h: Any, c: Any) -> Any:

@@ -62,9 +62,13 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
             scores = self.head(hidden if self.how.startswith("words") else hidden.mean(0, keepdim=True))
             labels = targets[: len(scores), :, None]
             return (scores.logsumexp(-1) - 3 * scores.gather(-1, labels)[..., 0]).sum()
+        if self.how == "absolute, of neighbours":
+            return (hidden[1:] - 2 * hidden[:-1] - 9).abs().mean()
         if self.how.startswith("absolute"):  # without a second derivative, as a linear loss and a hinge
             scores = self.head(hidden.mean(0) if self.how.endswith("mean") else hidden)
             return F.l1_loss(scores, scores.detach() + 1)
+        if self.how.startswith("critic"):
+            return self.head(hidden.amax(0) if self.how.endswith("maximum") else hidden).sum()
         if self.how.startswith("hinge"):  # which lets nothing of some through
             scores = self.head(hidden.amax(0) if self.how.endswith("maximum") else hidden)
             return (1 + torch.arange(3) - scores).clamp(min=1.5).mean()
@@ -92,6 +96,7 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
         ("mean", True), ("maximum", True), ("attention", True), ("attention in one kernel", True),
         ("first and last", True), ("contrasted", True), ("written out", True), ("words written out", False),
         ("hinge, of the maximum", True), ("hinge", False),
+        ("absolute, of neighbours", False), ("critic, of the maximum", True), ("critic", False),
         ("absolute, of the mean", True), ("absolute", False), ("margin, of the mean", True), ("margin", False),
         ("last", False),
         ("every", False), ("squares", False), ("normalised", False),
