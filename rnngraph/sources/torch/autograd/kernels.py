@@ -87,7 +87,8 @@ def _attending(node: Any) -> Any:
         scores = scores if mask is None else scores + mask[..., : scores.shape[-1]]
         if node._saved_is_causal:
             scores = scores.masked_fill(torch.ones_like(scores, dtype=torch.bool).triu(1), float("-inf"))
-        weights = scores.softmax(dim=-1)
+        blind = (scores == float("-inf")).all(dim=-1, keepdim=True)  # padding that may attend to nothing gets zeros
+        weights = scores.masked_fill(blind, 0.0).softmax(dim=-1).masked_fill(blind, 0.0)
         by_weight = weights * (gradient @ value.transpose(-2, -1))
         to_scores = (by_weight - weights * by_weight.sum(dim=-1, keepdim=True)) * scale
         found = to_scores @ key, to_scores.transpose(-2, -1) @ query, weights.transpose(-2, -1) @ gradient
