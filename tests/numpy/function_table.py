@@ -86,7 +86,7 @@ gives its loss on a tape, `traced`: `record`, `render`, `check` and `trial` take
   loss, so that no gradient was lost.
 * Item assignment, slices, views, `+=`, lists, dicts and `out=` are followed. Where a gradient would be lost
   (`float(x)`, `.item()`, a plain array from elsewhere) one sentence says so.
-* Beside NumPy these are followed: the functions of `math`, `np.vectorize`, and of SciPy `expit`, `softmax`,
+* Beside these are followed: the functions of `math`, `np.vectorize`, `np.r_`, `np.c_`, and of SciPy `expit`, `softmax`,
   `log_softmax`, `logsumexp`, `inv`, `pinv` and `solve`.
 * On the command line, `rnngraph render model.py:loss --data arrays.npz` reads the arguments by name. A `while True`
   at the top of the file, in which a script trains for ever, is not run.
