@@ -150,6 +150,7 @@ class _Finder:
             number, equation, form, name, replace(carries, states=states), tuple(kinds[k] for k in order), flipped,
             tuple(floating) if fed else (), frozenset(one for one in before if one >= 0), frozenset(handed), leaves,
             recurrent, weights_on(INPUT, form, known), form.kept(states), form.forgotten(states),
+            form.stopped(states),
             gate_of(form, known, states),
         )  # fmt: skip
         self.plan.entered |= {path[:depth] for depth in range(1, len(path))}
