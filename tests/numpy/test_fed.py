@@ -183,6 +183,25 @@ def test_a_cell_that_is_masked_behind_the_output_is_a_state() -> None:
     assert (cell.grad.value[:-1] > 0).all()
 
 
+def test_the_first_state_is_masked_as_all_others_are() -> None:
+    """It is made without a state before it, so that the step before the mask looks like a masked one."""
+    keep = np.random.default_rng(3).integers(0, 2, (T, N, 1))
+
+    def gated(x: Any, Wz: Any, Uz: Any, Wn: Any, Un: Any) -> Any:
+        h, states = np.zeros((N, H)), []
+        for t in range(T):
+            z = 1 / (1 + np.exp(-x[t] @ Wz - h @ Uz))
+            h = keep[t] * (z * h + (1 - z) * np.tanh(x[t] @ Wn + h @ Un)) + (1 - keep[t]) * h
+            states.append(h)
+        return np.array(states)
+
+    arrays = draw(T, N, D), draw(D, H), draw(H, H), draw(D, H, seed=1), draw(H, H, seed=1)
+    tape = rg.trace_function(gated, *arrays).tape
+    (one,) = tape.recurrences
+    found = [tape.entry(i).value for i in one.states["h"]]
+    np.testing.assert_array_equal(found, gated(*arrays))
+
+
 def test_what_several_steps_share_is_no_data_of_them() -> None:
     def forward(x: Any, often: Any, Wx: Any, Wh: Any, V: Any) -> Any:
         h, total = np.zeros(H), 0.0

@@ -125,10 +125,10 @@ def _followed(
             same = [i for i in here if nodes[i].op is op and chain.shape(nodes[i]) == shape]
             known = [i for i in carried.get(k, ()) if i in same]
             alike = [i for i in same if op is ASSEMBLE or len(nodes[i].inputs) == len(operands)]
-            deep = [i for i in alike if _kind_of(nodes, i, chain) == wanted]
+            deep = [i for i in alike if i in known or _kind_of(nodes, i, chain) == wanted]
         if k == len(by_step) - 1 and not deep:  # the last one may lead nowhere
             return found
-        some = deep or [i for i in known if i in alike] or known or alike
+        some = deep or known or alike
         if not some:
             return None
         places = {i: here.index(i) for i in some} if len(some) > 1 else {}
