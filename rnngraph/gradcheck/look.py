@@ -57,6 +57,12 @@ class Look:
         fitting = (axis for shape, axis in shapes if point.ndim == len(shape) and point.shape[axis] == shape[axis])
         return next(fitting, None)
 
+    @property
+    def ways(self) -> tuple[str, str]:
+        """Name the ways over a step, past the recurrent weights and through them."""
+        cell = any("c" in one.kinds for one in self.right.replay.tape.recurrences)
+        return (" by the cell state", " by the hidden state") if cell else (" past the weights", " through the weights")
+
     @cached_property
     def losses(self) -> Sequence[Pair]:
         """The losses that are limited to one step."""
