@@ -152,12 +152,15 @@ class Form:
         return how if self.results.count(after) == 1 and not self.users(after) else ""
 
     def in_chunks(self, place: int) -> bool:
-        """Whether a step hands its state to a scan inside it, and takes the state from that: it is a chunk of steps."""
+        """Whether a scan inside a step takes its state through what the step reads: the step is a chunk of steps."""
         before, after = self.ends(place)
         line = self.maker.get(after)
         if line is None or line.name != "scan" or before not in line.given:
             return False
-        return bool(line.given.index(before) - counts(line.equation)[0] == line.made.index(after))
+        first, count = counts(line.equation)
+        read = frozenset[int]().union(*(self.reads[one] for one in line.given[first + count :]))
+        same = line.given.index(before) - first == line.made.index(after)
+        return same and max(read, default=-1) >= self.first + self.count
 
     def weighed(self, states: Sequence[int]) -> frozenset[int]:
         """Give the arguments of which the step makes something, without a state, that a product takes."""

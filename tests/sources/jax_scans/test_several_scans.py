@@ -178,7 +178,7 @@ def test_a_scan_over_layers_is_a_stack_and_its_steps_are_no_times() -> None:
 def test_a_scan_inside_a_step_is_a_part_of_the_step() -> None:
     def loss(p: Any, x: Any) -> Any:
         def step(h: Any, x: Any) -> Any:
-            h = scan(lambda h, _: (0.5 * h + 0.5 * cell(p, h, x), None), 0.9 * h, None, length=3)[0] * 1.0
+            h = scan(lambda h, _: (0.5 * h + 0.5 * cell(p, h, x), None), h, None, length=3)[0]
             return h, h
 
         return jnp.sum((scan(step, zeros(), x)[1] @ p["V"]) ** 2)
@@ -186,7 +186,6 @@ def test_a_scan_inside_a_step_is_a_part_of_the_step() -> None:
     def loop(p: Any, x: Any, added: Mapping[str, Any]) -> list[Any]:
         h, found = zeros(), []
         for t in range(STEPS):
-            h = 0.9 * h
             for _ in range(3):
                 h = 0.5 * h + 0.5 * cell(p, h, x[t])
             h = h + added["step.h"][t]
