@@ -144,7 +144,7 @@ there. Places that fall from step to step are the reverse direction. `steps=` sa
 one step takes several products, and that there are steps where each multiplies by data of its own (an unrolled
 learner). An array of which parts apart are put again and again is one state, at whatever paces they change. Where
 nothing is found, weights that differ in constants alone, such as the number of the step, count as one. What is not
-found is declared: `tape.state`.
+found is declared: `tape.state`; of several, `only=` names those that are wanted.
 
 What a step is fed is what its weights multiply and no other step has: `x[t]`, a column, a word that is looked up or
 one-hot, the part of a join that does not come from the state. Two recurrences that read the same data, one of them
