@@ -88,10 +88,18 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
         last = made.get(state)
         if len(ids) < len(chain.clock) and last is not None:
             found.unread[kind] = last
-        start = _start(nodes, chain.steps, ids) if len(ids) > 1 else None
-        if start is not None and chain.shape(nodes[start]) == chain.shape(nodes[state]):
-            found.initial[kind] = start
+    found.initial = find_starts(nodes, found)
     return found if "h" in found.states else None
+
+
+def find_starts(nodes: Sequence[Node], found: Found) -> dict[str, int]:
+    """Find what stands before the first states, by kind, where that is known and of their shape."""
+    chain, starts = found.chain, dict[str, int]()
+    for kind, ids in found.states.items():
+        start = _start(nodes, chain.steps, ids) if len(ids) > 1 else None
+        if start is not None and chain.shape(nodes[start]) == chain.shape(nodes[ids[0]]):
+            starts[kind] = start
+    return starts
 
 
 def _follows(nodes: Sequence[Node], steps: dict[int, int], state: int, others: set[int]) -> bool:
@@ -157,21 +165,18 @@ def _kind_of(nodes: Sequence[Node], i: int, chain: Chain) -> Kind:
 
 
 def _start(nodes: Sequence[Node], steps: dict[int, int], ids: Sequence[int]) -> int | None:
-    """Find what stands before the first state as that stands before the second: by the way between the two."""
-    way, waiting = {ids[1]: tuple[int, ...]()}, [ids[1]]
-    for at in waiting:
-        for place, i in enumerate(nodes[at].inputs):
-            if i not in way and (i in steps or i == ids[0]):
-                way[i] = (*way[at], place)
-                waiting.append(i)
-    if ids[0] not in way:
-        return None
-    twin, at = ids[0], ids[1]
-    for place in way[ids[0]]:
-        if nodes[twin].op is nodes[at].op and len(nodes[twin].inputs) == len(nodes[at].inputs):
-            twin, at = nodes[twin].inputs[place], nodes[at].inputs[place]
-        elif nodes[at].op in VIEWING and nodes[twin].op in GIVEN:  # a part of a plain array is one
-            at = nodes[at].inputs[place]
-        else:
-            return None
-    return twin
+    """Find what stands before the first state as that stands before the second: by a way that both have."""
+    waiting = [(ids[1], ids[0])]
+    seen = set(waiting)
+    for at, twin in waiting:
+        if at == ids[0]:
+            return twin
+        pairs = zip(nodes[at].inputs, nodes[twin].inputs, strict=False)
+        if nodes[at].op in VIEWING and nodes[twin].op in GIVEN:  # a part of a plain array is one
+            pairs = zip(nodes[at].inputs, [twin], strict=False)
+        elif nodes[twin].op is not nodes[at].op or len(nodes[twin].inputs) != len(nodes[at].inputs):
+            continue
+        below = [pair for pair in pairs if pair not in seen and (pair[0] in steps or pair[0] == ids[0])]
+        seen.update(below)
+        waiting += below
+    return None

@@ -118,7 +118,7 @@ def find_uses(nodes: Sequence[Node], numbers: Sequence[int]) -> dict[Key, list[U
                 break
         for use in products_of(node) if node.op in PRODUCTS else ():
             i = node.inputs[use[0]]
-            key = use[:2], numbers[i] if nodes[i].op is not CONSTANT else _written(nodes[i])
+            key = use[:2], numbers[i] if nodes[i].op is not CONSTANT else written(nodes[i])
             found.setdefault(key, []).append((node.id, *use))
             if after[node.inputs[use[1]]]:
                 plausible.add(key)
@@ -126,6 +126,6 @@ def find_uses(nodes: Sequence[Node], numbers: Sequence[int]) -> dict[Key, list[U
     return {key: [Use(*use) for use in some] for key, some in found.items() if key in plausible and len(some) > 1}
 
 
-def _written(node: Node) -> Any:
-    """Know a matrix again that is no argument, by what is in it: every use of it is a constant of its own."""
+def written(node: Node) -> Any:
+    """Know an array again that is no argument, by what is in it: every use of it is a constant of its own."""
     return node.value.shape, node.value.tobytes()
