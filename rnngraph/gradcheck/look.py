@@ -89,7 +89,9 @@ class Look:
     def mistake(self, place: int, pair: Pair | None = None) -> str:
         """Name the mistake of which the mending makes the gradient right."""
         claimed, right = self.whole if pair is None else pair
-        return mistake(claimed[place], right[place], self.right.units, self.time_of(place))
+        time = self.time_of(place)
+        time = self.right.read_along(place) if time is None else time
+        return mistake(claimed[place], right[place], self.right.units, time)
 
     def gates(self, place: int, pair: Pair) -> Iterator[str]:
         """Say which gate blocks are wrong, where some are right."""

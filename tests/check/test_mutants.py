@@ -156,6 +156,23 @@ def test_every_mutant_is_reported_and_located(layer: str, line: str, other: str,
     assert re.search(says, said), said
 
 
+def test_steps_in_the_order_of_the_way_back_where_the_last_one_alone_has_a_loss() -> None:
+    """The outputs have no steps then; those of the input are the places that the steps read."""
+
+    def forward(*arrays: Any) -> Any:
+        out, cache = hand_written.rnn_forward(*arrays)
+        return out[:, -1], cache
+
+    def backward(dlast: Any, cache: Any) -> Any:
+        dh = np.zeros((N, T, H))
+        dh[:, -1] = dlast
+        dx, *others = hand_written.rnn_backward(dh, cache)
+        return (dx[:, ::-1], *others)
+
+    report = rg.check(forward, backward, *ARGUMENTS["rnn"])
+    assert report.where[1:] == ("arrays.0: its timesteps are reversed.",)
+
+
 def test_nothing_is_said_of_steps_where_there_are_none() -> None:
     backward = mutant("affine", '"ntd,ntm->dm", x, dout', '"ntd,ntm->dm", x, dout[::-1]')
     report = rg.check(hand_written.affine_forward, backward, *ARGUMENTS["affine"])
