@@ -44,8 +44,8 @@ def listed(only: str | Sequence[str] | None, known: Sequence[str] | None = None)
         InputError: one that is none of those that are `known`.
     """
     names = (only,) if isinstance(only, str) else tuple(only or ())
-    for name in names if known is not None else ():
-        if name not in known:
+    for name in names:
+        if known is not None and name not in known:
             raise InputError(f"there is no recurrence {name!r}; only= can name {', '.join(known)}.")
     return names
 

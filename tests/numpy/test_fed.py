@@ -61,6 +61,18 @@ def leaky(x: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
     return total
 
 
+KEEP = np.random.default_rng(5).random((T, N, H)) * 2
+
+
+def dropped(x: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
+    """Every state is read through a mask, and what stands before the first is not."""
+    h, total = np.zeros((N, H)), 0.0
+    for t in range(T):
+        h = np.tanh(x[t] @ Wx + h @ Wh) * KEEP[t]
+        total = total + weigh[t] * np.sum(h**2)
+    return total
+
+
 def with_ones(x: Any, W: Any, weigh: Any) -> Any:
     """A column of ones is written again at every step, and is no input."""
     h, total = np.zeros((N, H)), 0.0
@@ -136,7 +148,7 @@ SIMPLE = (draw(D, H), draw(H, H))
 
 @pytest.mark.parametrize(("forward", "others"), [
     (rows, SIMPLE), (columns, SIMPLE), (joined_gru, (draw(D + H, H), draw(D + H, H, seed=1))),
-    (two_layers, (*SIMPLE, draw(H, H, seed=1), draw(H, H, seed=2))), (leaky, SIMPLE),
+    (two_layers, (*SIMPLE, draw(H, H, seed=1), draw(H, H, seed=2))), (leaky, SIMPLE), (dropped, SIMPLE),
     (with_ones, (draw(D + H + 1, H),)), (delta_rule, (draw(D, H), draw(D, H, seed=1))),
 ])  # fmt: skip
 def test_data_of_every_step(forward: Callable[..., Any], others: tuple[Any, ...]) -> None:

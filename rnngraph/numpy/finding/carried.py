@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TypeAlias
 
 from rnngraph.autodiff.along import ASSEMBLE
@@ -96,7 +97,7 @@ def find_starts(nodes: Sequence[Node], found: Found) -> dict[str, int]:
     """Find what stands before the first states, by kind, where that is known and of their shape."""
     chain, starts = found.chain, dict[str, int]()
     for kind, ids in found.states.items():
-        start = _start(nodes, chain.steps, ids) if len(ids) > 1 else None
+        start = _start(nodes, chain.steps, ids, found.seen_through.get(ids[0], ())) if len(ids) > 1 else None
         if start is not None and chain.shape(nodes[start]) == chain.shape(nodes[ids[0]]):
             starts[kind] = start
     return starts
@@ -164,16 +165,19 @@ def _kind_of(nodes: Sequence[Node], i: int, chain: Chain) -> Kind:
     return node.op, chain.shape(node), tuple([nodes[j].op for j in node.inputs if node.op is not ASSEMBLE])
 
 
-def _start(nodes: Sequence[Node], steps: dict[int, int], ids: Sequence[int]) -> int | None:
-    """Find what stands before the first state as that stands before the second: by a way that both have."""
+def _start(nodes: Sequence[Node], steps: dict[int, int], ids: Sequence[int], views: Sequence[int]) -> int | None:
+    """Find what stands before the first state as that stands before the second: by a way that both have.
+
+    Through `views` of the first state it is read, and what is plain has none of them.
+    """
     waiting = [(ids[1], ids[0])]
     seen = set(waiting)
     for at, twin in waiting:
         if at == ids[0]:
             return twin
         pairs = zip(nodes[at].inputs, nodes[twin].inputs, strict=False)
-        if nodes[at].op in VIEWING and nodes[twin].op in GIVEN:  # a part of a plain array is one
-            pairs = zip(nodes[at].inputs, [twin], strict=False)
+        if nodes[twin].op in GIVEN and (at in views or nodes[at].op in VIEWING):
+            pairs = zip(nodes[at].inputs, repeat(twin), strict=False)
         elif nodes[twin].op is not nodes[at].op or len(nodes[twin].inputs) != len(nodes[at].inputs):
             continue
         below = [pair for pair in pairs if pair not in seen and (pair[0] in steps or pair[0] == ids[0])]
