@@ -60,6 +60,9 @@ def test_fail_on_for_ci() -> None:
     run("--fail-on", "exploding,vanishing", *SMALL, status=1)
     run("--fail-on", "vanishing", "--json", *SMALL, status=1)
     run("--fail-on", "vanishing", "--horizon", "3", *SMALL)
+    run("--fail-on", "error", *SMALL)  # no lag is said to be needed
+    run("--fail-on", "error", "--horizon", "20", *SMALL, status=1)
+    run("--fail-on", "attenuating", "--horizon", "20", *SMALL, status=1)
 
 
 def test_thresholds_and_horizon() -> None:
