@@ -15,6 +15,7 @@ from rnngraph import nn
 from rnngraph.errors import FileError, InputError
 from rnngraph.history.compare.norms_apart import APART, LASTING, NormsApart, first_apart, lasting
 from rnngraph.history.compare.worse import worse
+from rnngraph.render.report.compare.comparison_report import comparison_table
 from rnngraph.trace.model import Trace
 from tests.diagnosis.verdict_networks import linear
 from tests.history.trainings import gain, network, reach, save
@@ -53,7 +54,7 @@ def test_curves_and_parting_are_the_closed_form(one: float, two: float, every: b
         assert comparison.parting is norms
         assert f"at t = {39 - expected}, {expected} steps before the last" in str(comparison)
     else:
-        assert "Their norms stay together" in str(comparison)
+        assert "The norms of all losses together stay within ×3.2" in str(comparison)
 
 
 def test_the_size_of_the_loss_does_not_matter() -> None:
@@ -110,12 +111,19 @@ def test_two_of_one_place_have_no_partner() -> None:
 def test_a_trace_and_itself_do_not_differ() -> None:
     trace = network(0.8)
     comparison = rg.compare(trace, trace)
-    assert str(comparison).startswith(f"A and B reach equally far, lag {reach(0.8)}: ")
+    assert str(comparison).startswith(f"Both reach lag {reach(0.8)}: ")
     assert "is left at lag 39 in A" in str(comparison)
     assert comparison.parting is None
     assert [one.parts for one in comparison.curves] == [None, None]
     assert comparison.left_out == ()
     assert worse(comparison, tolerance=0.0) == ()
+
+
+def test_what_was_measured_to_the_end_may_reach_further() -> None:
+    one, two = network(1.0), network(0.99)
+    assert str(rg.compare(one, two)).startswith("Both reach lag 39 at least: all is left at lag ")
+    (row,) = [row for row in comparison_table(rg.compare(one, two)) if row[0] == "x into relu: reach"]
+    assert row[1:] == ("39+", "39+")
 
 
 def test_exact_zeros_part_from_numbers_and_not_from_zeros() -> None:
@@ -125,6 +133,9 @@ def test_exact_zeros_part_from_numbers_and_not_from_zeros() -> None:
     comparison = rg.compare(network(0.9), network(0.0))
     assert [one.parts for one in comparison.curves] == [1, 1]
     assert comparison.norms[0].parts == 1
+    assert comparison.norms[0].by == -math.inf
+    assert "from there on B has ×0 of what A has" in str(comparison)
+    assert "from there on B has ×∞ of what A has" in str(rg.compare(network(0.0), network(0.9)))
     assert comparison.curves[0].gains[1] == -math.inf
     assert "nothing in B" in str(comparison)
 

@@ -95,13 +95,14 @@ def comparison_table(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
 
 
 def _place(one: Curves) -> Iterator[tuple[str, str, str]]:
-    yield f"{one.name}: reach", *_words(*one.reaches)
+    a, b = ("-" if reach is None else f"{reach}{'+' * (0 < reach == one.longest)}" for reach in one.reaches)
+    yield f"{one.name}: reach", a, b
     if one.horizon:
         yield f"{one.name}: left at lag {one.horizon}", _left(one.gains[0]), _left(one.gains[1])
     yield f"{one.name}: half-life", life_cell(one.a.half_life), life_cell(one.b.half_life)
     if one.parts is not None:
-        a, b = one.a.gain(one.parts), one.b.gain(one.parts)
-        yield f"{one.name}: a factor of 3 apart from lag {one.parts} on", _left(a), _left(b)
+        apart = [_left(side.gain(one.parts)) for side in (one.a, one.b)]
+        yield f"{one.name}: a factor of 3 apart from lag {one.parts} on", apart[0], apart[1]
 
 
 def _norms(norms: NormsApart) -> Iterator[tuple[str, str, str]]:
@@ -120,7 +121,7 @@ def _left(decades: float) -> str:
 
 
 def _gate(gate: Gates, place: int) -> str:
-    mean = "-" if math.isnan(gate.mean[place]) else f"{gate.mean[place]:.2f}"
+    mean = "-" if math.isnan(gate.mean[place]) else f"{gate.mean[place]:z.2f}"
     return f"{mean}, {percent_text(gate.saturated[place])}"
 
 
