@@ -36,8 +36,8 @@ def seen(trace: Trace, wanted: SeenFrom = None) -> OneLoss | None:
     if chosen is None:
         return None
     raise InputError(
-        f"the loss at t={found.timestep} bears nothing: no gradient of it reaches a recurrence; look from another one, "
-        f"or at the sum over all with {TOTAL!r}."
+        f"the loss at t={found.timestep} bears nothing: no finite gradient of it reaches a recurrence; look from "
+        f"another one, or at the sum over all with {TOTAL!r}."
     )
 
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from rnngraph.trace.used_past import ContextTrace
 
 WANTED = (
-    "a loss (a Tensor of rnngraph), a Trace, (forward, *arrays) of NumPy, a PyTorch pair (module, batch), where a batch "
-    "(x, targets) is handed on as module(x, targets), or (loss_fn, *arguments) of JAX"
+    "a loss (a Tensor of rnngraph), a Trace, (forward, *arrays) of NumPy, a PyTorch pair (module, batch), of which "
+    "a batch (x, targets) is handed on as module(x, targets), or (loss_fn, *arguments) of JAX"
 )
 
 

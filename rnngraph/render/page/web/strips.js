@@ -48,7 +48,7 @@ function ticks(left, wide) {
   for (const part of axis) {
     const every = niceStep(70 / each), stop = part.offset + part.timesteps;
     for (let t = 0; t < part.timesteps; t += every) {
-      if (t && (part.timesteps - 0.5 - t) * each < 62) break;
+      if (t && (t === part.timesteps - 1 || (part.timesteps - 0.5 - t) * each < 62)) break;
       found.push([left + (part.offset + t + (t ? 0.5 : 0)) * each, `t=${t}`, t ? "middle" : "start"]);
     }
     const last = part === axis[axis.length - 1];
