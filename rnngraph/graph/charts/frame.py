@@ -99,5 +99,6 @@ def ticks(places: range, room: float, *, apart: float = 34.0) -> list[int]:
     first, last = places[0], places[-1]
     pitch = room / max(last - first, 1)
     step = round_step(apart / pitch)
-    inner = [value for value in range(0, last, step) if min(value - first, last - value) * pitch >= apart * 0.7]
+    near = max(0.7 * apart, 8.0 * len(str(last)))  # both ends are written, with all their digits
+    inner = [value for value in range(0, last, step) if min(value - first, last - value) * pitch >= near]
     return sorted({first, *inner, last})
