@@ -69,7 +69,8 @@ function drawFold(parent, plan, one) {
     drawBars(parent, { x: one.x + 5, base, width: one.width - 10, height: tall, ...ends }, count, at);
     parent.append(svg("path", { class: "rule", d: `M${tenth(one.x + 5)} ${base}h${tenth(one.width - 10)}` }));
     if (ends.low < data.scale.mark) parent.append(svg("path", { class: "percent", d: `M${tenth(one.x + 5)} ${tenth(line)}h${tenth(one.width - 10)}` }));
-    if (!near.some(Number.isNaN)) write("muted", base + 16, `${shareText(near[0])} ${row.reverse ? "→" : "←"} ${shareText(near[1])}`);
+    const ways = `${shareText(near[0])} ${row.reverse ? "→" : "←"} ${shareText(near[1])}`;
+    if (!near.some(Number.isNaN) && wide(ways, size) < room - 28) write("muted", base + 16, ways); // between the arrows at both sides
   });
   write("muted", plan.foot + 19, `t=${from} … ${to}`, `${from}…${to}`);
   return svg("text", { class: "muted halo middle", "font-size": size, x: tenth(middle), y: plan.loss - 5 }, wide(said, size) < room ? said : `${count}×`);
