@@ -163,6 +163,15 @@ def test_everything_lies_inside_and_can_be_read(width: int, name: str) -> None:
     ElementTree.fromstring(svg(sheet))
 
 
+def test_long_names_of_two_states_are_told_apart() -> None:
+    name = "the_recurrent_layer_of_the_policy_" * 3
+    x = rg.Tape().input(np.ones((2, 9, 3)))
+    trace = rg.record((rg.nn.LSTM(3, 4, name=name)(x) ** 2).sum(), lags=True)
+    for width in (900, 390):
+        headings = [shape.text for shape in lag_sheet(trace, width=width).shapes if re.fullmatch(r"[cm]\d+h", shape.id)]
+        assert len(set(headings)) == len(headings) == 4
+
+
 def test_a_long_sequence_stays_a_small_file() -> None:
     trace = exact(0.9, timesteps=1500)
     data = chart_bytes(partial(lag_sheet, trace), "svg")

@@ -12,7 +12,7 @@ from typing import cast
 
 from rnngraph.graph.key import LINE, Swatch, draw_key
 from rnngraph.graph.layout.geometry import Box, one_line
-from rnngraph.graph.layout.metrics import fit, width_of, wrap
+from rnngraph.graph.layout.metrics import fit_end, width_of, wrap
 from rnngraph.graph.sheet import Curve, Shape, Sheet, Theme, paragraph, sentences, words
 from rnngraph.graph.sizes import check_theme, check_width, is_wide, round_step, sizes_of
 
@@ -61,8 +61,8 @@ class Paper:
         return self.width - 2 * self.margin
 
     def heading(self, name: str, text: str, x: float, y: float, room: float) -> None:
-        """Write what a panel shows, above it."""
-        text = fit(one_line(text), room, TEXT, bold=True)
+        """Write what a panel shows, above it; of a long name its end, which tells it from its neighbours."""
+        text = fit_end(one_line(text), room, TEXT, bold=True)
         self.shapes.append(words(name, "header", text, x, y, TEXT, bold=True, align="left"))
 
     def key(self, swatches: Sequence[Swatch], said: str = "") -> None:
