@@ -111,3 +111,20 @@ def test_a_recurrent_weight_of_zeros_takes_all_and_no_multiple_of_it_is_tried(no
     assert headline(diagnosis)[1].startswith("No step back keeps anything: the recurrent weight Wh makes it ×0")
     assert not [one for one in diagnosis.tried if "scale the recurrent weight" in one.words]
     assert any(one.helps for one in diagnosis.tried)
+
+
+def test_of_a_function_that_multiplies_by_zeros_the_weight_is_named_too() -> None:
+    def forward(x: Any, h: Any, Wx: Any, Wh: Any) -> Any:
+        total = 0.0
+        for t in range(len(x)):
+            h = x[t] @ Wx + h @ Wh
+            total = total + (h**2).sum()
+        return total
+
+    rng = np.random.default_rng(0)
+    arrays = rng.normal(size=(20, 4, 3)), np.zeros((4, 8)), rng.normal(size=(3, 8)), np.zeros((8, 8))
+    traced = rg.trace_function(forward, *arrays)
+    trace = rg.record(traced, lags=True)
+    assert found(rg.diagnose(trace), "dead").advice.startswith("Look whether the recurrent weight is zero.")
+    (helps,) = [one for one in rg.diagnose(trace, trial=rg.trial(traced)).tried if one.helps]
+    assert helps.words == "start the recurrent weight orthogonal"

@@ -78,8 +78,10 @@ def for_unwritten(bench: Bench, layer: Layer) -> Iterator[Tried | None]:
 
 
 def for_dead(bench: Bench, layer: Layer) -> Iterator[Tried | None]:
-    """Try a start at which units fire."""
+    """Try a start at which units fire, or where they may be no units that switch off, one that keeps."""
     yield from _identity(bench)
+    if not layer.cell.switches_off:
+        yield bench.run("start the recurrent weight orthogonal", Change(ORTHOGONAL))
 
 
 def _identity(bench: Bench) -> Iterator[Tried | None]:

@@ -82,8 +82,10 @@ def find_dead(layer: Layer) -> Finding | None:
     share = dead_share(layer)
     if not share > layer.limits.dead:
         return None
+    known = layer.cell.switches_off
     return Finding(
-        "dead", ERROR, layer.where, {"share": share}, "activation",
+        "dead", ERROR, layer.where, {"share": share}, "activation" if known else "activation or weights",
+        f"{'' if known else 'Look whether the recurrent weight is zero. '}"
         "Lower the learning rate and start again, the recurrent weight as the identity and biases at or above 0; or "
         "use an activation without a flat half.",
         f"{layer.name} is dead: at {part_text(share)} of the steps no unit lets a gradient through.",
