@@ -53,6 +53,7 @@ def find_no_signal(network: Network, layer: Layer) -> Finding | None:
     why = silence_of(layer)
     if not why:
         return None
+    off = ", and none of its units fires" if layer.cell.switches_off and dead_share(layer) == 1 else ""
     alone = any(not silence_of(other) for other in network.layers)
     advice = "Check that the loss depends on this layer, that the mask leaves a step, and that the task is not solved."
     if alone:
@@ -62,7 +63,7 @@ def find_no_signal(network: Network, layer: Layer) -> Finding | None:
         )
     return Finding(
         "no_signal", WARNING if alone else ERROR, layer.where, {"losses": layer.curve.seeds},
-        "no loss with a gradient", advice, f"No loss reaches {layer.name}: {why}.",
+        "no loss with a gradient", advice, f"No loss reaches {layer.name}: {why}{off}.",
     )  # fmt: skip
 
 
