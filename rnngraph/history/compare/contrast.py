@@ -135,8 +135,13 @@ def parting_sentence(comparison: Comparison) -> str:
         return f"The norms of all losses together stay within {times(APART)} of each other on the whole way back."
     return (
         f"On the way back the norms of all losses together part first in {parting.recurrence}, in {parting.state}, "
-        f"{_where(parting)}: from there on B has {times(parting.by)} of what A has."
+        f"{_where(parting)}: from there on {beside(parting.by, 'what A has')}."
     )
+
+
+def beside(by: float, whole: str) -> str:
+    """Say how much B has, so many decades above A, of the whole that A has."""
+    return "A has nothing" if by == math.inf else f"B has {times(by)} of {whole}"
 
 
 def _where(parting: NormsApart) -> str:

@@ -16,7 +16,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rnngraph.diagnosis.sentences import percent, times
+from rnngraph.diagnosis.sentences import percent
 from rnngraph.graph.charts.frame import Paper
 from rnngraph.graph.charts.overlay import Curve, Panel, credit_panel, draw_panels
 from rnngraph.graph.key import Swatch
@@ -26,6 +26,7 @@ from rnngraph.history.compare.contrast import (
     Comparison,
     Curves,
     Gates,
+    beside,
     comparison_sentences,
     parting_sentence,
     reach_sentence,
@@ -113,7 +114,7 @@ def _norms(norms: NormsApart) -> Iterator[tuple[str, str, str]]:
         yield f"{norms.state}: norms part at", "nowhere", "nowhere"
         return
     a, b = norms.timesteps
-    yield f"{norms.state}: norms part at", f"t = {a}", f"t = {b}, {times(norms.by)} of A's"
+    yield f"{norms.state}: norms part at", f"t = {a}", f"t = {b}: {beside(norms.by, 'A')}"
 
 
 def _left(decades: float) -> str:
