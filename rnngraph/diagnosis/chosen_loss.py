@@ -11,7 +11,7 @@ from rnngraph.nearest import did_you_mean
 from rnngraph.trace.model import Trace
 
 SeenFrom: TypeAlias = str | int | None
-WITHOUT = "seen over all losses: the trace holds no gradient of a single one, which record(..., lags=True) measures"
+WITHOUT = "seen over all losses: the trace holds no finite gradient of one alone; record(..., lags=True) measures it"
 
 
 def seen(trace: Trace, wanted: SeenFrom = None) -> OneLoss | None:
