@@ -126,6 +126,17 @@ def test_what_was_measured_to_the_end_may_reach_further() -> None:
     assert row[1:] == ("39+", "39+")
 
 
+def test_what_is_wrong_in_b_alone_is_worse() -> None:
+    healthy, explodes = network(1.0), network(1.2)  # 1.2**26 is over a hundred
+    (said,) = worse(rg.compare(healthy, explodes), tolerance=9.0)
+    assert said.startswith("relu explodes: ")
+    assert worse(rg.compare(explodes, healthy), tolerance=0.0) == ()
+    assert worse(rg.compare(explodes, explodes), tolerance=0.0) == ()
+    needed = rg.compare(healthy, network(0.7), horizon=30)  # 0.7**29 is 3e-5: an error, within the tolerance
+    assert needed.b.diagnosis.verdict == "vanishing"
+    assert worse(needed, tolerance=9.0) == ()
+
+
 def test_exact_zeros_part_from_numbers_and_not_from_zeros() -> None:
     cut = recorded(nn.RNN(2, 3, truncate=10))
     comparison = rg.compare(cut, cut)
@@ -215,7 +226,7 @@ def test_nothing_in_common() -> None:
         (0.72, 0.71, 0.1, ["lag 39 2e-6 is left"]),  # a reach of 15 became one of 14
         (1.05, 1.0, 0.0, []),  # what is more than all counts as all
         (1.3, 1.0, 0.0, []),
-        (1.0, 1.3, 0.0, []),
+        (1.0, 1.1, 0.0, []),  # 41 times
         (0.5, 0.0, 1.0, ["reach fell from lag 7 to lag 0", "nothing is left"]),
     ],
 )
@@ -231,8 +242,9 @@ def test_a_network_that_went_silent_is_worse() -> None:
     layer = nn.RNN(2, 3, nonlinearity="relu", name="relu")
     silent = rg.record((layer(rg.Tape().input(np.ones((2, 40, 2)), "x")) * 0.0).sum(), lags=True)
     comparison = rg.compare(network(0.9), silent)
-    (said,) = worse(comparison)
+    said, why = worse(comparison)
     assert said == "relu: at lag 39 1.8 % was left in A, and of B nothing could be measured."
+    assert why.startswith("No loss reaches relu: its gradient is exactly zero at every step")
     assert "No credit of both could be measured" in str(comparison)
     with pytest.raises(InputError, match="of A no credit could be measured"):
         worse(rg.compare(silent, network(0.9)))
