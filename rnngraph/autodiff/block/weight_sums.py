@@ -58,8 +58,9 @@ class WeightSums:
         self._add_total(name, total)
         self.block.order(self.steps[name][t])[...] = norms
         for k in () if np.count_nonzero(norms) == len(norms) else np.flatnonzero(norms == 0).tolist():
-            lost = self.lost.setdefault(name, np.zeros(self.block.steps, bool))
-            self.block.order(lost[t])[k] = bool(left[k].any() and right[k].any())
+            if left[k].any() and right[k].any():
+                lost = self.lost.setdefault(name, np.zeros(self.block.steps, bool))
+                self.block.order(lost[t])[k] = True
 
     def _add_total(self, name: str, part: Array) -> None:
         known = self.totals.get(name)
