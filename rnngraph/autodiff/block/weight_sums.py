@@ -45,7 +45,7 @@ class WeightSums:
 
     def _add_rows(self, name: str, t: slice, rows: Array, outer: OuterNorms) -> None:
         alone = rows.shape[1] == 1
-        by_step = rows[:, 0] if alone else rows.sum(axis=1)
+        by_step = rows[:, 0] if alone else (np.ones((1, rows.shape[1]), rows.dtype) @ rows)[:, 0]
         self._add_total(name, by_step.sum(axis=0))
         if self.measured:
             self.block.order(self.steps[name][t])[...] = outer.of_one(rows) if alone else row_norms(by_step)
