@@ -59,7 +59,7 @@ def pull(
     dx = recycled(block.x.shape, block.dtype) if "x" in wanted else None
     weights = [name for name in block.weights if name in wanted]
     sums = WeightSums(block, weights, factored, measured=lend is not None)
-    wx, wh = block.weights["Wx"].T, transposed(block.weights["Wh"])  # which is multiplied at every step
+    wx, wh = (transposed(block.weights[name]) for name in ("Wx", "Wh"))
     for kind in kinds:
         space.carried[kind][0] = 0
     for stop in range(T, 0, -chunk):
