@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Shares: TypeAlias = Mapping[int, Mapping[int, Any]]  # by scan, what enters at its results
 
 _MOVE = 1e-2  # of the size of what a step hands out
-_READS, _ALONE = 0.05, 3.0  # as for PyTorch: how strongly steps are read together, and what statistics of a batch reach
+_READS, _ALONE = 0.05, 3.0  # how strongly steps are read together, and what statistics of a batch reach
 _MOST = 0.5  # how strongly, beside that, steps are read together where samples are compared with each other
 _SIDE = 0.1  # a term that is smaller, beside the largest, is a side term
 _TERMS = 8  # kinds of terms of a loss that are looked at, at most
