@@ -1,7 +1,7 @@
 """Whether the loss reads many timesteps jointly, as pooling and attention do: it is one loss then, and not one a step.
 
 In: what enters at the ports of its steps. Out: yes or no, by asking autograd at which steps one number enters, of those
-that the loss sums up. Of a sum of losses of single steps each number is made of one step, or of neighbours.
+that the loss sums up.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
+from rnngraph.sources.far_steps import made_of_far_steps
 from rnngraph.sources.torch.autograd.arrived import norm, norms_at
 from rnngraph.sources.torch.autograd.edges import Edge, shape_of
 from rnngraph.sources.torch.autograd.kernels import held, statistics_between
@@ -24,9 +24,6 @@ from rnngraph.sources.torch.finding.fed_inputs import recurrences_behind
 from rnngraph.sources.torch.finding.within import Behind
 from rnngraph.trace.magnitudes import Floats
 
-_READS = 0.05  # how much of a number must enter at a step that it is made of, beside the most
-_ALONE = 3.0  # how much more enters there than in other samples, which statistics of a batch reach alike
-_MOST = 0.5  # how much enters, beside the most, where samples are compared with each other
 _SUMS = re.compile(r"(Add|Sub)Backward\d+")
 _FACTORS = re.compile(r"(Mul|Div|Neg|Sum|Mean|View|Squeeze|Unsqueeze|ToCopy|Alias)Backward\d+")  # of one thing alone
 _OF_A_SUM = re.compile(r"(Sqrt|Exp|Log|Norm|LinalgVectorNorm)Backward\d+")  # factors, where all is one number
@@ -55,13 +52,7 @@ def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], wanted: Sequence[Edg
     main = max(parts, key=size) if len(parts) > 1 else parts[0]
     edge = max(main, key=lambda edge: norm(main[edge]))
     below = [] if edge in ports else [tuple(one) for one in edge[0].next_functions if behind(one)]
-    found = entering(_of_one_number(run, edge, main[edge], below))
-    sample = int(found.max(axis=0).argmax())
-    own, others = found[:, sample], np.square(np.delete(found, sample, axis=1)).sum(axis=1)
-    alone = own > np.minimum(_ALONE * np.sqrt(others / max(found.shape[1] - 1, 1)), _MOST * own.max())
-    steps = np.flatnonzero(alone & (own > _READS * own.max()))
-    every = np.flatnonzero(entered[:, sample] > _READS * entered[:, sample].max())
-    return bool(steps.size > 1 and 2 * np.ptp(steps) > np.ptp(every) > 1)
+    return made_of_far_steps(entering(_of_one_number(run, edge, main[edge], below)), entered)
 
 
 def _of_one_number(run: Pass, edge: Edge, gradient: Any, below: Sequence[Edge]) -> dict[Edge, Any]:
