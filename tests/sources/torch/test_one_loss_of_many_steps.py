@@ -18,6 +18,20 @@ F = nn.functional
 N, T, D, H = 4, 50, 3, 8
 
 
+class Squares(torch.autograd.Function):  # type: ignore[misc, name-defined]
+    """A loss of one's own, in one kernel that can be differentiated once."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Any) -> Any:
+        ctx.save_for_backward(scores)
+        return scores.square().sum()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[misc]
+    def backward(ctx: Any, gradient: Any) -> Any:
+        return 2 * gradient * ctx.saved_tensors[0]
+
+
 class Read(nn.Module):  # type: ignore[misc, name-defined]
     """A layer, or a cell in a loop, and a way to read its states."""
 
@@ -84,6 +98,8 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
         if self.how == "alignments":
             lengths = [torch.full((N,), size) for size in (T, 3)]
             return F.ctc_loss(self.head(hidden).log_softmax(-1), torch.ones(N, 3, dtype=torch.long), *lengths)
+        if self.how.startswith("kernel"):
+            return Squares.apply(self.head(hidden.mean(0) if self.how.endswith("mean") else hidden))
         if self.how == "weighed by a parameter":
             return self.head(hidden).square().mean() * self.ask.bias.exp().sum() - self.ask.bias.sum()
         if self.how == "squares":
@@ -107,6 +123,7 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
         ("mean", True), ("maximum", True), ("attention", True), ("attention in one kernel", True),
         ("attention in one kernel, blind at first", True), ("alignments", True), ("logarithm of a sum", True),
         ("root of a mean, of one sample", False), ("weighed by a parameter", False),
+        ("kernel of one's own", False), ("kernel of one's own, of the mean", True),
         ("first and last", True), ("contrasted", True), ("written out", True), ("words written out", False),
         ("hinge, of the maximum", True), ("hinge", False),
         ("absolute, of neighbours", False), ("critic, of the maximum", True), ("critic", False),
@@ -167,6 +184,20 @@ def test_two_towers_that_are_both_pooled_are_read_by_one_loss(pooled: bool) -> N
     assert [lag.joint for lag in trace.lags] == [pooled, pooled]
     for lag, x in zip(trace.input_lags if pooled else (), xs, strict=pooled):
         np.testing.assert_allclose(np.exp(lag.log[:, 0]), x.grad.norm(dim=2).T, rtol=1e-9)
+
+
+@pytest.mark.parametrize("attended", [False, True])
+def test_what_is_summed_up_on_the_way_is_read_by_one_loss(*, attended: bool) -> None:
+    torch.manual_seed(0)
+    model = nn.ModuleDict({"cell": nn.GRUCell(D, H), "ask": nn.Linear(H, 1), "head": nn.Linear(H, 3)}).double()
+    h, total, weights = torch.zeros(N, H).double(), 0.0, 0.0
+    with rnngraph.torch.watch(model) as watch:
+        for one in torch.randn(20, N, D).double():
+            h = model["cell"](one, h)
+            weight = model["ask"](h).exp() if attended else 1.0
+            total, weights = total + weight * h, weights + weight
+        F.cross_entropy(model["head"](total / weights), torch.arange(N) % 3).backward()
+    assert watch.trace().lags[0].joint
 
 
 @pytest.mark.parametrize(("weight", "joint"), [(1e-4, False), (1e-2, False), (1e4, True)])

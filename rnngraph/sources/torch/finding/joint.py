@@ -26,7 +26,7 @@ from rnngraph.trace.magnitudes import Floats
 
 _SUMS = re.compile(r"(Add|Sub)Backward\d+")
 _FACTORS = re.compile(r"(Mul|Div|Neg|Sum|Mean|View|Squeeze|Unsqueeze|ToCopy|Alias)Backward\d+")  # of one thing alone
-_OF_A_SUM = re.compile(r"(Sqrt|Exp|Log|Norm|LinalgVectorNorm)Backward\d+")  # factors, where all is one number
+_OF_A_SUM = re.compile(r"(Sqrt|Exp|Log)Backward\d+")  # factors, where all is one number
 
 
 def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], wanted: Sequence[Edge], entered: Floats) -> bool:
@@ -58,10 +58,10 @@ def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], wanted: Sequence[Edg
 def _of_one_number(run: Pass, edge: Edge, gradient: Any, below: Sequence[Edge]) -> dict[Edge, Any]:
     """Give the cotangents of one number of a term: of those that it lets most through, as a hinge does, the largest.
 
-    Of a kernel that sums up by itself, as losses do, it is a number that goes in: at one of the edges that are `below`.
+    Where one number is all that comes out, as of a loss that sums up by itself, it is one that goes in: at `below`.
     """
     known = ask(run, {edge: gradient}, below)
-    if hasattr(edge[0], "_saved_reduction") and known:
+    if gradient.dim() == 0 and known:
         first = max(known.values(), key=norm)
         return {one: _only(part, first) for one, part in known.items() if part.shape == first.shape}
     alike = [part for part in known.values() if part.shape == gradient.shape]
