@@ -27,7 +27,7 @@ class Squares(torch.autograd.Function):  # type: ignore[misc, name-defined]
         return scores.square().sum()
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[misc]
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Any) -> Any:
         return 2 * gradient * ctx.saved_tensors[0]
 
