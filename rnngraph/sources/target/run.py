@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from rnngraph.trace.used_past import ContextTrace
 
 WANTED = (
-    "a loss (a Tensor of rnngraph), a Trace, (forward, *arrays) of NumPy, a PyTorch pair (module, batch), or "
-    "(loss_fn, *arguments) of JAX"
+    "a loss (a Tensor of rnngraph), a Trace, (forward, *arrays) of NumPy, a PyTorch pair (module, batch), of which "
+    "a batch (x, targets) is handed on as module(x, targets), or (loss_fn, *arguments) of JAX"
 )
 NO_GRADIENT = (
     "These are gradients of the record: of what the function returns beside its loss, nothing is known to be one of "

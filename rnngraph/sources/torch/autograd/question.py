@@ -17,8 +17,7 @@ from torch._vmap_internals import _vmap
 from torch.autograd.graph import GradientEdge, _engine_run_backward
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest
-from rnngraph.sources.torch.autograd.kernels import attention_in_steps
+from rnngraph.sources.torch.autograd.edges import Edge
 from rnngraph.sources.torch.autograd.one_pass import Pass
 
 
@@ -39,7 +38,6 @@ def ask(
     replaced: Mapping[Edge, Any] | None = None,
     hooks: Iterable[Any] = (),
     rows: bool = False,
-    grow: bool = False,
 ) -> dict[Edge, Any]:
     """Walk back from `seeds` and give what reaches the edges that are `wanted`; what nothing reaches is left out.
 
@@ -51,7 +49,6 @@ def ask(
         replaced: cotangents that go on from edges in the place of those that arrive.
         hooks: handles of hooks that act in this walk alone, which are put on as they are read.
         rows: see `seeds`.
-        grow: let the answers be asked about in their turn.
 
     Raises:
         InputError: something that the graph needs is gone or was changed.
@@ -61,9 +58,6 @@ def ask(
     places: dict[Any, dict[int, Any]] = {}
     for (node, place), value in (dict.fromkeys(walls) | dict(replaced or {})).items():
         places.setdefault(node, {})[place] = value
-    if grow:
-        among = at_and_below((node for node, _ in seeds), oldest(node for node, _ in wanted))
-        hooks = (*hooks, *attention_in_steps(among))
     zeros = False  # whether zeros go on where nothing does
 
     def go_on(by: Mapping[int, Any], arrived: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -76,12 +70,12 @@ def ask(
             stack.callback(handle.remove)
         try:
             try:
-                found = _asked(seeds, wanted, rows, grow)
+                found = _asked(seeds, wanted, rows=rows)
             except RuntimeError:
                 raise
             except Exception:  # a hook of the run's own may not know of a gradient that is none
                 zeros = True
-                found = _asked(seeds, wanted, rows, grow)
+                found = _asked(seeds, wanted, rows=rows)
         except RuntimeError as error:
             raise InputError(_sentence(str(error))) from None
         except Exception as error:
@@ -91,14 +85,14 @@ def ask(
     return {edge: one for edge, one in zip(wanted, found, strict=True) if one is not None and not one._is_zerotensor()}
 
 
-def _asked(seeds: Mapping[Edge, Any], wanted: Sequence[Edge], rows: bool, grow: bool) -> Sequence[Any]:
+def _asked(seeds: Mapping[Edge, Any], wanted: Sequence[Edge], *, rows: bool) -> Sequence[Any]:
     outputs, inputs = (tuple(GradientEdge(*edge) for edge in edges) for edges in (seeds, wanted))
     given = list(seeds.values())
 
     def once(*seeds: Any) -> tuple[Any, ...]:
         # What torch.autograd.grad calls; by itself it would import half a second of symbolic shapes first.
         found: tuple[Any, ...] = _engine_run_backward(
-            outputs, seeds, True, grow, inputs, allow_unreachable=True, accumulate_grad=False
+            outputs, seeds, True, False, inputs, allow_unreachable=True, accumulate_grad=False
         )
         return found
 
