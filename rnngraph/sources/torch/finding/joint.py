@@ -70,7 +70,7 @@ def _of_one_number(run: Pass, edge: Edge, gradient: Any, below: Sequence[Edge]) 
 
 def _only(gradient: Any, like: Any) -> Any:
     """Keep the number that stands where the largest of another tensor does."""
-    seed, place = torch.zeros_like(gradient), like.abs().argmax()
+    seed, place = torch.zeros_like(gradient, memory_format=torch.contiguous_format), like.abs().argmax()
     seed.view(-1)[place] = gradient.reshape(-1)[place]
     return seed
 
