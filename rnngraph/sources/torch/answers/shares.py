@@ -16,8 +16,8 @@ import torch
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.arrived import norms_at
-from rnngraph.sources.torch.autograd.edges import Edge, number_of, oldest, walk_down
-from rnngraph.sources.torch.autograd.kernels import above, through
+from rnngraph.sources.torch.autograd.edges import Edge, oldest
+from rnngraph.sources.torch.autograd.kernels import above, statistics_between, through
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.clocks import Port, ports_of
@@ -36,6 +36,7 @@ class Shares:
     clocks: Mapping[Recurrence, int]
     norms: dict[int, Floats]  # by clock, (T, N)
     reading: Reading
+    statistics: list[Any]  # what batch norm takes over steps, between the ports
     declared: bool | None = None  # by the user, who knows
 
     @property
@@ -74,16 +75,16 @@ def _asked(
         grown = ask(run, whole(run), list(ports), walls=ports, grow=True)
     except InputError:  # a function that is differentiated once and not twice
         grown = ask(run, whole(run), list(ports), walls=ports)
-    at = {edge: one.detach() for edge, one in grown.items()}
+    at, still = {edge: one.detach() for edge, one in grown.items()}, statistics_between(ports)
     norms: dict[int, Floats] = {}
     readings = set[Reading]()
     for clock, shape in sorted(shapes.items()):
         own = {edge: one for edge, one in grown.items() if clocks[ports[edge].recurrence] == clock}
         norms[clock] = norms_at(ports, {edge: at[edge] for edge in own}, shape)
         if norms[clock].any():
-            readings.add(reads_many_steps(run, ports, own, norms[clock]))
+            readings.add(reads_many_steps(run, ports, own, norms[clock], still))
     reading = readings.pop() if len(readings) == 1 else APART  # as two towers that are both pooled are one loss
-    return Shares(ports, at, clocks, norms, reading)
+    return Shares(ports, at, clocks, norms, reading, still)
 
 
 def split(run: Pass, total: Mapping[Edge, Any], shares: Shares) -> tuple[dict[Edge, Any], dict[Edge, Any]]:
@@ -130,25 +131,21 @@ def _taker(edges: Mapping[int, Edge], own: dict[Edge, Any]) -> Any:
 
 def _consumers_at_own_step(run: Pass, place: Mapping[Edge, tuple[int, int, int]]) -> dict[Any, dict[int, Edge]]:
     """Find the nodes that use a state and lead to states of its own step, or of other clocks, only."""
-    consumers: dict[Any, list[Any]] = {}
-    for consumer, node, _ in walk_down(run.tops, oldest(node for node, _ in place)):
-        consumers.setdefault(node, []).append(consumer)
-    reach: dict[Any, dict[int, tuple[int, int]]] = {node: {} for node in run.tops}  # by clock, the steps it leads to
     at: dict[Any, dict[int, tuple[int, int]]] = {}
     for edge, (clock, t, _) in place.items():
         at.setdefault(edge[0], {})[clock] = t, t
-    for node in sorted(consumers, key=number_of, reverse=True):
-        reach[node] = {}
-        for consumer in consumers[node]:
-            for clock, (first, last) in (at.get(consumer) or reach[consumer]).items():
-                known = reach[node].get(clock, (first, last))
-                reach[node][clock] = min(first, known[0]), max(last, known[1])
+    reach: dict[Any, dict[int, tuple[int, int]]] = {}  # by clock, the first and the last step that a node leads to
     found: dict[Any, dict[int, Edge]] = {}
-    for edge, (clock, t, stride) in place.items():
-        for consumer in consumers.get(edge[0], ()):
-            leads = at.get(consumer) or reach[consumer]
-            first, last = leads.get(clock, (t, t))
-            if leads and (last <= t if stride > 0 else first >= t):
-                slots = {k: edge for k, below in enumerate(consumer.next_functions) if tuple(below) == edge}
-                found.setdefault(consumer, {}).update(slots)
+    for consumer in reversed(run.nodes(oldest(node for node, _ in place))):
+        leads = at.get(consumer) or reach.pop(consumer, {})
+        for slot, edge in enumerate(consumer.next_functions if leads else ()):
+            known = reach.setdefault(edge[0], {})
+            for clock, (first, last) in leads.items():
+                own = known.get(clock, (first, last))
+                known[clock] = min(first, own[0]), max(last, own[1])
+            if edge in place:
+                clock, t, stride = place[edge]
+                first, last = leads.get(clock, (t, t))
+                if last <= t if stride > 0 else first >= t:
+                    found.setdefault(consumer, {})[slot] = edge
     return found

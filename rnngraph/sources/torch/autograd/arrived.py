@@ -7,7 +7,7 @@ norms by row, sample or step, in float64, with a scale where squares would leave
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -58,10 +58,10 @@ def alike(tensors: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         yield steps[0][0], torch.stack([one for _, one in steps])
 
 
-def norms_by_step(tensors: Sequence[Any], shape: tuple[int, ...]) -> Floats:
-    """Give the norms of tensors (samples, units), one a step, as (T, N) in `shape`; zeros where there is none."""
+def norms_by_step(runs: Iterable[tuple[int, Any]], shape: tuple[int, ...]) -> Floats:
+    """Give the norms of runs of steps (steps, samples, units) as (T, N) in `shape`; zeros where there is none."""
     found = np.zeros(shape)
-    for first, some in alike(tensors):
+    for first, some in runs:
         found[first : first + len(some), : some.shape[1]] = row_norms(some)
     return found
 

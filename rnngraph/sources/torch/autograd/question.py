@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch._vmap_internals import _vmap
 from torch.autograd.graph import GradientEdge, _engine_run_backward
 
 from rnngraph.errors import InputError
@@ -104,9 +103,16 @@ def _asked(seeds: Mapping[Edge, Any], wanted: Sequence[Edge], rows: bool, grow: 
 
     if not rows:
         return once(*given)
+    arrived: list[int] = []
+
+    def at_once(*seeds: Any) -> list[Any]:
+        found = once(*seeds)
+        arrived[:] = [k for k, one in enumerate(found) if one is not None]
+        return [found[k] for k in arrived]
+
     try:
-        batched: tuple[Any, ...] = _vmap(once, 0, 0, allow_none_pass_through=True)(*given)
-        return batched
+        batched = dict(zip(arrived, torch.vmap(at_once, randomness="same")(*given), strict=True))
+        return [batched.get(k) for k in range(len(inputs))]
     except RuntimeError:  # a function without a rule for batches: row by row
         each = [once(*(one[k] for one in given)) for k in range(len(given[0]))]
     return [_stacked([row[k] for row in each]) for k in range(len(inputs))]

@@ -105,9 +105,8 @@ class Entering:
                     yield replace(given((node, 0), ("picked", node.name(), slot)), key=(edge, index), node=node)
                 else:
                     seen.add(edge)
-                    weight = weight_at(node, slot)
                     sign = "made" if fed else "edge", node.name(), slot
-                    yield replace(given(edge, sign), key=edge, node=node, weight=weight)
+                    yield replace(given(edge, sign), key=edge, node=node, factor=weight_at(node, slot))
 
     # ---- the first step, where states may be data
     def _at_first(self, t: int, like: list[Entrance]) -> list[Entrance] | None:
