@@ -119,9 +119,8 @@ def _of_steps(
 
     for _, group in itertools.groupby(found, kind_of):
         steps, rows, exponents = zip(*group, strict=True)
-        stacked = track.by_sample(torch.stack(rows), lead=2)
-        logs = logs_of(stacked, exponents[0], samples)
-        yield _Told(number, kind, steps[0], logs, torch.finfo(stacked.dtype).tiny)
+        logs = logs_of([track.by_sample(one, lead=1) for one in rows], exponents[0], samples)
+        yield _Told(number, kind, steps[0], logs, torch.finfo(rows[0].dtype).tiny)
 
 
 def _tell_fed(recording: TorchRecording, fed: Fed, arrived: Arrived, tell: Teller) -> None:
@@ -149,8 +148,7 @@ def _tell_fed(recording: TorchRecording, fed: Fed, arrived: Arrived, tell: Telle
         total = arrived.total(key)
         if total is not None:
             wide = call.layer.layout.spread(total[0], lead=1)
-            for t in range(call.steps):
-                tell(number, FED, t + start, 0, logs_of(wide[:, t], total[1], chosen))
+            tell(number, FED, start, 0, logs_of(wide.unbind(1), total[1], chosen))
 
 
 @dataclass(frozen=True, slots=True)

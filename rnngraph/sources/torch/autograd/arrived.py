@@ -154,10 +154,13 @@ def of_samples(rows: Any, samples: Integers) -> Any:
     return rows.index_select(1, torch.from_numpy(samples).to(rows.device))
 
 
-def logs_of(rows: Any, exponents: Integers, samples: Integers) -> Floats:
-    """Give ln of the norms of rows (..., rows, N, units) at chosen samples; a batch that shrank gives nothing there."""
-    norms = np.zeros((*rows.shape[:-2], len(samples)))
-    inside = samples < rows.shape[-2]
-    norms[..., inside] = row_norms(rows.index_select(-2, torch.from_numpy(samples[inside]).to(rows.device)))
+def logs_of(steps: Sequence[Any], exponents: Integers, samples: Integers) -> Floats:
+    """Give ln of the norms of steps that are alike, (rows, N, units) each, at chosen samples.
+
+    A batch that shrank gives nothing there.
+    """
+    first, inside = steps[0], samples < steps[0].shape[1]
+    norms = np.zeros((len(steps), len(first), len(samples)))
+    norms[..., inside] = row_norms(torch.stack([of_samples(one, samples[inside]) for one in steps]))
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(norms) + (exponents * np.log(2))[:, None])

@@ -66,8 +66,11 @@ def ask(
     zeros = False  # whether zeros go on where nothing does
 
     def go_on(by: Mapping[int, Any], arrived: tuple[Any, ...]) -> tuple[Any, ...]:
-        pairs = [(by.get(k, one), one) for k, one in enumerate(arrived)]
-        return tuple(torch.zeros_like(b) if zeros and a is None and b is not None else a for a, b in pairs)
+        found = [by.get(k, one) for k, one in enumerate(arrived)]
+        if zeros:
+            pairs = zip(found, arrived, strict=True)
+            found = [torch.zeros_like(b) if a is None and b is not None else a for a, b in pairs]
+        return tuple(found)
 
     # A warning is of a batching rule that is missing, and only slow.
     with run.as_it_was(), warnings.catch_warnings(action="ignore"), contextlib.ExitStack() as stack:
