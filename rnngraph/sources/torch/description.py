@@ -157,7 +157,7 @@ def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:
     found += [SCALED.format(run.factor)] if run.factor != 1 else []
     found += [OVERFLOWED.format(run.overflowed)] if run.overflowed != 1 else []
     found += [TWICE] if run.twice else []
-    if recording.shares.statistics:
+    if recording.statistics:
         found.append(STATISTICS)
     found += _not_finite(recording)
     found += [HOOKS] if any(one.changed for one in run.hooked) else []

@@ -22,7 +22,7 @@ from rnngraph.sources.torch.answers.walks import Broken, walk_layer, walk_states
 from rnngraph.sources.torch.answers.weights import Weights
 from rnngraph.sources.torch.autograd.arrived import norm
 from rnngraph.sources.torch.autograd.edges import Edge
-from rnngraph.sources.torch.autograd.kernels import all_above, whole_at
+from rnngraph.sources.torch.autograd.kernels import all_above, statistics_between, whole_at
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.clocks import set_clocks
@@ -79,6 +79,7 @@ class TorchRecording:
         self.shares = find_shares(run, self.clocks, {track.recurrence: track.batch for track in self.tracks})
         self.certificate = Certificate(run.tops)
         self.broken = Broken()
+        self.statistics = statistics_between(self.shares.ports)
         self.weights = Weights(run, self.recurrences, parameters)
         self._insides: dict[Call, Inside] = {}
         self._total: dict[Edge, Any] = {}

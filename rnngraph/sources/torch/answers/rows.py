@@ -150,7 +150,7 @@ class Rows:
         """
         wanted = dict.fromkeys([*self.states, *self.inputs, *self.ports, *self.extra, *self.entering])
         wanted = {edge: None for edge in wanted if edge not in past}
-        still = held(self.recording.shares.statistics)
+        still = held(self.recording.statistics)
         found = ask(self.run, seeds, list(wanted), walls=[*self.ports, *walls], hooks=still, rows=True)
         for edge, rows in found.items():
             port = self.ports.get(edge)

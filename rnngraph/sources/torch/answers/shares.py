@@ -17,7 +17,7 @@ import torch
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.arrived import norms_at
 from rnngraph.sources.torch.autograd.edges import Edge, oldest
-from rnngraph.sources.torch.autograd.kernels import above, statistics_between, through
+from rnngraph.sources.torch.autograd.kernels import above, through
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.clocks import Port, ports_of
@@ -36,7 +36,6 @@ class Shares:
     clocks: Mapping[Recurrence, int]
     norms: dict[int, Floats]  # by clock, (T, N)
     reading: Reading
-    statistics: list[Any]  # what batch norm takes over steps, between the ports
     declared: bool | None = None  # by the user, who knows
 
     @property
@@ -75,16 +74,16 @@ def _asked(
         grown = ask(run, whole(run), list(ports), walls=ports, grow=True)
     except InputError:  # a function that is differentiated once and not twice
         grown = ask(run, whole(run), list(ports), walls=ports)
-    at, still = {edge: one.detach() for edge, one in grown.items()}, statistics_between(ports)
+    at = {edge: one.detach() for edge, one in grown.items()}
     norms: dict[int, Floats] = {}
     readings = set[Reading]()
     for clock, shape in sorted(shapes.items()):
         own = {edge: one for edge, one in grown.items() if clocks[ports[edge].recurrence] == clock}
         norms[clock] = norms_at(ports, {edge: at[edge] for edge in own}, shape)
         if norms[clock].any():
-            readings.add(reads_many_steps(run, ports, own, norms[clock], still))
+            readings.add(reads_many_steps(run, ports, own, norms[clock]))
     reading = readings.pop() if len(readings) == 1 else APART  # as two towers that are both pooled are one loss
-    return Shares(ports, at, clocks, norms, reading, still)
+    return Shares(ports, at, clocks, norms, reading)
 
 
 def split(run: Pass, total: Mapping[Edge, Any], shares: Shares) -> tuple[dict[Edge, Any], dict[Edge, Any]]:

@@ -49,7 +49,7 @@ def _walk_back(
     """Walk a chunk of rows at a time."""
     recording = walk.recording
     for base, chunk in walk.chunks(rows):
-        checked = base == 0 and not recording.shares.statistics  # without which the losses are not the whole
+        checked = base == 0 and not recording.statistics  # without which the losses are not the whole
         tell = Teller(recording, base - checked, samples, see, weigh)
         some = [ALL, *chunk] if checked else chunk
         arrived = walk.walk(some, tell)

@@ -16,7 +16,7 @@ import torch
 from torch.autograd.graph import GradientEdge, _engine_run_backward
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.autograd.edges import Edge, oldest
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest
 from rnngraph.sources.torch.autograd.kernels import attention_in_steps
 from rnngraph.sources.torch.autograd.one_pass import Pass
 
@@ -61,7 +61,8 @@ def ask(
     for (node, place), value in (dict.fromkeys(walls) | dict(replaced or {})).items():
         places.setdefault(node, {})[place] = value
     if grow:
-        hooks = (*hooks, *attention_in_steps(run.nodes(oldest(node for node, _ in wanted))))
+        among = at_and_below((node for node, _ in seeds), oldest(node for node, _ in wanted))
+        hooks = (*hooks, *attention_in_steps(among))
     zeros = False  # whether zeros go on where nothing does
 
     def go_on(by: Mapping[int, Any], arrived: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ steps depends on what others, far from them, hand out. A sum of losses of single
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -17,7 +17,7 @@ import torch
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.arrived import drawn_at, norm, norms_at
 from rnngraph.sources.torch.autograd.edges import Edge, edge_of, shape_of
-from rnngraph.sources.torch.autograd.kernels import held
+from rnngraph.sources.torch.autograd.kernels import held, statistics_between
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.clocks import Port
@@ -38,17 +38,14 @@ _FACTORS = re.compile(r"(Mul|Div|Neg|Sum|Mean|View|Squeeze|Unsqueeze|ToCopy|Alia
 _PRODUCTS = re.compile(r"(Addmm|Mm|Bmm|Baddbmm|Mv|Addmv|Dot|Convolution)Backward\d+")
 
 
-def reads_many_steps(
-    run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], entered: Floats, still: Sequence[Any]
-) -> Reading:
+def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], entered: Floats) -> Reading:
     """Tell whether the loss reads far steps together; `grown` enters at ports and can be asked about.
 
     Of a sum the term decides of which the most enters: a penalty on a mean activity beside words is a side term. One
     that is linear in what it reads, as half of a cross entropy is that is written out, tells nothing. `entered` are the
-    norms of `grown`, (T, N), which are of one clock. What is `still`, statistics that batch norm takes over steps, does
-    not count.
+    norms of `grown`, (T, N), which are of one clock. Statistics that batch norm takes over steps do not count.
     """
-    if still:
+    if still := statistics_between(ports):
         grown = ask(run, whole(run), list(grown), walls=ports, hooks=held(still), grow=True)
     found = _joins(run, ports, grown, entered)
     terms = _terms(run, ports)
