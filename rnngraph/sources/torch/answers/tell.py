@@ -47,21 +47,24 @@ def _walk_back(
     walk: Rows, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See, weigh: dict[Block, WeightLags]
 ) -> None:
     """Walk a chunk of rows at a time."""
-    recording = walk.recording
     for base, chunk in walk.chunks(rows):
-        checked = base == 0 and not recording.statistics  # without which the losses are not the whole
-        tell = Teller(recording, base - checked, samples, see, weigh)
-        some = [ALL, *chunk] if checked else chunk
-        arrived = walk.walk(some, tell)
-        states = _of_states(recording, arrived, samples)
-        if not walk.calls and any(one.faint for one in states):
-            arrived = walk.walk(some, tell, in_segments=True)
-            states = _of_states(recording, arrived, samples)
-        for known in states:
-            tell(known.number, known.kind, known.t, 0, known.logs)
-        with recording.run.as_it_was():
-            for fed in recording.fed:
-                _tell_fed(recording, fed, arrived, tell)
+        checked = base == 0 and not walk.recording.statistics  # without which the losses are not the whole
+        tell = Teller(walk.recording, base - checked, samples, see, weigh)
+        _walk_chunk(walk, [ALL, *chunk] if checked else chunk, tell)
+
+
+def _walk_chunk(walk: Rows, rows: Sequence[tuple[int, int]], tell: Teller) -> None:
+    """Walk rows and tell of them; nothing of them is held when the next ones are walked."""
+    recording, arrived = walk.recording, walk.walk(rows, tell)
+    states = _of_states(recording, arrived, tell.samples)
+    if not walk.calls and any(one.faint for one in states):
+        arrived = walk.walk(rows, tell, in_segments=True)
+        states = _of_states(recording, arrived, tell.samples)
+    for known in states:
+        tell(known.number, known.kind, known.t, 0, known.logs)
+    with recording.run.as_it_was():
+        for fed in recording.fed:
+            _tell_fed(recording, fed, arrived, tell)
 
 
 def _sums(recording: TorchRecording, walk: Rows, samples: dict[int, Integers]) -> dict[int, WeightLags]:
