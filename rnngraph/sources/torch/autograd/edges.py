@@ -183,6 +183,22 @@ def all_below(roots: Iterable[Any]) -> Iterator[Any]:
             waiting += [below for below, _ in node.next_functions]
 
 
+def holds_throughout(node: Any, holds: Callable[[Any], bool], known: dict[Any, bool]) -> bool:
+    """Tell whether something holds for a node and all below it; what is `known` is not looked at again."""
+    waiting = [] if node in known else [node]
+    while waiting:
+        one = waiting.pop()
+        below = [other for other, _ in one.next_functions if other is not None]
+        left = next((other for other in below if other not in known), None)
+        if not holds(one) or any(known.get(other) is False for other in below):
+            known[one] = False
+        elif left is None:
+            known[one] = True
+        else:
+            waiting += [one, left]
+    return known[node]
+
+
 def is_parameter(node: Any) -> bool:
     """Tell whether the graph ends at a node, at a parameter."""
     return isinstance(getattr(node, "variable", None), torch.nn.Parameter)
