@@ -55,11 +55,13 @@ def ask(
     Raises:
         InputError: something that the graph needs is gone or was changed.
     """
-    if not seeds or not wanted:
-        return {}
     places: dict[Any, dict[int, Any]] = {}
     for (node, place), value in (dict.fromkeys(walls) | dict(replaced or {})).items():
         places.setdefault(node, {})[place] = value
+    if places and not replaced:
+        places, wanted = _this_side(places, seeds, wanted)
+    if not seeds or not wanted:
+        return {}
     if grow:
         among = at_and_below((node for node, _ in seeds), oldest(node for node, _ in wanted))
         hooks = (*hooks, *attention_in_steps(among))
@@ -91,6 +93,16 @@ def ask(
             raise InputError(f"a hook or function of the run's own failed when asked again: {what}") from None
     # A zero that PyTorch has not put in memory has no address that anybody else may read.
     return {edge: one for edge, one in zip(wanted, found, strict=True) if one is not None and not one._is_zerotensor()}
+
+
+def _this_side(
+    places: Mapping[Any, dict[int, Any]], seeds: Mapping[Edge, Any], wanted: Sequence[Edge]
+) -> tuple[dict[Any, dict[int, Any]], list[Edge]]:
+    """Leave out walls and wanted edges that stand behind walls: else autograd would walk there, with nothing."""
+    whole = {node for node, by in places.items() if len(by) == len(node._input_metadata)}
+    near = set(at_and_below((node for node, _ in seeds), oldest(node for node, _ in wanted), whole.__contains__))
+    kept = [edge for edge in wanted if edge[0] in near or not edge[0].next_functions]  # also where the graph ends
+    return {node: by for node, by in places.items() if node in near}, kept
 
 
 def _asked(seeds: Mapping[Edge, Any], wanted: Sequence[Edge], rows: bool, grow: bool) -> Sequence[Any]:
