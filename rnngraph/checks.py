@@ -5,6 +5,7 @@ In: a value and what to call it. Out: the same as a plain number or array, or on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -34,6 +35,19 @@ def whole_number(value: object, label: str, *, least: int) -> int:
     if not is_whole(value) or value < least:
         raise InputError(f"{label} is {value!r}; it must be a whole number of at least {least}.")
     return int(value)
+
+
+def listed(only: str | Sequence[str] | None, known: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Take names of what alone is wanted; nothing where that is all.
+
+    Raises:
+        InputError: one that is none of those that are `known`.
+    """
+    names = (only,) if isinstance(only, str) else tuple(only or ())
+    for name in names:
+        if known is not None and name not in known:
+            raise InputError(f"there is no recurrence {name!r}; only= can name {', '.join(known)}.")
+    return names
 
 
 def rectangular(given: Any, label: str, *, dtype: np.dtype[Any] | None = None) -> NDArray[Any]:

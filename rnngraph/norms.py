@@ -32,7 +32,11 @@ def step_norms(columns: Sequence[Array]) -> Floats:
     flat = [one.reshape(len(one), -1) for one in columns]
     wide = [one if one.dtype == np.float64 else one.astype(np.float64) for one in flat]
     squares = np.array([_squares(one) for one in wide])
-    return _roots(squares, lambda outside: np.concatenate([wide[k][rows] for k, rows in enumerate(outside)]))
+
+    def chosen(outside: Array) -> Floats:
+        return np.concatenate([one[rows] for one, rows in zip(wide, outside, strict=True) if np.count_nonzero(rows)])
+
+    return _roots(squares, chosen)
 
 
 def _roots(squares: Floats, rows: Callable[[Array], Floats]) -> Floats:

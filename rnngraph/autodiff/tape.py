@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -23,10 +23,8 @@ from rnngraph.autodiff.names import Named, numbered, reserve
 from rnngraph.autodiff.node import CONSTANT, INPUT, PARAMETER, Node, Op, Scope, split_scope
 from rnngraph.autodiff.recurrence import FORWARD, Recurrence
 from rnngraph.autodiff.show import Nodes
+from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError, TapeError
-
-if TYPE_CHECKING:
-    from rnngraph.autodiff.tensor import Tensor
 
 Entry: TypeAlias = Node | Block
 _NOTHING: dict[str, Any] = {}
@@ -140,8 +138,6 @@ class Tape:
 
     def tensor(self, node_id: int) -> Tensor:
         """Give the handle of a recorded node."""
-        from rnngraph.autodiff.tensor import Tensor
-
         return Tensor(self, node_id)
 
     def input(self, array: Any, name: str = "x", *, finite: bool = True) -> Tensor:

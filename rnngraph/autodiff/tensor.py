@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from rnngraph.autodiff import ops
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.checks import rectangular
 from rnngraph.errors import DtypeError, InputError
+
+if TYPE_CHECKING:
+    from rnngraph.autodiff.tape import Entry, Tape
 
 Operand: TypeAlias = "Tensor | Array | float | int"
 

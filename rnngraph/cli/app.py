@@ -135,7 +135,8 @@ def outcome(arguments: Sequence[str]) -> int:
 
 
 def _usage(error: Any) -> int:
-    if type(error).__name__ == "NoArgsIsHelpError":  # the help is printed already
+    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
+        console.complain("name a command.", before=f"{error.format_message()}\n")
         return USAGE
     message, context = error.format_message().strip().removesuffix("."), error.ctx
     usage = "" if context is None else f"{context.get_usage().splitlines()[0]}\n"

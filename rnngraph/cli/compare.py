@@ -34,7 +34,10 @@ def compare(
     ] = None,
     fail_on: Annotated[
         str | None,
-        typer.Option(metavar="worse", help="Exit with status 1 if B reaches less far than A, or keeps less."),
+        typer.Option(
+            metavar="worse",
+            help="Exit with status 1 if B reaches less far than A, keeps less, or has an error that A has not.",
+        ),
     ] = None,
     tolerance: Annotated[
         float | None,

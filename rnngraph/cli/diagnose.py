@@ -14,7 +14,7 @@ from rnngraph.errors import InputError
 EXAMPLES = (
     "rnngraph diagnose",
     "rnngraph diagnose --cell lstm --timesteps 100 --horizon 50",
-    "rnngraph diagnose run.npz --fail-on vanishing,exploding",
+    "rnngraph diagnose run.npz --horizon 50 --fail-on error",
     "rnngraph diagnose --threshold vanishing=-3 --json | jq .verdict",
     "rnngraph diagnose --spectrum",
     "rnngraph diagnose model.py:trained --horizon context",
@@ -57,7 +57,10 @@ def diagnose(
     ] = None,
     fail_on: Annotated[
         str | None,
-        typer.Option(metavar="FLAGS", help="Exit with status 1 if one of these is found: vanishing,exploding,..."),
+        typer.Option(
+            metavar="FLAGS",
+            help="Exit with status 1 on an error, on a warning, or on what is named: vanishing,exploding,...",
+        ),
     ] = None,
     spectrum: Annotated[
         int | None,
@@ -86,8 +89,9 @@ def diagnose(
         raise InputError(f"--spectrum is {spectrum}, but it must be at least 1.")
     limits = _thresholds(threshold or [])
     failing = known_flags(
-        [flag.strip().replace("-", "_") for flag in fail_on.split(",")] if fail_on is not None else [], "--fail-on"
-    )
+        [flag.strip().replace("-", "_") for flag in fail_on.split(",")] if fail_on is not None else [],
+        "--fail-on", "error", "warning",
+    )  # fmt: skip
     lag = _lag(horizon, source)
     run = open_run(source, Measures(lags=lags, spectrum=spectrum or 0))
     with working("trying remedies"):

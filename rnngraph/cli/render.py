@@ -88,7 +88,7 @@ def render(
     """
     from rnngraph.cli.console import status, working
     from rnngraph.cli.output import Target, check_picture_target, write_output
-    from rnngraph.diagnosis.chosen_loss import WITHOUT, known_loss
+    from rnngraph.diagnosis.chosen_loss import WITHOUT, known_loss, seen
     from rnngraph.graph.draw import Drawing, Options
     from rnngraph.render.format import render_bytes
 
@@ -100,7 +100,7 @@ def render(
         warnings.simplefilter("always")
         options = Options(steps, detail, view, color, not no_backward, None, chosen_loss, width, theme)
         picture = render_bytes(Drawing(trace, options), chosen.name)
-    if chosen_loss is None and not trace.lags:
+    if chosen_loss is None and seen(trace) is None:
         status(f"note: {WITHOUT}.")
     for warning in caught:
         status(f"note: {warning.message}")

@@ -47,7 +47,7 @@ class _Kept(io.FileIO):
 
 
 def _simpler(error: UnicodeError) -> tuple[str, int]:
-    """Write what an encoding lacks as wide as it was: a letter without its accents, and of another script a `?`."""
+    """Write what an encoding lacks as wide as it was: a sign of reports, a letter without its accents, else a `?`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(_letter(sign, error.encoding) for sign in error.object[error.start : error.end]), error.end
@@ -56,6 +56,10 @@ def _simpler(error: UnicodeError) -> tuple[str, int]:
 def _letter(sign: str, encoding: str) -> str:
     from rich.cells import cell_len
 
+    from rnngraph.render.report.text import spelled
+
+    if (written := spelled(sign, ascii_only=True)) != sign:
+        return written
     plain = "".join(one for one in unicodedata.normalize("NFKD", sign) if not unicodedata.combining(one))
     wide = cell_len(sign)
     try:

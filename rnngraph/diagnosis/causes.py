@@ -20,7 +20,7 @@ def cause(layer: Layer, decades: float) -> str:
         # The gate is the cause where it alone explains at least half of the decades that were lost.
         lost = float(np.log10(kept)) if kept > 0 else -math.inf
         return "gate" if lost <= decades / 2 else "weights"
-    if layer.cell.switches_off and decades == -math.inf:
+    if layer.cell.switches_off and decades == -math.inf != layer.weights:
         return "activation"
     return "activation" if activation_share(layer) >= 0.5 else "weights"
 

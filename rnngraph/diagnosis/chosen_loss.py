@@ -11,7 +11,7 @@ from rnngraph.nearest import did_you_mean
 from rnngraph.trace.model import Trace
 
 SeenFrom: TypeAlias = str | int | None
-WITHOUT = "seen over all losses: the trace holds no gradient of a single one, which record(..., lags=True) measures"
+WITHOUT = "seen over all losses: the trace holds no finite gradient of one alone; record(..., lags=True) measures it"
 
 
 def seen(trace: Trace, wanted: SeenFrom = None) -> OneLoss | None:
@@ -36,8 +36,8 @@ def seen(trace: Trace, wanted: SeenFrom = None) -> OneLoss | None:
     if chosen is None:
         return None
     raise InputError(
-        f"the loss at t={found.timestep} bears nothing: no gradient of it reaches a recurrence; look from another one, "
-        f"or at the sum over all with {TOTAL!r}."
+        f"the loss at t={found.timestep} bears nothing: no finite gradient of it reaches a recurrence; look from "
+        f"another one, or at the sum over all with {TOTAL!r}."
     )
 
 

@@ -115,21 +115,26 @@ def assert_healthy(
     return diagnosis
 
 
-def known_flags(names: Sequence[str], where: str) -> tuple[str, ...]:
-    """Check names of flags.
+def known_flags(names: Sequence[str], where: str, *beside: str) -> tuple[str, ...]:
+    """Check names of flags, or of what is allowed beside them.
 
     Raises:
         InputError: one that does not exist.
     """
-    known = (*VERDICTS, "healthy", *(rule for rule in RULES if rule not in VERDICTS))
+    known = (*VERDICTS, "healthy", *(rule for rule in RULES if rule not in VERDICTS), *beside)
     check_known(names, known, f"{where} names {{}}, which is no flag; choose among")
     return tuple(names)
 
 
 def is_found(diagnosis: Diagnosis, names: Sequence[str]) -> bool:
-    """Whether one of these is the verdict, flagged, or found where it never is a verdict."""
+    """Whether one of these is the verdict, flagged, found where it never is a verdict, or as grave as a finding.
+
+    What is worse of the same counts too: an error is more than a warning, and what has vanished is attenuated.
+    """
     beside = (finding.rule for finding in diagnosis.findings if finding.rule not in VERDICTS)
-    return bool({*diagnosis.flags, *beside} & {*names})
+    found = {*diagnosis.flags, *beside, *(finding.severity for finding in diagnosis.findings)}
+    found |= {less for more, less in ((ERROR, WARNING), ("vanishing", "attenuating")) if more in found}
+    return not found.isdisjoint(names)
 
 
 def _check(trace: Trace) -> None:

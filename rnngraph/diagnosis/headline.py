@@ -31,7 +31,7 @@ def headline(diagnosis: Judged) -> tuple[str, str, str]:
         return _lives(diagnosis), *_beside(diagnosis)
     title, why = VERDICTS[finding.rule].title, VERDICTS[finding.rule].why(finding)
     dtype = finding.evidence.get("extinct_in")
-    if dtype not in (None, _WIDE):
+    if dtype not in (None, _WIDE) and diagnosis.decades > -math.inf:
         why += f" {dtype} cannot tell what is left from nothing."
     return title if isinstance(title, str) else title(diagnosis, finding), why, _try(diagnosis, finding)
 
@@ -114,6 +114,8 @@ def _keeps(finding: Finding) -> str:
         return finding.text
     rate = _number(finding.evidence["rate"])
     step = f"Each step back keeps {kept_text(math.exp(rate))}" if rate < 0 else "It is not lost step by step"
+    if finding.evidence["weight_nats"] == -math.inf:
+        step = "No step back keeps anything"
     factors = _gate(finding) if finding.cause == "gate" else _factors(finding)
     return f"{step}{': ' + factors if factors else ''}."
 

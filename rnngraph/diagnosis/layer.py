@@ -140,7 +140,7 @@ def _layer(trace: Trace, lags: tuple[LagTrace, ...], limits: Thresholds, horizon
         peak=peak, peak_lag=peak_lag, rate=curve.rate(longest) if longest else float("nan"),
         saturated=_over(np.mean, first.saturated[real]),
         activation=_over(np.median, first.gain_activation[real]),
-        weights=_over(np.median, first.gain_weights[real]),
+        weights=_over(np.median, _weights(first)[real]),
         gate=_keeping_gate(trace, recurrence, cell),
         window=_window(recurrence),
         update=next((one for one in trace.updates if one.recurrence == recurrence.name), None),
@@ -180,6 +180,12 @@ def _window(recurrence: RecurrenceTrace) -> int | None:
     return int(np.diff([0, *starts, len(cut)]).max()) if starts.size else None
 
 
+def _weights(state: StateTrace) -> Floats:
+    """Give the weight's part of every step's gain, -inf where it leaves nothing of what the activation lets through."""
+    nothing = (state.gain == 0) & np.isfinite(state.gain_activation)
+    return np.where(nothing, -np.inf, state.gain_weights)
+
+
 def _over(summary: Callable[[Floats], Any], values: Floats) -> float:
-    known = values[np.isfinite(values)]
+    known = values[~np.isnan(values)]
     return float(summary(known)) if known.size else float("nan")

@@ -95,8 +95,9 @@ class Losses:
         """
         if not trace.lags or not trace.lags[0].losses.size:
             raise InputError(
-                "the trace holds no gradient of a single loss to look from: record it with lags=True, or show the sum "
-                f"over all losses with {TOTAL!r}."
+                "the trace holds no gradient of a single loss to look from: "
+                f"{'none could be measured' if trace.lags else 'record it with lags=True'}; "
+                f"{TOTAL!r} shows the sum of all."
             )
         self.trace = trace
         self._lags = lags_together(trace)

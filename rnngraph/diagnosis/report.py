@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
 Part: TypeAlias = tuple[str, str]  # text, style
 UNTRIED = (
-    "No remedy was tried: a saved trace, or a trace alone, cannot be run again. rnngraph diagnose model.py:build tries "
-    "them on the batch, where build returns a loss of rnngraph or a PyTorch pair (module, batch); in Python, "
-    "rnngraph.diagnose(trace, trial=rnngraph.trial(loss)), or rnngraph.trial(watch)."
+    "No remedy was tried: a trace alone cannot be run again. rnngraph diagnose model.py:build tries them on the batch; "
+    "in Python, rnngraph.diagnose(trace, trial=rnngraph.trial(loss)), or rnngraph.trial(watch)."
 )
 NO_INPUT = (
     "What the network is fed is not known, so the states of its lowest layer are judged. It is known where lags are "

@@ -109,7 +109,9 @@ def amount_text(value: float) -> str:
 
 
 def times(decades: float) -> str:
-    """Write a factor: ×0.58, ×100, ×5e7."""
+    """Write a factor: ×0.58, ×100, ×5e7, ×0."""
+    if decades == -math.inf:
+        return "×0"
     if not -3 <= decades < 3:
         return f"×{power(decades)}"
     factor = 10**decades

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
@@ -23,6 +23,7 @@ from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import MATMUL, RELU, SIGMOID, TANH, TRANSPOSE
 from rnngraph.autodiff.tape import Entry
 from rnngraph.gradcheck.replayed import Replay
+from rnngraph.numpy.finding.products import VIEWING
 
 Edge: TypeAlias = tuple[int, int]  # an entry, and the position of one of its inputs, or a step of a block
 NOTHING = "nothing passes"
@@ -71,8 +72,11 @@ def _changed(entry: Entry, change: Change) -> Entry:
     return node
 
 
-def changes(replay: Replay) -> Iterator[tuple[str, Change]]:
-    """Give the mistakes that show in several gradients."""
+def changes(replay: Replay, weights: Sequence[Entry] = ()) -> Iterator[tuple[str, Change]]:
+    """Give the mistakes that show in several gradients; `weights` are what the outputs are weighed by."""
+    for k, weight in enumerate(weights if len(weights) > 1 else ()):
+        here = [edge for entry, edge, source in _edges(replay) if weight.id in entry.inputs and source != weight.id]
+        yield f"the gradient that comes in at output {k} of the forward is not used", _without(here)
     yield from _carried(replay)
     yield from _transposed(replay)
     for op in (TANH, SIGMOID, RELU):
@@ -173,22 +177,33 @@ def _transposed(replay: Replay) -> Iterator[tuple[str, Change]]:
 
 
 def uses(replay: Replay, leaf: int) -> Iterator[tuple[str, Change]]:
-    """Give the changes of one weight's gradient: states of another step, one step alone, and all but one."""
-    used: dict[int, list[Edge]] = defaultdict(list)
-    before: dict[int, int] = {}
+    """Give the changes of one leaf's gradient: states of another step, and some of its uses or all others left out."""
+    steps, places = dict[int, list[Edge]](), dict[str, list[Edge]]()
+    pairs, views = list[tuple[int, int]](), {leaf}
     for one in replay.tape.recurrences:
         for kind, ids in one.states.items():
-            before |= pairwise([one.initial.get(kind, -1), *(ids[::-1] if one.reverse else ids)])
-    instead: dict[Edge, Array | Slope | str] = {}
+            pairs += pairwise([one.initial.get(kind, -1), *(ids[::-1] if one.reverse else ids)])
+    later, before = dict(pairs), {after: state for state, after in pairs}
+    instead: dict[str, dict[Edge, Array | Slope | str]] = {"after": {}, "before": {}}
     for entry, edge, source in _edges(replay):
-        if source == leaf and entry.timestep >= 0:
-            used[entry.timestep].append(edge)
-        if source in before and entry.op in (MATMUL, DOT):
-            after = replay.tape.entry(before[source])
-            if entry.timestep == after.timestep:
-                instead[edge] = after.value
-    yield "it is formed with the state after the step, not with the one before it", instead
-    for step in sorted(used)[:MOST] if len(used) > 1 else ():
-        others = [edge for other, some in used.items() if other != step for edge in some]
+        if source in views and entry.op in VIEWING:
+            views.add(entry.id)
+        elif source in views:
+            for name in [str(entry.place[-1][1])] if entry.place else ():
+                places.setdefault(name, []).append(edge)
+            if entry.timestep >= 0:
+                steps.setdefault(entry.timestep, []).append(edge)
+        if entry.op in (MATMUL, DOT):
+            if source in later and entry.timestep == replay.tape.entry(later[source]).timestep:
+                instead["after"][edge] = replay.tape.entry(later[source]).value
+            elif source in before and entry.timestep == replay.tape.entry(source).timestep:
+                own = entry.arguments[edge[1]]
+                instead["before"][edge] = replay.tape.entry(before[source]).value if before[source] >= 0 else 0 * own
+    yield "it is formed with the state after the step, not with the one before it", instead["after"]
+    yield "it is formed with the state before the step, not with the one after it", instead["before"]
+    for name, some in places.items() if len(places) > 1 else ():
+        yield f"what comes back through {name} is missing from it", _without(some)
+    for step in sorted(steps)[:MOST] if len(steps) > 1 else ():
+        others = [edge for other, some in steps.items() if other != step for edge in some]
         yield f"it is that of step {step} alone: it is overwritten (=), not added to (+=)", _without(others)
-        yield f"step {step} is missing from it", _without(used[step])
+        yield f"step {step} is missing from it", _without(steps[step])

@@ -33,7 +33,7 @@ def locate(subject: Subject, wrong: Sequence[int], fine: Sequence[int], right: R
     yield from (f"{names[k]}: {words}." for k, words in said.items() if words)
     left = [k for k, words in said.items() if not words]
     best, cause = list[int](), ""
-    for sentence, change in changes(right.replay) if left else ():
+    for sentence, change in changes(right.replay, right.weights) if left else ():
         found = right.gradients(subject.upstream, change=change)
         some = [k for k in left if look.explained(k, found[k])]
         best, cause = (some, sentence) if len(some) > len(best) else (best, cause)
@@ -42,17 +42,24 @@ def locate(subject: Subject, wrong: Sequence[int], fine: Sequence[int], right: R
     if best:
         yield f"{listed(best)}: {cause}."
     left = [k for k in left if k not in best]
-    first = [k for k in left if look.time_of(k) is not None] or left  # what is wrong over time is so in the weights too
-    for k in first:
-        leaf: Any = right.leaves[k]
-        for sentence, change in uses(right.replay, leaf.id):
-            if look.explained(k, right.gradients(subject.upstream, change=change)[k]):
-                yield f"{names[k]}: {sentence}."
-                left = [other for other in left if other != k]
-                break
+    timed = [k for k in left if look.time_of(k) is not None]
+    used = dict(_by_use(look, timed or left))
+    used |= dict(_by_use(look, [k for k in left if k not in timed])) if timed and used else {}  # as over time
+    yield from (f"{names[k]}: {sentence}." for k, sentence in used.items())
+    left = [k for k in left if k not in used]
     timed = [k for k in left if look.time_of(k) is not None]
     for k in timed or left:
         yield from _over_time(look, k, left) if timed else _by_loss(look, k)
+
+
+def _by_use(look: Look, places: Sequence[int]) -> Iterator[tuple[int, str]]:
+    """Say which use of an argument was forgotten or mistaken, where that explains its gradient."""
+    for k in places:
+        leaf: Any = look.right.leaves[k]
+        for sentence, change in uses(look.right.replay, leaf.id):
+            if look.explained(k, look.right.gradients(look.subject.upstream, change=change)[k]):
+                yield k, sentence
+                break
 
 
 def _over_time(look: Look, place: int, wrong: Sequence[int]) -> Iterator[str]:
@@ -73,7 +80,7 @@ def _over_time(look: Look, place: int, wrong: Sequence[int]) -> Iterator[str]:
         if 0 < len(bad) < len(weights):
             yield f"{', '.join(bad)}: wrong for a loss at step {same[0]} alone, where the other weights are right."
         return
-    ways = "" if still is None else " by the cell state" if still.table(place) else " by the hidden state"
+    ways = "" if still is None else look.ways[not still.table(place)]
     if not apart:
         yield f"{name}: {OVERWRITTEN}"
     elif cells >= {(t, t - 1) for t in range(1, time)}:

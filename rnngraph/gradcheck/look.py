@@ -57,6 +57,12 @@ class Look:
         fitting = (axis for shape, axis in shapes if point.ndim == len(shape) and point.shape[axis] == shape[axis])
         return next(fitting, None)
 
+    @property
+    def ways(self) -> tuple[str, str]:
+        """Name the ways over a step, past the recurrent weights and through them."""
+        cell = any("c" in one.kinds for one in self.right.replay.tape.recurrences)
+        return (" by the cell state", " by the hidden state") if cell else (" past the weights", " through the weights")
+
     @cached_property
     def losses(self) -> Sequence[Pair]:
         """The losses that are limited to one step."""
@@ -83,7 +89,9 @@ class Look:
     def mistake(self, place: int, pair: Pair | None = None) -> str:
         """Name the mistake of which the mending makes the gradient right."""
         claimed, right = self.whole if pair is None else pair
-        return mistake(claimed[place], right[place], self.right.units, self.time_of(place))
+        time = self.time_of(place)
+        time = self.right.read_along(place) if time is None else time
+        return mistake(claimed[place], right[place], self.right.units, time)
 
     def gates(self, place: int, pair: Pair) -> Iterator[str]:
         """Say which gate blocks are wrong, where some are right."""

@@ -82,9 +82,9 @@ class CheckReport:
         verdict = "agree with" if self.passed else "DIFFER from" if self.differs else undecided
         width = max([4, *(len(row.name) for row in self.rows)])
         lines = [f"gradients {verdict} central differences ({self.dtype}, tolerance {self.tolerance:g})"]
-        lines += [f"  {'name':<{width}}  {'gradient':>13}  {'differences':>13}  {'rel. error':>10}"] * bool(self.rows)
+        lines += [f"  {'name':<{width}}  {'gradient':>11}  {'differences':>11}  {'rel. error':>10}"] * bool(self.rows)
         for row in self.rows:
-            numbers = f"{row.analytic:>13.6e}  {row.numeric:>13.6e}  {row.relative_error:>10.1e}"
+            numbers = f"{row.analytic:>11.4e}  {row.numeric:>11.4e}  {row.relative_error:>10.1e}"
             lines.append(f"  {row.name:<{width}}  {numbers}  {row.verdict}")
         return [*lines, *self.where, *map(str, self.culprits), *([self.note] if self.note else [])]
 

@@ -13,11 +13,13 @@ import numpy as np
 
 from rnngraph.autodiff.again import again, recomputed, with_entries
 from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.ops import INDEX
 from rnngraph.autodiff.tape import Entry
 from rnngraph.errors import RnnGraphError
 from rnngraph.gradcheck.changes import changed
 from rnngraph.gradcheck.replayed import Replay
 from rnngraph.gradcheck.subject import Subject, weigh
+from rnngraph.numpy.placed import split
 from rnngraph.numpy.traced import trace_function
 
 SAME = 1e-6  # of the recorded loss, relative
@@ -35,6 +37,17 @@ class Right:
             for shape in whole or [replay.tape.nodes[ids[0]].value.shape for ids in one.states.values()]:
                 self.states.add(shape)
                 self.units.add(shape[0 if one.batch_axis == 1 else -1])
+
+    def read_along(self, place: int) -> int | None:
+        """Give the axis of an argument along which every step reads a place of its own; None where there is none."""
+        leaf, read = self.leaves[place], dict[int, set[int]]()
+        for entry in self.replay.nodes if leaf is not None else ():
+            if entry.op is INDEX and entry.inputs == (leaf.id,) and entry.timestep >= 0:
+                where = split(entry.options["index"], leaf.value.shape)
+                for axis, at in zip(where.axes, where.place, strict=True) if where is not None else ():
+                    read.setdefault(axis, set()).add(at)
+        whole = [axis for axis, some in read.items() if len(some) == leaf.value.shape[axis] > 1]
+        return whole[0] if len(whole) == 1 else None
 
     def gradients(
         self, upstream: Sequence[Array] = (), points: Sequence[Array] = (), change: Mapping[Any, Any] | None = None

@@ -17,7 +17,7 @@ from rnngraph.checks import rectangular
 from rnngraph.errors import InputError
 from rnngraph.gradcheck.right import recorded_right
 from rnngraph.gradcheck.subject import Subject, widened
-from rnngraph.numpy.calls import CACHE, argument_names, by_place, owners, plan_of
+from rnngraph.numpy.calls import CACHE, argument_names, by_place, flattened, owners, plan_of
 
 REPEATS = 3  # calls that must agree; a small mask drawn anew can agree with another by chance
 
@@ -25,7 +25,7 @@ REPEATS = 3  # calls that must agree; a small mask drawn anew can agree with ano
 def pair_subject(
     forward: Any, backward: Any, arguments: Sequence[Any], seed: int, called: Sequence[str] = ()
 ) -> Subject:
-    """Take a pair of functions. An entry of a dict is an argument of its own, `params.Wh`.
+    """Take a pair of functions. An entry of a dict, also of one in a dict, is an argument of its own, `params.Wh`.
 
     Raises:
         InputError: functions that do not fit together, a forward that is random, a gradient of another shape than its
@@ -36,18 +36,20 @@ def pair_subject(
         if not callable(one):
             raise InputError(f"the {label} is {one!r:.60}; pass a function.")
     given = dict(zip(called or argument_names(forward, len(arguments)), arguments, strict=True))
-    keys = [(name, key) for name, one in given.items() for key in (one if isinstance(one, Mapping) else [None])]
-    names = [name if key is None else f"{name}.{key}" for name, key in keys]
-    points = [widened(checked_array(given[name] if key is None else given[name][key], name)) for name, key in keys]
+    flat = [found for name, one in given.items() for found in flattened(one, (name,))]
+    names = [".".join(map(str, path)) for path, _ in flat]
+    points = [widened(checked_array(one, name)) for name, (_, one) in zip(names, flat, strict=True)]
     floating = [place for place, point in enumerate(points) if point.dtype.kind == "f"]
     if not floating:
         raise InputError("no argument holds floating point numbers, so that there is no gradient to check.")
 
     def packed(points: Sequence[Array]) -> dict[str, Any]:
         found: dict[str, Any] = {name: {} for name in given}
-        for (name, key), point in zip(keys, points, strict=True):
-            holder, at = (found, name) if key is None else (found[name], key)
-            holder[at] = point.copy()
+        for (path, _), point in zip(flat, points, strict=True):
+            holder = found
+            for key in path[:-1]:
+                holder = holder.setdefault(key, {})
+            holder[path[-1]] = point.copy()
         return found
 
     def run(points: Sequence[Array]) -> tuple[list[Array], Any]:

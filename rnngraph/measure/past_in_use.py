@@ -13,11 +13,10 @@ from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
 from rnngraph.progress import tell
 from rnngraph.trace.magnitudes import Integers
-from rnngraph.trace.used_past import ContextTrace
+from rnngraph.trace.used_past import UNUSED, ContextTrace
 
 TOLERANCE = 0.05  # of the largest excess, up to which a loss is near the full one
 _SPREAD = 4  # steps from which resets are counted
-_UNUSED = 0.01  # of the full loss: an excess that is next to nothing
 
 Losses = tuple[float, float, int]  # with so much of the past, with all of it, and of how many steps and samples
 At = Callable[[int], Losses]
@@ -73,7 +72,7 @@ def exact(steps: Integers, lag: int, phase: int) -> Integers:
 def _first_near(at: At, known: dict[int, Losses], lags: list[int]) -> int | None:
     """Find the least lag from which on the loss is near the full one, by bisection between those of a list."""
     largest = max(at(lag)[0] - at(lag)[1] for lag in lags)
-    if not largest > _UNUSED * max(*(abs(one[1]) for one in known.values()), 1e-300):
+    if not largest > UNUSED * max(*(abs(one[1]) for one in known.values()), 1e-300):
         return 0
 
     def near(lag: int) -> bool:

@@ -54,8 +54,7 @@ class StateColumns:
 
     def _take_total(self, steps: slice | Integers, total: Array, norms: Floats) -> None:
         self.samples[steps] = norms
-        if np.count_nonzero(total) < total.size:
-            self.zeros[steps] = count(total == 0)
+        self.zeros[steps] = count(total == 0)
         if not all_finite(norms):
             self.nonfinite[steps] = count(~np.isfinite(total))
 

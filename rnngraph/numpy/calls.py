@@ -75,12 +75,17 @@ def by_place(
     """
     if returned is None:
         raise InputError(f"the backward gave None; it must return {len(floating)} gradients, one an argument.")
-    flat = _flat(returned)
-    called, given = [name for name, _ in flat], [one for _, one in flat]
+    parts = enumerate(returned) if isinstance(returned, tuple | list) else [(None, returned)]
+    flat = [found for key, one in parts for found in flattened(one, () if key is None else (key,))]
+    called, given = [".".join(map(str, path)) for path, _ in flat], [one for _, one in flat]
     if not isinstance(returned, Mapping):
         places = list(range(len(names))) if len(given) == len(names) else floating
         if len(given) != len(places):
             raise InputError(f"the backward gave {len(given)} gradients; there are {len(floating)} floating arguments.")
+        keyed = [owners(".".join(map(str, path[1:])), names) if path[1:] else [] for path, _ in flat]
+        if any(keyed):  # a dict beside other gradients: its keys are names
+            rest = iter([place for place in places if [place] not in keyed])
+            return {own[0] if len(own) == 1 else next(rest): one for own, one in zip(keyed, given, strict=True)}
         called = names_returned(backward)
         fits = all(shapes[place] == getattr(one, "shape", None) for place, one in zip(places, given, strict=True))
         if fits or sorted(place for name in called for place in owners(name, names)) != sorted(places):
@@ -91,12 +96,11 @@ def by_place(
     return found
 
 
-def _flat(x: Any, name: str = "") -> list[tuple[str, Any]]:
-    if isinstance(x, Mapping):
-        return [found for key, one in x.items() for found in _flat(one, f"{name}.{key}" if name else str(key))]
-    if isinstance(x, tuple | list) and not name:
-        return [found for place, one in enumerate(x) for found in _flat(one, str(place))]
-    return [(name, x)]
+def flattened(x: Any, path: tuple[Any, ...] = ()) -> list[tuple[tuple[Any, ...], Any]]:
+    """Give all that stands in a dict, and in dicts in it, with its keys."""
+    if not isinstance(x, Mapping):
+        return [(path, x)]
+    return [found for key, one in x.items() for found in flattened(one, (*path, key))]
 
 
 def owners(gradient: str, names: Sequence[str]) -> list[int]:
@@ -104,7 +108,8 @@ def owners(gradient: str, names: Sequence[str]) -> list[int]:
     path, dot, last = gradient.rpartition(".")
     wanted = {last, last.removesuffix(BEHIND), *(last.removeprefix(one) for one in BEFORE)}
     whole, lasts = {path + dot + one for one in wanted}, [name.rpartition(".")[2] for name in names]
-    for some, known in ((whole, names), (wanted, names), (wanted, lasts)):
+    inside = [next((one for one in whole if dot and name.endswith(f".{one}")), None) for name in names]
+    for some, known in ((whole, names), (whole, inside), (wanted, names), (wanted, lasts)):
         found = [place for place, name in enumerate(known) if name in some]
         if found:
             return found

@@ -190,14 +190,13 @@ def product(a: Any, b: Any) -> Any:
         return found
     source: Any = recorded_in([a, b])
     a, b = lifted(a, source), lifted(b, source)
-    tape, ids = source.tape, (a.id, b.id)
-    axes = tape.entry(ids[0]).value.ndim, tape.entry(ids[1]).value.ndim
-    if min(axes) >= 2:
-        return tape.record(ops.MATMUL, ids, {})
-    if max(axes) > 2 or not min(axes):
-        what = "matmul of a vector and an array of three axes or more"
-        raise refusal(what)
-    return tape.record(DOT, ids, {})
+    axes = a.ndim, b.ndim
+    if not min(axes):
+        np.matmul(a.value, b.value)  # NumPy's own error
+    if max(axes) > 2 and min(axes) == 1:
+        found = product(a, b.reshape(-1, 1)) if axes[1] == 1 else product(a.reshape(1, -1), b)
+        return found.reshape(found.shape[:-1] if axes[1] == 1 else (*found.shape[:-2], found.shape[-1]))
+    return source.tape.record(ops.MATMUL if min(axes) >= 2 else DOT, (a.id, b.id), {})
 
 
 def reduced(op: Any, x: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from rnngraph.numpy import dispatch
-from rnngraph.numpy.tables import RULES, VALUES
+from rnngraph.numpy.beside import stand_in
+from rnngraph.numpy.tables import RULES, VALUES, refusal
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
 
 MAKERS = (
@@ -46,6 +47,32 @@ class Random:
 random = Random()
 
 
+class Joins:
+    """`np.r_` and `np.c_`: what stands in the brackets is joined, vectors as rows or as columns."""
+
+    def __init__(self, joins: Any) -> None:
+        """Take NumPy's own."""
+        self._joins = joins
+
+    def __getitem__(self, given: Any) -> Any:
+        """Join; a slice is the numbers that it counts."""
+        parts = given if isinstance(given, tuple) else (given,)
+        source = recorded_in(parts)
+        if source is None:
+            return wrapped(self._joins[unwrapped(given)])
+        if any(isinstance(one, str) for one in parts):
+            what = "r_ or c_ with a string"
+            raise refusal(what)
+        made = [self._part(one, source) for one in parts]
+        return np.concatenate(made, -1 if self._joins is np.c_ else 0)
+
+    def _part(self, one: Any, source: Any) -> Any:
+        if isinstance(one, slice):
+            return self._joins[one]
+        one = np.atleast_1d(dispatch.lifted(one, source))
+        return one.reshape(-1, 1) if self._joins is np.c_ and one.ndim == 1 else one
+
+
 def look_up(name: str) -> Any:
     """Give what stands for a name of NumPy.
 
@@ -56,7 +83,11 @@ def look_up(name: str) -> Any:
         return ndarray
     if name == "random":
         return random
+    if name == "vectorize":
+        return lambda *given, **options: stand_in(np.vectorize(*given, **options))
     found = getattr(np, name)
+    if found is np.r_ or found is np.c_:
+        return Joins(found)
     if name in MAKERS:
         return _maker(found)
     plain = isinstance(found, type | types.ModuleType | np.ufunc) or not callable(found)

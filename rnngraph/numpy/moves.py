@@ -146,7 +146,7 @@ def _diag(x: Any, k: int = 0) -> Any:
 
 rules(
     _by_numbers, np.tile, np.repeat, np.roll, np.flip, np.fliplr, np.flipud, np.rot90, np.diagonal, np.delete,
-    np.resize, np.take, np.take_along_axis,
+    np.resize, np.take, np.take_along_axis, np.lib.stride_tricks.sliding_window_view,
 )  # fmt: skip
 
 

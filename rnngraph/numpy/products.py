@@ -23,12 +23,8 @@ def _dot(a: Any, b: Any) -> Any:
     a, b = lifted(a, source), lifted(b, source)
     if not min(a.ndim, b.ndim):
         return a * b
-    if max(a.ndim, b.ndim) > 2 and b.ndim > 1:
-        if b.ndim == 2:
-            return product(a, b)
+    if b.ndim > 2:
         raise InputError("np.dot of arrays of three axes is not differentiated here; use np.einsum or np.matmul.")
-    if a.ndim > 2:
-        return product(a, b.reshape(-1, 1)).reshape(a.shape[:-1])
     return product(a, b)
 
 

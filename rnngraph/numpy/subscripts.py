@@ -12,7 +12,7 @@ import numpy as np
 from rnngraph.autodiff import ops
 from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.errors import InputError
-from rnngraph.numpy.placed import is_covered
+from rnngraph.numpy.placed import is_covered, split
 
 if TYPE_CHECKING:
     from rnngraph.numpy.recorded import Recorded
@@ -23,8 +23,11 @@ SLICES = 8  # of one place, which are put together at once
 
 
 def assembled(tape: Any, base: int, indices: tuple[Any, ...], nodes: list[int]) -> int:
-    """Put parts into a base; one of which nothing is left is replaced, since nothing of it is carried on."""
+    """Put parts into a base; what is put over all of it last is the whole, and a base that is gone is replaced."""
     below = tape.entry(base)
+    last = split(indices[-1], below.value.shape)
+    if last is not None and last.whole and not last.axes:
+        return nodes[-1]
     if below.requires and is_covered(below.value.shape, indices, [tape.entry(node).value.size for node in nodes]):
         base = tape.nothing(below.value.shape, below.value.dtype)
     found: int = tape.record(ASSEMBLE, (base, *nodes), {"indices": indices})._node

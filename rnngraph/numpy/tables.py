@@ -48,7 +48,7 @@ INSTEAD = {
     "prod": "np.exp(np.sum(np.log(x)))", "cumprod": "np.exp(np.cumsum(np.log(x)))",
     "kron": "np.einsum", "convolve": "slices and sums",
     "hypot": "np.sqrt(x**2 + y**2)", "cbrt": "x ** (1 / 3)", "mod": "x - n * np.floor(x / n)", "interp": "np.where",
-    "remainder": "x - n * np.floor(x / n)", "vectorize": "functions of whole arrays", "nansum": "np.where and np.sum",
+    "remainder": "x - n * np.floor(x / n)", "nansum": "np.where and np.sum",
     "nanmean": "np.where and np.mean", "apply_along_axis": "functions of whole arrays", "cross": "slices and products",
     "gradient": "np.diff", "copyto": "x[...] = y", "put": "x[i] = y", "put_along_axis": "x[i, j] = y",
     "place": "np.where", "putmask": "np.where", "select": "np.where", "choose": "np.where", "piecewise": "np.where",

@@ -5,7 +5,7 @@ In: a function and its arguments. Out: a `Traced`, the loss on a tape, which `re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,7 @@ def trace_function(
     *arrays: Any,
     loss: Callable[[Any], Any] | None = None,
     steps: int | None = None,
+    only: str | Sequence[str] | None = None,
     check: bool = True,
     **options: Any,
 ) -> Traced:
@@ -78,12 +79,13 @@ def trace_function(
         loss: makes a scalar of what the function returns; by default the first scalar that it returns, or else its
             first array of floats times fixed random weights, summed. A list or dict of one output a step is one output.
         steps: how many timesteps there are, where a step takes several products by the recurrent weight.
+        only: the name of a recurrence, or several, where not all that are found are wanted.
         check: hold the record to plain runs: the same loss, also where all arrays move along one random direction.
         **options: keyword arguments of the function.
 
     Raises:
         InputError: a gradient would be lost, the record gives another loss or slope than plain runs, a function of
-            NumPy that is not differentiated here, or nothing that is recorded is returned.
+            NumPy that is not differentiated here, nothing that is recorded is returned, or no recurrence of that name.
     """
     if not callable(forward):
         raise InputError(f"the forward is {forward!r:.60}; pass a function.")
@@ -112,7 +114,7 @@ def trace_function(
         sentence = "recurrences of layers: " + ", ".join(one.name for one in tape.recurrences)
     else:
         last = tape.entries[found_loss.id]
-        sentence = described(tape.entries, find_recurrences(tape, steps))  # type: ignore[arg-type]
+        sentence = described(tape.entries, find_recurrences(tape, steps, only=only))  # type: ignore[arg-type]
         found_loss = Tensor(tape, last.id)
     notes = (*doubts, *(f"the function caught this: {sentence}" for sentence in tape.refused[:1]))
     traced = Traced(found_loss, values, sentence, notes, outcome.described(values, paths))

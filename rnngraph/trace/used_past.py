@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from rnngraph.trace.magnitudes import Floats, Integers
 
+UNUSED = 0.01  # of the loss: where no reset costs more, none of the past is in use
+
 
 @dataclass(frozen=True, slots=True)
 class ContextTrace:

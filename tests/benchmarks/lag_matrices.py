@@ -2,8 +2,9 @@
 
 What is in the way of the goal for tanh: the products with Wh alone are .10 of PyTorch's time, and those with Wx, of
 which the lags of the input are made (PyTorch is not asked for them), are .03. A norm of every row at every step needs
-the product of every row: neither a basis of the rows nor longer runs of steps saves arithmetic or time. Products of 32
-rows at a time would take a tenth less on one thread, but leave the other threads of a BLAS without work.
+the product of every row: neither a basis of the rows nor longer runs of steps saves arithmetic or time; nor do both
+weights side by side as one, or rows some of which stay in the cache. With slopes and norms, in a bare loop, that is
+.14 to .16.
 """
 
 from __future__ import annotations

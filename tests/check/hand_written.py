@@ -177,6 +177,39 @@ def joined_backward(dh: Any, cache: Any) -> Any:
     return dx, dnext, dcell, dW, db
 
 
+def both_forward(x: Any, Wxa: Any, Wha: Any, Wxb: Any, Whb: Any, Wy: Any) -> Any:
+    """Run in both directions; give scores of every step, and the last state of the first direction."""
+    time, zero = range(x.shape[1]), np.zeros((len(x), len(Wha)))
+    ahead, back = {-1: zero}, {len(time): zero}
+    for t in time:
+        ahead[t] = np.tanh(x[:, t] @ Wxa + ahead[t - 1] @ Wha)
+    for t in reversed(time):
+        back[t] = np.tanh(x[:, t] @ Wxb + back[t + 1] @ Whb)
+    scores = np.stack([ahead[t] @ Wy + back[t] for t in time], axis=1)
+    return scores, ahead[time[-1]], (x, ahead, back, Wxa, Wha, Wxb, Whb, Wy)
+
+
+def both_backward(dscores: Any, dlast: Any, cache: Any) -> Any:
+    x, ahead, back, Wxa, Wha, Wxb, Whb, Wy = cache
+    dx, dWxa, dWha, dWxb, dWhb, dWy = (np.zeros_like(one) for one in (x, Wxa, Wha, Wxb, Whb, Wy))
+    carried = dlast
+    for t in reversed(range(x.shape[1])):
+        da = (dscores[:, t] @ Wy.T + carried) * (1 - ahead[t] ** 2)
+        carried = da @ Wha.T
+        dx[:, t] += da @ Wxa.T
+        dWxa += x[:, t].T @ da
+        dWha += ahead[t - 1].T @ da
+        dWy += ahead[t].T @ dscores[:, t]
+    carried = np.zeros_like(dlast)
+    for t in range(x.shape[1]):
+        da = (dscores[:, t] + carried) * (1 - back[t] ** 2)
+        carried = da @ Whb.T
+        dx[:, t] += da @ Wxb.T
+        dWxb += x[:, t].T @ da
+        dWhb += back[t + 1].T @ da
+    return dx, dWxa, dWha, dWxb, dWhb, dWy
+
+
 def verdicts(report: CheckReport) -> list[str]:
     """Read off the report what is said of each argument."""
     return [line.split()[-1] for line in str(report).splitlines()[2 : 2 + len(report.rows)]]

@@ -119,6 +119,25 @@ def test_time_on_the_last_axis_and_a_parameter_that_takes_no_part() -> None:
     assert report.where == (f"x, a0, parameters.Waa, parameters.Wax, parameters.ba: {carried}",)
 
 
+def test_dicts_in_a_dict_in_another_order() -> None:
+    """The keys say which gradient is whose, also where all have one shape."""
+
+    def forward(x: Any, p: Any) -> Any:
+        hidden = np.tanh(x @ p["below"]["W"] + p["below"]["b"])
+        return hidden @ p["above"]["W"] + p["above"]["b"], (x, hidden, p)
+
+    def backward(dout: Any, cache: Any) -> Any:
+        x, hidden, p = cache
+        da = dout @ p["above"]["W"].T * (1 - hidden**2)
+        above = {"db": dout.sum(axis=0), "dW": hidden.T @ dout}
+        return da @ p["below"]["W"].T, {"above": above, "below": {"db": da.sum(axis=0), "dW": x.T @ da}}
+
+    params = {name: {"W": draw(D, D, seed=k), "b": draw(D, seed=k)} for k, name in enumerate(("below", "above"))}
+    report = rg.check(forward, backward, draw(N, D), params)
+    assert report.passed, str(report)
+    assert [row.name for row in report.rows] == ["x", "p.below.W", "p.below.b", "p.above.W", "p.above.b"]
+
+
 class InLists:
     """A layer whose parameters and gradients stand in two lists; a part of it holds the same arrays."""
 

@@ -25,6 +25,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "rnn": recurrent(1), "lstm": recurrent(4), "gru": recurrent(3), "affine": (draw(N, T, D), draw(D, V), draw(V)),
     "softmax": (draw(N, T, V, scale=1.0), np.arange(N * T).reshape(N, T) % V),
     "joined": (draw(N, T, D, scale=1.0), draw(N, H), draw(N, H) + 0.3, draw(H + D, 4 * H), draw(4 * H)),
+    "both": (draw(N, T, D), draw(D, H), draw(H, H), draw(D, H, seed=1), draw(H, H, seed=1), draw(H, H, seed=2)),
 }  # fmt: skip
 
 WITHIN, BACK = "wrong within every single step", "right within a step, wrong over every step back"
@@ -112,6 +113,14 @@ MUTANTS: tuple[tuple[str, str, str, str], ...] = (
     ("affine", '"ntd,ntm->dm", x, dout', '"ntd,ntm->dm", x, dout[::-1]', "wrong: w; right: x, b"),
     ("softmax", "d = d / len(d)", "pass", "scores: it is 3 times the right one"),
     ("softmax", "-= 1", "-= 0", "wrong"),
+    ("rnn", "reversed(range(x.shape[1]))", "reversed(range(1, x.shape[1]))",
+     "x: step 0 is missing from it.*Wx: step 0 is missing from it.*b: step 0 is missing"),
+    ("gru", "+ total * z", "+ total * (1 - z)", f"x: {BACK}: .* past the weights"),
+    ("both", "dx[:, t] += da @ Wxb.T", "dx[:, t] = da @ Wxb.T", "right: .*x: what comes back through Wha is missing"),
+    ("both", "dx[:, t] += da @ Wxa.T", "pass", "right: .*x: what comes back through Wha is missing"),
+    ("both", "carried = dlast", "carried = 0", "x, Wxa, Wha: the gradient that comes in at output 1 .* is not"),
+    ("both", "dWy += ahead[t].T", "dWy += ahead[t - 1].T", "right: .*Wy: it is formed with the state before the step"),
+    ("both", "dWhb += back[t + 1].T", "dWhb += back[t].T", "right: .*Whb: it is formed with the state after the step"),
     ("joined", "dh[:, t] + dnext", "dh[:, t]", f"x, h0, c0, W, b: {CARRIED} by the hidden state is not added"),
     ("joined", "dnew * cell * f * (1 - f)", "dnew * cell * f", f"x: {WITHIN}.*W: gate block 1 .f "),
     ("joined", "dnew * g * i * (1 - i)", "dnew * i * i * (1 - i)", f"x: {WITHIN}.*W: gate block 0 .i "),
@@ -145,6 +154,23 @@ def test_every_mutant_is_reported_and_located(layer: str, line: str, other: str,
     assert report.differs, str(report)
     said = " ".join(report.where) or "wrong"
     assert re.search(says, said), said
+
+
+def test_steps_in_the_order_of_the_way_back_where_the_last_one_alone_has_a_loss() -> None:
+    """The outputs have no steps then; those of the input are the places that the steps read."""
+
+    def forward(*arrays: Any) -> Any:
+        out, cache = hand_written.rnn_forward(*arrays)
+        return out[:, -1], cache
+
+    def backward(dlast: Any, cache: Any) -> Any:
+        dh = np.zeros((N, T, H))
+        dh[:, -1] = dlast
+        dx, *others = hand_written.rnn_backward(dh, cache)
+        return (dx[:, ::-1], *others)
+
+    report = rg.check(forward, backward, *ARGUMENTS["rnn"])
+    assert report.where[1:] == ("arrays.0: its timesteps are reversed.",)
 
 
 def test_nothing_is_said_of_steps_where_there_are_none() -> None:

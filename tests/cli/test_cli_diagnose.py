@@ -60,6 +60,9 @@ def test_fail_on_for_ci() -> None:
     run("--fail-on", "exploding,vanishing", *SMALL, status=1)
     run("--fail-on", "vanishing", "--json", *SMALL, status=1)
     run("--fail-on", "vanishing", "--horizon", "3", *SMALL)
+    run("--fail-on", "error", *SMALL)  # no lag is said to be needed
+    run("--fail-on", "error", "--horizon", "20", *SMALL, status=1)
+    run("--fail-on", "attenuating", "--horizon", "20", *SMALL, status=1)
 
 
 def test_thresholds_and_horizon() -> None:
@@ -91,7 +94,7 @@ def test_a_saved_run(tmp_path: Path) -> None:
     path = tmp_path / "run.npz"
     typed("trace", "-o", str(path), *SMALL)
     assert json.loads(run(str(path), "--json")) == json.loads(run("--json", "--no-try", *SMALL))
-    assert "No remedy was tried: a saved trace" in run(str(path)).replace("\n", " ")
+    assert "No remedy was tried: a trace alone" in run(str(path)).replace("\n", " ")
     assert "as --no-try says" in run("--no-try", *SMALL)
     with pytest.raises(InputError, match="--spectrum chooses what is recorded"):
         run(str(path), "--spectrum", "2")

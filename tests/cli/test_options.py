@@ -120,6 +120,13 @@ def test_a_misspelt_word_is_answered_with_the_nearest_one(line: str, words: str)
     assert words in said.stderr.splitlines()[-1]
 
 
+def test_without_a_command_the_commands_are_shown() -> None:
+    said = run_here()
+    assert (said.status, said.stdout) == (2, "")
+    assert all(re.search(rf"^  {name} ", said.stderr, re.MULTILINE) for name in NAMES)
+    assert said.stderr.endswith("\nrnngraph: name a command.\n")
+
+
 @pytest.mark.parametrize(
     ("line", "choices"),
     [

@@ -12,6 +12,7 @@ import pytest
 import rnngraph as rg
 from rnngraph.errors import InputError
 from rnngraph.measure.lag_options import LagOptions
+from tests.reliability.commands import run_here
 from tests.typed import typed
 
 FEW = ("--hidden-size", "5", "--batch", "2", "--timesteps", "80")
@@ -85,3 +86,11 @@ def test_what_is_included_is_a_list_of_timesteps(odd: Any) -> None:
 def test_a_loss_that_there_cannot_be(target: str) -> None:
     with pytest.raises(InputError, match="no loss at t=80 was measured"):
         typed("norms", target, "--from", "80")
+
+
+@pytest.mark.parametrize(("factor", "noted"), [(1.0, False), (0.0, True), (np.nan, True)])
+def test_a_picture_of_all_losses_that_nobody_asked_for_says_so(factor: float, noted: bool, tmp_path: Path) -> None:
+    with np.errstate(invalid="ignore"):
+        rg.record(loss() * factor, lags=True).save(tmp_path / "run.npz")
+    said = run_here("render", str(tmp_path / "run.npz"), "-o", str(tmp_path / "a.svg"))
+    assert ("note: seen over all losses" in said.stderr) == noted

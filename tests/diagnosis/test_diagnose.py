@@ -242,6 +242,10 @@ def test_relu_units_that_never_fire_are_dead() -> None:
     assert diagnosis.verdict == "dead"
     assert "vanishing" not in diagnosis.flags
     assert "no unit lets a gradient through" in found(diagnosis, "dead").text
+    squares = (layer(rg.Tape().input(np.ones((2, 9, 6)))) ** 2).sum()  # of zeros: their gradient is zero too
+    (silent,) = rg.diagnose(rg.record(squares, lags=True)).findings
+    assert silent.rule == "no_signal"
+    assert silent.text.endswith("exactly zero at every step, and none of its units fires.")
 
 
 def test_saturated_tanh_units_in_float64() -> None:

@@ -82,6 +82,20 @@ def test_what_a_build_fails_on() -> None:
         assert is_found(diagnosis, ["vanishing", name]) == fails  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("rule", "severity", "names"),
+    [
+        ("vanishing", "warning", {"vanishing", "attenuating", "warning"}),  # less is left than where it is attenuated
+        ("attenuating", "note", {"attenuating"}),
+        ("dead", "error", {"dead", "error", "warning"}),
+    ],
+)
+def test_what_is_worse_fails_a_build_too(rule: str, severity: str, names: set[str]) -> None:
+    diagnosis = SimpleNamespace(flags=(rule,), findings=[found(rule, severity)])
+    asked = {"vanishing", "attenuating", "dead", "error", "warning", "healthy"}
+    assert {name for name in asked if is_found(diagnosis, [name])} == names  # type: ignore[arg-type]
+
+
 def test_every_verdict_is_the_name_of_a_rule() -> None:
     assert set(VERDICTS) <= set(RULES)
     assert len(set(RULES)) == len(RULES)

@@ -11,6 +11,7 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.diagnosis.curve import lag_curve
+from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.slope import weighted_median
 from tests.diagnosis.test_curve import made
 
@@ -97,3 +98,33 @@ def test_a_slope_leaves_the_first_tenth_of_the_lags_out_but_at_most_four(horizon
     lag = 90 - np.arange(-1, 91)
     curve = lag_curve([made((-0.01 * lag**2.0)[None, None], [90])], "forward")
     assert curve.rate(horizon) == pytest.approx(-0.01 * (first + horizon), abs=1e-3)
+
+
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+def test_a_recurrent_weight_of_zeros_takes_all_and_no_multiple_of_it_is_tried(nonlinearity: str) -> None:
+    layer = nn.RNN(3, 16, nonlinearity=nonlinearity)
+    layer.parameter("Wh").value[...] = 0.0
+    loss = (layer(rg.Tape().input(np.random.default_rng(0).normal(size=(4, 30, 3)))) ** 2).sum()
+    diagnosis = rg.diagnose(rg.record(loss, lags=True), trial=rg.trial(loss))
+    finding = found(diagnosis, "vanishing")
+    assert (finding.cause, finding.evidence["weight_nats"]) == ("weights", -math.inf)
+    assert headline(diagnosis)[1].startswith("No step back keeps anything: the recurrent weight Wh makes it ×0")
+    assert not [one for one in diagnosis.tried if "scale the recurrent weight" in one.words]
+    assert any(one.helps for one in diagnosis.tried)
+
+
+def test_of_a_function_that_multiplies_by_zeros_the_weight_is_named_too() -> None:
+    def forward(x: Any, h: Any, Wx: Any, Wh: Any) -> Any:
+        total = 0.0
+        for t in range(len(x)):
+            h = x[t] @ Wx + h @ Wh
+            total = total + (h**2).sum()
+        return total
+
+    rng = np.random.default_rng(0)
+    arrays = rng.normal(size=(20, 4, 3)), np.zeros((4, 8)), rng.normal(size=(3, 8)), np.zeros((8, 8))
+    traced = rg.trace_function(forward, *arrays)
+    trace = rg.record(traced, lags=True)
+    assert found(rg.diagnose(trace), "dead").advice.startswith("Look whether the recurrent weight is zero.")
+    (helps,) = [one for one in rg.diagnose(trace, trial=rg.trial(traced)).tried if one.helps]
+    assert helps.words == "start the recurrent weight orthogonal"

@@ -163,6 +163,15 @@ def test_everything_lies_inside_and_can_be_read(width: int, name: str) -> None:
     ElementTree.fromstring(svg(sheet))
 
 
+def test_long_names_of_two_states_are_told_apart() -> None:
+    name = "the_recurrent_layer_of_the_policy_" * 3
+    x = rg.Tape().input(np.ones((2, 9, 3)))
+    trace = rg.record((rg.nn.LSTM(3, 4, name=name)(x) ** 2).sum(), lags=True)
+    for width in (900, 390):
+        headings = [shape.text for shape in lag_sheet(trace, width=width).shapes if re.fullmatch(r"[cm]\d+h", shape.id)]
+        assert len(set(headings)) == len(headings) == 4
+
+
 def test_a_long_sequence_stays_a_small_file() -> None:
     trace = exact(0.9, timesteps=1500)
     data = chart_bytes(partial(lag_sheet, trace), "svg")
@@ -190,6 +199,13 @@ def test_one_loss_alone_has_a_curve_and_no_map() -> None:
     assert "one loss" in " ".join(texts(sheet))
 
 
+def test_the_axis_of_the_curve_ends_where_the_curve_does() -> None:
+    sheet = lag_sheet(exact(0.5, timesteps=300))  # 2**-20 is under 1e-6, the least of the scale
+    assert max(int(shape.text) for shape in sheet.shapes if re.fullmatch(r"c0x\d+", shape.id)) == 20
+    dots = [shape.hint.partition(":")[0] for shape in sheet.shapes if shape.hint.startswith("lag ")]
+    assert dots == [f"lag {lag}" for lag in range(20)]
+
+
 def test_what_cannot_be_drawn_is_said() -> None:
     trace = exact(0.5, timesteps=6)
     silent = rg.record((rg.nn.RNN(2, 3)(rg.Tape().input(np.ones((1, 4, 2)))) * 0.0).sum(), lags=True)
@@ -198,7 +214,7 @@ def test_what_cannot_be_drawn_is_said() -> None:
         (trace, {"states": ["rnn.hh"]}, "no row 'rnn.hh'.*did you mean rnn.h"),
         (trace, {"theme": "pink"}, "the theme 'pink'"),
         (trace, {"width": 100}, "width"),
-        (silent, {}, "no gradient of a single loss|no loss"),
+        (silent, {}, "no gradient of a single loss to look from: none could be measured"),
     )
     for one, options, words in cases:
         with pytest.raises(InputError, match=words):

@@ -15,6 +15,7 @@ from rnngraph import nn
 from rnngraph.errors import FileError, InputError
 from rnngraph.history.compare.norms_apart import APART, LASTING, NormsApart, first_apart, lasting
 from rnngraph.history.compare.worse import worse
+from rnngraph.render.report.compare.comparison_report import comparison_table
 from rnngraph.trace.model import Trace
 from tests.diagnosis.verdict_networks import linear
 from tests.history.trainings import gain, network, reach, save
@@ -53,7 +54,7 @@ def test_curves_and_parting_are_the_closed_form(one: float, two: float, every: b
         assert comparison.parting is norms
         assert f"at t = {39 - expected}, {expected} steps before the last" in str(comparison)
     else:
-        assert "Their norms stay together" in str(comparison)
+        assert "The norms of all losses together stay within ×3.2" in str(comparison)
 
 
 def test_the_size_of_the_loss_does_not_matter() -> None:
@@ -110,12 +111,30 @@ def test_two_of_one_place_have_no_partner() -> None:
 def test_a_trace_and_itself_do_not_differ() -> None:
     trace = network(0.8)
     comparison = rg.compare(trace, trace)
-    assert str(comparison).startswith(f"A and B reach equally far, lag {reach(0.8)}: ")
+    assert str(comparison).startswith(f"Both reach lag {reach(0.8)}: ")
     assert "is left at lag 39 in A" in str(comparison)
     assert comparison.parting is None
     assert [one.parts for one in comparison.curves] == [None, None]
     assert comparison.left_out == ()
     assert worse(comparison, tolerance=0.0) == ()
+
+
+def test_what_was_measured_to_the_end_may_reach_further() -> None:
+    one, two = network(1.0), network(0.99)
+    assert str(rg.compare(one, two)).startswith("Both reach lag 39 at least: all is left at lag ")
+    (row,) = [row for row in comparison_table(rg.compare(one, two)) if row[0] == "x into relu: reach"]
+    assert row[1:] == ("39+", "39+")
+
+
+def test_what_is_wrong_in_b_alone_is_worse() -> None:
+    healthy, explodes = network(1.0), network(1.2)  # 1.2**26 is over a hundred
+    (said,) = worse(rg.compare(healthy, explodes), tolerance=9.0)
+    assert said.startswith("relu explodes: ")
+    assert worse(rg.compare(explodes, healthy), tolerance=0.0) == ()
+    assert worse(rg.compare(explodes, explodes), tolerance=0.0) == ()
+    needed = rg.compare(healthy, network(0.7), horizon=30)  # 0.7**29 is 3e-5: an error, within the tolerance
+    assert needed.b.diagnosis.verdict == "vanishing"
+    assert worse(needed, tolerance=9.0) == ()
 
 
 def test_exact_zeros_part_from_numbers_and_not_from_zeros() -> None:
@@ -125,6 +144,9 @@ def test_exact_zeros_part_from_numbers_and_not_from_zeros() -> None:
     comparison = rg.compare(network(0.9), network(0.0))
     assert [one.parts for one in comparison.curves] == [1, 1]
     assert comparison.norms[0].parts == 1
+    assert comparison.norms[0].by == -math.inf
+    assert "from there on B has ×0 of what A has" in str(comparison)
+    assert "from there on A has nothing" in str(rg.compare(network(0.0), network(0.9)))
     assert comparison.curves[0].gains[1] == -math.inf
     assert "nothing in B" in str(comparison)
 
@@ -204,7 +226,7 @@ def test_nothing_in_common() -> None:
         (0.72, 0.71, 0.1, ["lag 39 2e-6 is left"]),  # a reach of 15 became one of 14
         (1.05, 1.0, 0.0, []),  # what is more than all counts as all
         (1.3, 1.0, 0.0, []),
-        (1.0, 1.3, 0.0, []),
+        (1.0, 1.1, 0.0, []),  # 41 times
         (0.5, 0.0, 1.0, ["reach fell from lag 7 to lag 0", "nothing is left"]),
     ],
 )
@@ -220,8 +242,9 @@ def test_a_network_that_went_silent_is_worse() -> None:
     layer = nn.RNN(2, 3, nonlinearity="relu", name="relu")
     silent = rg.record((layer(rg.Tape().input(np.ones((2, 40, 2)), "x")) * 0.0).sum(), lags=True)
     comparison = rg.compare(network(0.9), silent)
-    (said,) = worse(comparison)
+    said, why = worse(comparison)
     assert said == "relu: at lag 39 1.8 % was left in A, and of B nothing could be measured."
+    assert why.startswith("No loss reaches relu: its gradient is exactly zero at every step")
     assert "No credit of both could be measured" in str(comparison)
     with pytest.raises(InputError, match="of A no credit could be measured"):
         worse(rg.compare(silent, network(0.9)))

@@ -86,10 +86,10 @@ gives its loss on a tape, `traced`: `record`, `render`, `check` and `trial` take
   loss, so that no gradient was lost.
 * Item assignment, slices, views, `+=`, lists, dicts and `out=` are followed. Where a gradient would be lost
   (`float(x)`, `.item()`, a plain array from elsewhere) one sentence says so.
-* Beside NumPy these are followed: the functions of `math`, `np.vectorize`, and of SciPy `expit`, `softmax`,
+* Beside these are followed: the functions of `math`, `np.vectorize`, `np.r_`, `np.c_`, and of SciPy `expit`, `softmax`,
   `log_softmax`, `logsumexp`, `inv`, `pinv` and `solve`.
-* On the command line, `rnngraph render model.py:loss --data arrays.npz` reads the arguments by name. A `while True`
-  at the top of the file, in which a script trains for ever, is not run.
+* On the command line, `rnngraph render model.py:loss --data arrays.npz` reads the arguments by name; without `--data`
+  the function needs none. A `while True` at the top of the file, in which a script trains for ever, is not run.
 
 ## Gradients written by hand
 
@@ -144,7 +144,7 @@ there. Places that fall from step to step are the reverse direction. `steps=` sa
 one step takes several products, and that there are steps where each multiplies by data of its own (an unrolled
 learner). An array of which parts apart are put again and again is one state, at whatever paces they change. Where
 nothing is found, weights that differ in constants alone, such as the number of the step, count as one. What is not
-found is declared: `tape.state`.
+found is declared: `tape.state`; of several, `only=` names those that are wanted.
 
 What a step is fed is what its weights multiply and no other step has: `x[t]`, a column, a word that is looked up or
 one-hot, the part of a join that does not come from the state. Two recurrences that read the same data, one of them

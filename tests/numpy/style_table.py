@@ -75,6 +75,10 @@ STYLES: dict[str, Network] = {
         (Expected("layers_0_1", 6, units=2), Expected("layers_1_1", 6, units=2)),
     ),
     "by letters": Network(styles.by_letters, (BY_SAMPLE, *CELL, draw(4, 3)), (Expected("Wh", 6, batch=3),)),
+    "errors in place": Network(styles.errors_in_place, (ALONE, *CELL, draw(4, 1)), (Expected("Wh", 6),)),
+    "multiplied by its input": Network(
+        styles.multiplied_by_its_input, (BY_SAMPLE, draw(2, 4, 4), W), (Expected("W", 6, batch=3),)
+    ),
     "attends by letters": Network(
         styles.attends_by_letters, (BY_SAMPLE, draw(3, 9, 2), *CELL, *draws((6, 4), (4, 4))),
         (Expected("Wh", 6, batch=3), Expected("U", 9, batch=3)),

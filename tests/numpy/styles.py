@@ -232,3 +232,20 @@ def layers_of_one_array(x: Any, W: Any) -> Any:
 
 def finite_impulse(x: Any, w: Any) -> Any:
     return np.array([w[0] * x[t] + w[1] * x[t - 1] + w[2] * x[t - 2] for t in range(2, len(x))])
+
+
+def errors_in_place(x: Any, Wx: Any, Wh: Any, V: Any) -> Any:
+    """Add up the errors of all steps in an array, which is no recurrence."""
+    h, loss = np.zeros(4), np.zeros(1)
+    for now in x:
+        h = np.tanh(now @ Wx + h @ Wh)
+        loss += np.abs(h @ V - now[:1])
+    return loss
+
+
+def multiplied_by_its_input(x: Any, W: Any, U: Any) -> Any:
+    """Multiply a state, an input and a weight at once."""
+    h = np.full((len(x), 4), 0.1)
+    for t in range(x.shape[1]):
+        h = np.tanh(np.einsum("ni,ijk,nj->nk", x[:, t], W, h) + x[:, t] @ U)
+    return (h**2).sum()

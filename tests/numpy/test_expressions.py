@@ -57,6 +57,10 @@ np.linalg.solve(a @ b + np.eye(3), a); np.linalg.pinv(np.outer(v, v))
 np.einsum('ij,jk->ki', a, b); np.einsum('ij,ki->jk', a, b); np.einsum('ij,ki->kj', a, b); np.einsum('ji,ki->jk', a, a)
 np.einsum('ij,ik->kj', a, a); np.einsum('ij,jk', b, a); np.einsum('j,ij->i', v, a); np.einsum('j,jk->k', v, b)
 np.einsum('ij,jk->i', a, b)
+np.r_[v, 2.0, a[0]]; np.r_[0:3, v]; np.r_[a, a]; np.r_[[v[0], v[1]], v]; np.c_[v, 1:5, v]; np.c_[np.ones(3), a]
+np.c_[v[0], v[1]]; np.c_[a, a]; np.lib.stride_tricks.sliding_window_view(v, 2)
+np.stack([a, a]) @ v; v @ np.stack([b, b]); np.dot(np.stack([a, a]), v); np.matmul(v, b[None]); np.dot(a[None], b)
+np.vectorize(lambda x: x * x if x > 0.5 else 3.0)(a)
 np.einsum('ij,jk->ik', a[:, :1], b); np.einsum('ij,jk->ik', a, a[:1]); np.einsum('ij,ij->j', a, a[:1])
 """
 

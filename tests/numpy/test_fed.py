@@ -52,6 +52,47 @@ def two_layers(x: Any, Wx: Any, Wh: Any, W: Any, U: Any, weigh: Any) -> Any:
     return total
 
 
+def leaky(x: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
+    """The first state is read twice, once as zeros that a number multiplied."""
+    h, total = np.zeros((N, H)), 0.0
+    for t in range(T):
+        h = 0.7 * h + 0.3 * np.tanh(x[t] @ Wx + h @ Wh)
+        total = total + weigh[t] * np.sum(h**2)
+    return total
+
+
+KEEP = np.random.default_rng(5).random((T, N, H)) * 2
+
+
+def dropped(x: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
+    """Every state is read through a mask, and what stands before the first is not."""
+    h, total = np.zeros((N, H)), 0.0
+    for t in range(T):
+        h = np.tanh(x[t] @ Wx + h @ Wh) * KEEP[t]
+        total = total + weigh[t] * np.sum(h**2)
+    return total
+
+
+def with_ones(x: Any, W: Any, weigh: Any) -> Any:
+    """A column of ones is written again at every step, and is no input."""
+    h, total = np.zeros((N, H)), 0.0
+    for t in range(T):
+        h = np.tanh(np.hstack([x[t], h, np.ones((N, 1))]) @ W)
+        total = total + weigh[t] * np.sum(h**2)
+    return total
+
+
+def delta_rule(x: Any, Wk: Any, Wv: Any, weigh: Any) -> Any:
+    """Keys are what a memory is multiplied by, and are made of the input."""
+    memory, total = np.zeros((N, H, H)), 0.0
+    for t in range(T):
+        key = np.tanh(x[t] @ Wk)
+        missing = x[t] @ Wv - np.einsum("nij,nj->ni", memory, key)
+        memory = memory + missing[:, :, None] * key[:, None, :]
+        total = total + weigh[t] * np.sum(memory**2)
+    return total
+
+
 def words(table: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
     h, total = np.zeros(H), 0.0
     for t in range(T):
@@ -107,7 +148,8 @@ SIMPLE = (draw(D, H), draw(H, H))
 
 @pytest.mark.parametrize(("forward", "others"), [
     (rows, SIMPLE), (columns, SIMPLE), (joined_gru, (draw(D + H, H), draw(D + H, H, seed=1))),
-    (two_layers, (*SIMPLE, draw(H, H, seed=1), draw(H, H, seed=2))),
+    (two_layers, (*SIMPLE, draw(H, H, seed=1), draw(H, H, seed=2))), (leaky, SIMPLE), (dropped, SIMPLE),
+    (with_ones, (draw(D + H + 1, H),)), (delta_rule, (draw(D, H), draw(D, H, seed=1))),
 ])  # fmt: skip
 def test_data_of_every_step(forward: Callable[..., Any], others: tuple[Any, ...]) -> None:
     x = draw(T, N, D)
@@ -181,6 +223,42 @@ def test_a_cell_that_is_masked_behind_the_output_is_a_state() -> None:
     cell = next(state for state in trace.states if state.name.endswith(".c"))
     assert cell.grad.value[-1] == 0  # nobody reads the last one
     assert (cell.grad.value[:-1] > 0).all()
+
+
+def test_the_first_state_is_masked_as_all_others_are() -> None:
+    """It is made without a state before it, so that the step before the mask looks like a masked one."""
+    keep = np.random.default_rng(3).integers(0, 2, (T, N, 1))
+
+    def gated(x: Any, Wz: Any, Uz: Any, Wn: Any, Un: Any) -> Any:
+        h, states = np.zeros((N, H)), []
+        for t in range(T):
+            z = 1 / (1 + np.exp(-x[t] @ Wz - h @ Uz))
+            h = keep[t] * (z * h + (1 - z) * np.tanh(x[t] @ Wn + h @ Un)) + (1 - keep[t]) * h
+            states.append(h)
+        return np.array(states)
+
+    arrays = draw(T, N, D), draw(D, H), draw(H, H), draw(D, H, seed=1), draw(H, H, seed=1)
+    tape = rg.trace_function(gated, *arrays).tape
+    (one,) = tape.recurrences
+    found = [tape.entry(i).value for i in one.states["h"]]
+    np.testing.assert_array_equal(found, gated(*arrays))
+
+
+def test_what_reads_the_first_state_is_of_its_step() -> None:
+    """Also where the first step has no product: its state is then known by the ones behind it."""
+
+    def forward(x: Any, W: Any, V: Any) -> Any:
+        h, total = np.zeros(H), 0.0
+        for t in range(T):
+            h = 0.9 * h + x[t] @ W
+            total = total + np.sum((h @ V) ** 2)
+        return total
+
+    tape = rg.trace_function(forward, draw(T, D), draw(D, H), draw(H, 2)).tape
+    (one,) = tape.recurrences
+    for t, i in enumerate(one.states["h"]):
+        (read,) = [node for node in tape.entries if i in node.inputs and node.op.name == "dot"]
+        assert read.timestep == t
 
 
 def test_what_several_steps_share_is_no_data_of_them() -> None:

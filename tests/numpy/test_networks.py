@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
+from rnngraph.errors import InputError
 from rnngraph.numpy.outcome import choose, picked, scalar_of
 from rnngraph.numpy.reach import rebuilt
 from tests.numpy import networks
@@ -79,6 +80,17 @@ def test_gradients_of_objects_that_a_function_holds_in_a_default() -> None:
             ends.append(network.forward(*network.arguments))
         assert gradients[f"p.W_{gate}.v"][place] == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-6)
         assert not gradients[f"p.W_{gate}.d"].any()
+
+
+def test_only_what_is_wanted_is_declared() -> None:
+    network = NETWORKS["a written space over an rnn"]
+    every = rg.trace_function(network.forward, *network.arguments)
+    one = rg.trace_function(network.forward, *network.arguments, only="Wh")
+    assert [each.name for each in one.tape.recurrences] == ["Wh"] == [each.name for each in every.tape.recurrences][:1]
+    states = [[float(one) for one in rg.record(each).states[0].grad.value] for each in (every, one)]
+    assert states[0] == states[1]
+    with pytest.raises(InputError, match="there is no recurrence 'U'; only= can name Wh, recurrence"):
+        rg.trace_function(network.forward, *network.arguments, only=["Wh", "U"])
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))

@@ -83,6 +83,7 @@ def test_places_on_the_axis(first: int, last: int, room: int) -> None:
     assert found == sorted(set(found))
     pitch = room / max(last - first, 1)
     assert all((two - one) * pitch >= 34 * 0.7 for one, two in pairwise(found)) or len(found) < 3
+    assert (found[-1] - found[-2]) * pitch >= 8 * len(str(last)) if len(found) > 2 else True  # 1400 beside 1499
     assert all(re.fullmatch(r"[125]?\d?0*|\d+", str(one)) for one in found)
 
 
@@ -159,6 +160,14 @@ def test_the_horizon_is_marked_where_it_is() -> None:
         assert min(abs(flag.left - mark.points[0][0]), abs(flag.right - mark.points[0][0])) < 0.01
         assert flag.height == FLAG
         assert flag.bottom > max(y for _, y in curve.points)  # it covers no curve
+
+
+def test_the_axis_goes_as_far_as_the_curve() -> None:
+    sheet = panel([-lag for lag in range(3000)], flag=(2000, "far"))  # at lag 7 it leaves the scale
+    assert max(int(shape.text) for shape in sheet.shapes if re.fullmatch(r"p0x\d+", shape.id)) == 8
+    assert "smaller than 1e-6, down to 1e-2999 at lag 3000" in texts(sheet)
+    assert "far" not in texts(sheet)
+    assert "far" in texts(panel([-lag for lag in range(3000)], flag=(7, "far")))
 
 
 def test_what_is_smaller_than_the_axis_is_named() -> None:

@@ -29,7 +29,7 @@ def shown(report: CheckReport) -> str:
 def test_every_row_has_its_verdict_and_the_culprit_its_sentence() -> None:
     verdict, _, *lines = shown(REPORT).splitlines()
     assert verdict == "gradients DIFFER from central differences (float64, tolerance 1e-06)"
-    assert lines[0].split() == ["rnn.Wx", "2.500000e-01", "2.500000e-01", "1.0e-11", "ok"]
+    assert lines[0].split() == ["rnn.Wx", "2.5000e-01", "2.5000e-01", "1.0e-11", "ok"]
     assert lines[1].split()[0] == "rnn.b"
     assert lines[1].endswith("too small to tell")
     assert lines[2].endswith("WRONG")

@@ -25,6 +25,7 @@ NAMES = {
     "min-char-rnn": {name: name for name in WEIGHTS},
     "underscores": {"Wxh": "W_xh", "Whh": "W_hh", "Why": "W_hy", "bh": "b_h", "by": "b_y"},
     "activations": {"Wxh": "Wax", "Whh": "Waa", "Why": "Wya", "bh": "ba", "by": "by"},
+    "one bias without a name": {"Wxh": "Wax", "Whh": "Waa", "Why": "Wya", "bh": "b", "by": "by"},
     "in a dict": {name: f"params.{name}" for name in WEIGHTS},
 }
 
@@ -88,3 +89,30 @@ def test_the_output_tells_the_side_of_square_weights(rows: bool, tmp_path: Path)
 def test_other_arrays_keep_their_names(shapes: dict[str, Any]) -> None:
     arrays = {name: StoredArray(name, shape, Path(), lambda: np.zeros(())) for name, shape in shapes.items()}
     assert with_usual_names(arrays) == arrays
+
+
+@pytest.mark.parametrize("kind", ["LSTMCell", "GRUCell"])
+def test_the_biases_of_equinox(kind: str, tmp_path: Path) -> None:
+    """One bias for both products, and a GRU's for its new state; equinox itself and JAX's gradient are the truth."""
+    eqx, jax = pytest.importorskip("equinox"), pytest.importorskip("jax")
+    x, cell = draw(T, V, scale=1.0).astype(np.float32), getattr(eqx.nn, kind)(V, H, key=jax.random.key(0))
+    names = ["weight_ih", "weight_hh", "bias", *["bias_n"] * (kind == "GRUCell")]
+    drawn = {name: draw(*getattr(cell, name).shape, seed=k).astype(np.float32) for k, name in enumerate(names)}
+    cell = eqx.tree_at(lambda one: [getattr(one, name) for name in names], cell, [*drawn.values()])
+
+    def loss(cell: Any) -> Any:
+        state, total = jax.numpy.zeros((2, H)) if kind == "LSTMCell" else jax.numpy.zeros(H), 0.0
+        for now in x:
+            state = cell(now, tuple(state) if kind == "LSTMCell" else state)
+            total += ((state[0] if kind == "LSTMCell" else state) ** 2).sum() / 2
+        return total
+
+    np.savez(tmp_path / "weights.npz", allow_pickle=False, **{f"cell.{name}": one for name, one in drawn.items()})
+    np.savez(tmp_path / "data.npz", allow_pickle=False, x=x[None])
+    files = str(tmp_path / "weights.npz"), str(tmp_path / "data.npz")
+    loaded = load(ModelOptions(*files, loss="every"))
+    assert not loaded.findings
+    assert float(loaded.loss.value) == pytest.approx(float(loss(cell)), rel=1e-5)
+    wanted = jax.grad(loss)(cell).weight_hh
+    found = next(one for name, one in rg.gradients(loaded.loss).items() if name.endswith("Wh"))
+    assert np.linalg.norm(found) == pytest.approx(float(jax.numpy.linalg.norm(wanted)), rel=1e-5)

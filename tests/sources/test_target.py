@@ -147,6 +147,33 @@ def test_a_file_named_as_a_module_does_not_replace_it(tmp_path: Path, monkeypatc
     assert sys.modules["json"] is json
 
 
+def test_a_function_of_numpy_that_needs_nothing_is_traced(tmp_path: Path) -> None:
+    source = """
+import numpy as np
+W, x = np.full((3, 3), 0.2), np.ones((5, 3))
+
+def loss(W, x, scale=1.0):
+    h, grad = np.zeros(3), np.zeros((3, 3))
+    for now in x:
+        h = np.tanh(now + scale * W @ h)
+    return (h**2).sum(), grad
+
+def run(scale=1.0):
+    return loss(W, x, scale)
+"""
+    (tmp_path / "plain.py").write_text(source)
+    target = opened(f"{tmp_path / 'plain.py'}:run", {"scale": 0.5})
+    trace, trial = target.run(lags=True)
+    assert [one.name for one in trace.recurrences] == ["W"]
+    assert trial is not None
+    grad = trace.states[0].grad.value
+    slope = 1 - target.value.outputs[0] / 3  # all units are alike, and W has the eigenvalue 0.6
+    assert grad[-2] / grad[-1] == pytest.approx(0.5 * 0.6 * slope, rel=1e-12)
+    report, _ = target.check(directions=3, seed=0)  # `grad` is wrong, and nothing says that it is a gradient
+    assert report.passed
+    assert "nothing is known to be one of its own" in report.note
+
+
 def test_what_is_a_target() -> None:
     good = ("model.py:build", "a/b.py:build", "package.module:app.build", "module:f", "C:\\x\\model.py:build")
     bad = (None, "run.npz", "model.py", "a b:c", "model.py:", ":build", "x/y:z", "model.py:1")

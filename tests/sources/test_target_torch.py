@@ -28,6 +28,8 @@ def output():
     return torch.nn.LSTM(3, 4), torch.randn(5, 2, 3)
 def spread():
     return torch.nn.LSTM(3, 4), (torch.randn(5, 2, 3), (torch.zeros(1, 2, 4), torch.zeros(1, 2, 4)))
+def triple():
+    return torch.nn.LSTM(3, 4), torch.randn(5, 2, 3), torch.zeros(5, 2, 4)
 def tensor():
     return torch.ones(3)
 def constant():
@@ -54,6 +56,8 @@ def test_torch_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [one.name for one in opened(f"{path}:scalar", layer="core").run()[0].recurrences] == ["core"]
     with pytest.raises(InputError, match="returned a PyTorch Tensor, whose recurrence cannot be seen from outside"):
         opened(f"{path}:tensor").run()
+    with pytest.raises(InputError, match=r"a batch \(x, targets\) is handed on as module\(x, targets\)"):
+        opened(f"{path}:triple").run()
     with pytest.raises(InputError, match="in which nothing can be differentiated"):
         opened(f"{path}:constant").run()
 

@@ -154,7 +154,7 @@ class Block:
         """Give so many steps that arrays of them, of this width, stay in cache and a product of them is efficient."""
         samples = self.sample_count
         steps = max(WINDOW_BYTES // (self.dtype.itemsize * samples * width), -(-PRODUCT_ROWS // samples))
-        return min(steps, self.steps)
+        return -(-self.steps // -(-self.steps // steps))  # all of one length: to begin one costs as much if it is short
 
     def place_of(self, t: int) -> int:
         """Give the place in the order of processing of a timestep, -1 for the initial state."""

@@ -5,6 +5,7 @@ In: runs of gradients of x·Wx + b. Out: cotangents of every band that occurs, o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
@@ -13,6 +14,7 @@ import numpy as np
 from rnngraph.autodiff.block.careful import highest
 from rnngraph.autodiff.block.carry import LOG_BAND, by_band
 from rnngraph.autodiff.block.columns import Block
+from rnngraph.autodiff.cell import product
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.cotangents import Cotangents
 from rnngraph.norms import row_norms
@@ -23,11 +25,14 @@ Tell: TypeAlias = Callable[[int, int, Array], None]  # (first timestep, first ro
 class Emitted:
     """What one window hands on; with `tell`, only the norms of it."""
 
-    def __init__(self, block: Block, window: tuple[int, int], shape: tuple[int, int], tell: Tell | None) -> None:
-        """Start with nothing."""
+    def __init__(
+        self, block: Block, window: tuple[int, int], shape: tuple[int, int], most: int, tell: Tell | None
+    ) -> None:
+        """Start with nothing; `shape` is (rows, N), and `most` the most steps that come at once."""
         self.block, self.window, self.tell = block, window, tell
         self.weight = np.ascontiguousarray(block.weights["Wx"].T, np.float64)
         self.width = self.weight.shape[1]
+        self.space = np.empty(most * math.prod(shape) * self.width)
         self.rows = np.zeros((0 if tell else window[1] - window[0], *shape, self.width))
         self.bands: Array | None = None
         self.low, self.high = shape[0], 0
@@ -57,9 +62,11 @@ class Emitted:
             self.bands[steps, low:high] = band
 
     def product(self, to_gates: Array) -> Array:
-        """Turn gradients of x·Wx + b, with any axes in front, into those of x."""
-        flat = to_gates.reshape(-1, to_gates.shape[-1])
-        return np.asarray(np.dot(flat, self.weight).reshape(*to_gates.shape[:-1], self.width))
+        """Turn gradients of x·Wx + b, (steps, rows, N, ·), into those of x, which are lent until the next."""
+        shape = *to_gates.shape[:-1], self.width
+        found = self.space[: math.prod(shape)].reshape(shape)
+        product(to_gates, self.weight, found)
+        return found
 
     def cotangents(self) -> Iterator[Cotangents]:
         """Give those of the input, of one band after the other."""

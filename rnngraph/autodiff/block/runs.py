@@ -37,9 +37,7 @@ class Runs:
         self.see, self.feel, self.weigh = walk.see_block, walk.feel_block, walk.weigh.get(block.id)
         self.entering = Entering(block, window[0], some, samples)
         self.count, source = window[1] - window[0], block.sources["x"]
-        tell = partial(walk.see_fed, source) if source in walk.alone else None
         shape = carry.states[0].shape[:2]
-        self.emitted = Emitted(block, window, shape, tell) if source in walk.leads else None
         self.alone = shape[1] == 1  # of one sample the axis is left out: vectors are faster
         chosen = int(samples[0]) if self.alone else samples
         past = block.past(*window, samples=chosen, unrounded=walk.unrounded, wide=True)
@@ -55,6 +53,8 @@ class Runs:
         self.length = min(self.length, self.count)
         widest = max(len(self.weight), block.x.shape[-1])
         self.space = np.empty(self.length * shape[0] * shape[1] * widest)
+        tell = partial(walk.see_fed, source) if source in walk.alone else None
+        self.emitted = Emitted(block, window, shape, self.length, tell) if source in walk.leads else None
         self.kept = [np.empty((self.length + 1, *state.shape)) for state in carry.states]
         self.wanted = self.length  # steps of the next run: beyond those that a band lasts for, steps are walked in vain
         self.slot = self.length  # of the arrays that are kept: where what is under way stands

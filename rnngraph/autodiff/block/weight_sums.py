@@ -45,7 +45,7 @@ class WeightSums:
 
     def _add_rows(self, name: str, t: slice, rows: Array, outer: OuterNorms) -> None:
         alone = rows.shape[1] == 1
-        by_step = rows[:, 0] if alone else rows.sum(axis=1)
+        by_step = rows[:, 0] if alone else (np.ones((1, rows.shape[1]), rows.dtype) @ rows)[:, 0]
         self._add_total(name, by_step.sum(axis=0))
         if self.measured:
             self.block.order(self.steps[name][t])[...] = outer.of_one(rows) if alone else row_norms(by_step)
@@ -58,8 +58,9 @@ class WeightSums:
         self._add_total(name, total)
         self.block.order(self.steps[name][t])[...] = norms
         for k in () if np.count_nonzero(norms) == len(norms) else np.flatnonzero(norms == 0).tolist():
-            lost = self.lost.setdefault(name, np.zeros(self.block.steps, bool))
-            self.block.order(lost[t])[k] = bool(left[k].any() and right[k].any())
+            if left[k].any() and right[k].any():
+                lost = self.lost.setdefault(name, np.zeros(self.block.steps, bool))
+                self.block.order(lost[t])[k] = True
 
     def _add_total(self, name: str, part: Array) -> None:
         known = self.totals.get(name)

@@ -99,5 +99,6 @@ def recycled(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
 def transposed(matrix: Array) -> Array:
     """Copy the transpose of a matrix, of which products are faster than of a view."""
     found = recycled(matrix.shape[::-1], matrix.dtype)
-    found[...] = matrix.T
+    for first in range(0, len(matrix), 16):  # a few lines of the cache at a time
+        found[:, first : first + 16] = matrix[first : first + 16].T
     return found

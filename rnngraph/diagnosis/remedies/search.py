@@ -37,7 +37,12 @@ def for_vanishing(bench: Bench, layer: Layer) -> Iterator[Tried | None]:
         return
     if layer.cell.switches_off:
         yield from _identity(bench)
-    yield bench.run("start the recurrent weight orthogonal", Change(ORTHOGONAL))
+    orthogonal = bench.run("start the recurrent weight orthogonal", Change(ORTHOGONAL))
+    yield orthogonal
+    if orthogonal is not None and layer.weights == -math.inf:  # no multiple of nothing is anything
+        first = 10 ** ((TARGET - _finite(orthogonal.decades)) / bench.lag)
+        yield from _scales(bench, first, "start the recurrent weight orthogonal, times", ORTHOGONAL)
+        return
     yield from _scales(bench, 10 ** ((TARGET - _finite(bench.network.head.decades)) / bench.lag))
 
 
@@ -73,8 +78,10 @@ def for_unwritten(bench: Bench, layer: Layer) -> Iterator[Tried | None]:
 
 
 def for_dead(bench: Bench, layer: Layer) -> Iterator[Tried | None]:
-    """Try a start at which units fire."""
+    """Try a start at which units fire, or where they may be no units that switch off, one that keeps."""
     yield from _identity(bench)
+    if not layer.cell.switches_off:
+        yield bench.run("start the recurrent weight orthogonal", Change(ORTHOGONAL))
 
 
 def _identity(bench: Bench) -> Iterator[Tried | None]:
@@ -88,11 +95,13 @@ def _biases(bench: Bench, layer: Layer) -> Iterator[Tried | None]:
         yield bench.run(f"set the bias of the {layer.cell.keeps_title} to {value:.2f}", Change(BIAS, value))
 
 
-def _scales(bench: Bench, first: float) -> Iterator[Tried | None]:
+def _scales(
+    bench: Bench, first: float, words: str = "scale the recurrent weight by", kind: str = SCALE
+) -> Iterator[Tried | None]:
     """Search a factor by bisection on its logarithm: too little is left below it, and it explodes above."""
     low, high, factor = 0.0, math.inf, _rounded(min(max(first, 1e-3), 1e3))
     for _ in range(_SCALES):
-        tried = bench.run(f"scale the recurrent weight by {factor:g}", Change(SCALE, factor))
+        tried = bench.run(f"{words} {factor:g}", Change(kind, factor))
         yield tried
         if tried is None or tried.helps:
             return

@@ -53,6 +53,7 @@ def find_no_signal(network: Network, layer: Layer) -> Finding | None:
     why = silence_of(layer)
     if not why:
         return None
+    off = ", and none of its units fires" if layer.cell.switches_off and dead_share(layer) == 1 else ""
     alone = any(not silence_of(other) for other in network.layers)
     advice = "Check that the loss depends on this layer, that the mask leaves a step, and that the task is not solved."
     if alone:
@@ -62,7 +63,7 @@ def find_no_signal(network: Network, layer: Layer) -> Finding | None:
         )
     return Finding(
         "no_signal", WARNING if alone else ERROR, layer.where, {"losses": layer.curve.seeds},
-        "no loss with a gradient", advice, f"No loss reaches {layer.name}: {why}.",
+        "no loss with a gradient", advice, f"No loss reaches {layer.name}: {why}{off}.",
     )  # fmt: skip
 
 
@@ -82,8 +83,10 @@ def find_dead(layer: Layer) -> Finding | None:
     share = dead_share(layer)
     if not share > layer.limits.dead:
         return None
+    known = layer.cell.switches_off
     return Finding(
-        "dead", ERROR, layer.where, {"share": share}, "activation",
+        "dead", ERROR, layer.where, {"share": share}, "activation" if known else "activation or weights",
+        f"{'' if known else 'Look whether the recurrent weight is zero. '}"
         "Lower the learning rate and start again, the recurrent weight as the identity and biases at or above 0; or "
         "use an activation without a flat half.",
         f"{layer.name} is dead: at {part_text(share)} of the steps no unit lets a gradient through.",

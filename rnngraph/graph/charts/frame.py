@@ -12,7 +12,7 @@ from typing import cast
 
 from rnngraph.graph.key import LINE, Swatch, draw_key
 from rnngraph.graph.layout.geometry import Box, one_line
-from rnngraph.graph.layout.metrics import fit, width_of, wrap
+from rnngraph.graph.layout.metrics import fit_end, width_of, wrap
 from rnngraph.graph.sheet import Curve, Shape, Sheet, Theme, paragraph, sentences, words
 from rnngraph.graph.sizes import check_theme, check_width, is_wide, round_step, sizes_of
 
@@ -61,8 +61,8 @@ class Paper:
         return self.width - 2 * self.margin
 
     def heading(self, name: str, text: str, x: float, y: float, room: float) -> None:
-        """Write what a panel shows, above it."""
-        text = fit(one_line(text), room, TEXT, bold=True)
+        """Write what a panel shows, above it; of a long name its end, which tells it from its neighbours."""
+        text = fit_end(one_line(text), room, TEXT, bold=True)
         self.shapes.append(words(name, "header", text, x, y, TEXT, bold=True, align="left"))
 
     def key(self, swatches: Sequence[Swatch], said: str = "") -> None:
@@ -99,5 +99,6 @@ def ticks(places: range, room: float, *, apart: float = 34.0) -> list[int]:
     first, last = places[0], places[-1]
     pitch = room / max(last - first, 1)
     step = round_step(apart / pitch)
-    inner = [value for value in range(0, last, step) if min(value - first, last - value) * pitch >= apart * 0.7]
+    near = max(0.7 * apart, 8.0 * len(str(last)))  # both ends are written, with all their digits
+    inner = [value for value in range(0, last, step) if min(value - first, last - value) * pitch >= near]
     return sorted({first, *inner, last})

@@ -73,7 +73,9 @@ def lag_sheet(
 
 def _chosen(rows: list[LagRow], states: Sequence[str] | None) -> list[LagRow]:
     if not rows:
-        raise InputError("no loss of the trace reaches a recurrence, so there are no lags to draw.")
+        raise InputError(
+            "no loss of the trace reaches a recurrence with a finite gradient, so there are no lags to draw."
+        )
     if not states:
         return rows
     check_known(states, [row.name for row in rows], "there is no row {} in the picture: choose among")
@@ -118,12 +120,14 @@ def _panels(paper: Paper, row: LagRow, timestep: int, *, number: int, named: boo
 def _draw_curve(paper: Paper, row: LagRow, heading: str, name: str, *, left: float, top: float, width: float,
                height: float) -> None:  # fmt: skip
     """Draw everything; `left` and `top` are those of the heading."""
-    median = row.median
+    # Of 3,000 lags thirty may hold all that there is to see: the axis goes as far as the curves do.
+    seen = np.flatnonzero((row.quantiles >= FLOOR).any(axis=0))
+    lower, median, upper = row.quantiles[:, : seen[-1] + 2 if seen.size else 2]
     axes = Axes(paper, name, range(len(median)), tuple(row.quantiles), left=left + AXIS, top=top + HEAD,
                 width=width - AXIS - 10, height=height)  # fmt: skip
     paper.heading(f"{name}h", heading, left, top + 6, width - 10)
     axes.grid("lag: steps back from the loss")
-    axes.band(row.quantiles[0], row.quantiles[2], "k4")
+    axes.band(lower, upper, "k4")
     axes.curve(median, lambda decades: tone(decades).name if decades >= MARK else "line")
     for lag in np.flatnonzero(median >= axes.low).tolist() if len(median) <= _DOTS else ():
         value = float(median[lag])

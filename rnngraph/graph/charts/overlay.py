@@ -15,6 +15,7 @@ from rnngraph.graph.charts.axes import AXIS, UNDER, Axes
 from rnngraph.graph.charts.frame import Paper
 from rnngraph.graph.layout.geometry import Point
 from rnngraph.graph.sheet import words
+from rnngraph.graph.style.left import FLOOR
 from rnngraph.trace.magnitudes import Floats
 
 _HEIGHT, _ABOVE, _GAP = 200.0, 48.0, 20.0
@@ -34,7 +35,10 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Curves of one thing. `flag` is a place and what is written beside it, `lowest` the least decade of other axes."""
+    """Curves of one thing, as far as one of them is on the scale.
+
+    `flag` is a place that they come to and what is written there, `lowest` the least decade of other axes.
+    """
 
     heading: str
     curves: tuple[Curve, ...]
@@ -63,7 +67,8 @@ def draw_panels(paper: Paper, panels: Sequence[Panel]) -> None:
 
 
 def _draw(paper: Paper, panel: Panel, name: str, left: float, top: float, width: float) -> None:
-    last = max((_last(curve.values) for curve in panel.curves), default=1)
+    low = FLOOR if panel.lowest is None else panel.lowest
+    last = max((_last(curve.values, low) for curve in panel.curves), default=1)
     values, places = [np.minimum(curve.values, _MOST) for curve in panel.curves], range(panel.first, panel.first + last)
     axes = Axes(paper, name, places, values, left=left + AXIS, top=top + _ABOVE, width=width - AXIS - 10,
                 height=_HEIGHT, lowest=panel.lowest)  # fmt: skip
@@ -77,14 +82,14 @@ def _draw(paper: Paper, panel: Panel, name: str, left: float, top: float, width:
             taken.append((x, y))
             paper.shapes.append(words(f"{name}n{len(taken)}", "number", curve.name, x, y, _LETTER, bold=True,
                                       ink=curve.stroke, halo=True))  # fmt: skip
-    if panel.flag is not None:
-        place, text = panel.flag
-        axes.flag(min(place, places[-1]), (text,), above=True)
+    if panel.flag is not None and panel.flag[0] in places:
+        axes.flag(panel.flag[0], panel.flag[1:], above=True)
 
 
-def _last(values: Floats) -> int:
-    known = np.flatnonzero(~np.isnan(values))
-    return int(known[-1]) + 1 if known.size else 1
+def _last(values: Floats, low: float) -> int:
+    """Count the places up to the first from which on a curve stays under its scale, or is not known."""
+    seen = np.flatnonzero(values >= low)
+    return min(int(seen[-1]) + 2, len(values)) if seen.size else 1
 
 
 def _end(corners: Sequence[Point], axes: Axes, taken: Sequence[Point]) -> Point:

@@ -121,8 +121,7 @@ def reach_sentence(comparison: Comparison) -> str:
     (far, near), (a, b) = one.reaches, one.gains
     left = f"{_left(a)} is left at lag {one.horizon} in A, and {_left(b)} in B"
     if far is None or near is None or far == near:
-        alike = f"A and B reach equally far, {_lag(one, far)}" if far is not None else "A and B"
-        return f"{alike}: {left}."
+        return f"{'A and B' if far is None else f'Both reach {_lag(one, far)}'}: {left}."
     first, last = (("B", near), ("A", far)) if near > far else (("A", far), ("B", near))
     return f"{first[0]} reaches further: {_lag(one, first[1])}, where {last[0]} reaches lag {last[1]}; {left}."
 
@@ -133,11 +132,16 @@ def parting_sentence(comparison: Comparison) -> str:
     if not comparison.norms:
         return "They have no state in common whose norms could be set against each other."
     if parting is None:
-        return f"Their norms stay together: within {times(APART)} of each other on the whole way back."
+        return f"The norms of all losses together stay within {times(APART)} of each other on the whole way back."
     return (
-        f"On the way back their norms part first in {parting.recurrence}, in {parting.state}, {_where(parting)}: "
-        f"from there on B has {times(parting.by)} of what A has."
+        f"On the way back the norms of all losses together part first in {parting.recurrence}, in {parting.state}, "
+        f"{_where(parting)}: from there on {beside(parting.by, 'what A has')}."
     )
+
+
+def beside(by: float, whole: str) -> str:
+    """Say how much B has, so many decades above A, of the whole that A has."""
+    return "A has nothing" if by == math.inf else f"B has {times(by)} of {whole}"
 
 
 def _where(parting: NormsApart) -> str:

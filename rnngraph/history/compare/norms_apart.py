@@ -18,7 +18,6 @@ from rnngraph.trace.model import REVERSE, StateTrace
 
 APART = 0.5  # decades, a factor of three
 LASTING = 3  # steps that stay apart: a single one is chance
-_ZERO = -400.0  # decades that an exact zero counts as, below every number that a norm can have
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class NormsApart:
     recurrence: str
     state: str
     layer: int
-    a: Floats  # (K,) NaN where not observed
+    a: Floats  # (K,) NaN where not observed, -inf where zero
     b: Floats  # (K,)
     start: float  # decades of B over A where both begin; NaN where they have no step in common
     parts: int | None  # steps back from the last step at which they part, None where they stay together
@@ -36,7 +35,7 @@ class NormsApart:
 
     @property
     def by(self) -> float:
-        """How far B lies above A where they part, in decades."""
+        """How far B lies above A where they part, in decades; infinite where one of them is zero."""
         return float(self.b[self.parts] - self.a[self.parts]) if self.parts is not None else 0.0
 
 
@@ -67,13 +66,14 @@ def _compared(pair: Pair, one: StateTrace, two: StateTrace) -> NormsApart:
     a, b = _walked(pair.a, one), _walked(pair.b, two)
     both = min(len(a), len(b))
     a, b = a[:both], b[:both]
-    known = np.flatnonzero(np.isfinite(a) & np.isfinite(b) & (a > _ZERO) & (b > _ZERO))
+    known = np.flatnonzero(np.isfinite(a) & np.isfinite(b))
     if not known.size:
         return NormsApart(pair.name, _name(one, two), one.layer, a, b, float("nan"), None, (0, 0))
     start = float(b[known[0]] - a[known[0]])
     a, b = a - a[known[0]], b - b[known[0]]
     seen = np.flatnonzero(~np.isnan(a) & ~np.isnan(b))
-    place = lasting(np.abs(b[seen] - a[seen]) >= APART)
+    with np.errstate(invalid="ignore"):  # of two zeros, which are not apart
+        place = lasting(np.abs(b[seen] - a[seen]) >= APART)
     parts = None if place is None else int(seen[place])
     at = both - 1 if parts is None else parts
     steps = _timestep(pair.a, at), _timestep(pair.b, at)
@@ -84,7 +84,7 @@ def _walked(layer: Layer, state: StateTrace) -> Floats:
     """Give the decades of a state's norms in the order of the walk back."""
     own = state.grad[: layer.recurrence.timesteps]
     nothing = (own.status == Status.ZERO) | (own.status == Status.UNDERFLOW)
-    decades = np.where(nothing, _ZERO, own.log10)
+    decades = np.where(nothing, -np.inf, own.log10)
     return decades if layer.recurrence.direction == REVERSE else decades[::-1]
 
 

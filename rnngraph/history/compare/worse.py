@@ -1,7 +1,7 @@
-"""Whether B is worse than A: the reach is shorter, or less is left at the horizon, by more than a tolerance.
+"""Whether B is worse than A: the reach is shorter, less is left at the horizon, or an error is found that A has not.
 
 In: a comparison. Out: a sentence for everything that is worse. What is more than all counts as all: a gradient that
-explodes no longer has not become worse.
+explodes no longer has not become worse; one that explodes now is an error.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from rnngraph.diagnosis.finding import ERROR
 from rnngraph.diagnosis.sentences import percent
 from rnngraph.errors import InputError
 from rnngraph.history.compare.contrast import Comparison, Curves
@@ -30,7 +31,14 @@ def worse(comparison: Comparison, *, tolerance: float = TOLERANCE) -> tuple[str,
         raise InputError(
             "of A no credit could be measured, so that nothing of B can be worse; compare with another run."
         )
-    return tuple(said for one in known for said in _worse(one, tolerance))
+    return (*(said for one in known for said in _worse(one, tolerance)), *_errors(comparison))
+
+
+def _errors(comparison: Comparison) -> Iterator[str]:
+    """Give what is wrong in B alone, but for what its curves show already, where the tolerance holds."""
+    here, there = ({one.rule: one.text for one in side.diagnosis.findings if one.severity == ERROR}
+                   for side in (comparison.a, comparison.b))  # fmt: skip
+    yield from (text for rule, text in there.items() if rule not in here and rule not in ("vanishing", "saturated"))
 
 
 def _lag(one: Curves) -> int:

@@ -26,21 +26,20 @@ def blocks(gates: Array, hidden: int) -> list[Array]:
     return [gates[..., first : first + hidden] for first in range(0, gates.shape[-1], hidden)]
 
 
-def sigmoid_of_negated(a: Array, one: Array | int = 1) -> None:
-    """Compute 1 / (1 + e^a) in place: the sigmoid of -a, without loss of digits at either end.
+def sigmoid_of_negated(a: Array, room: Array, out: Array, one: Array | int = 1) -> None:
+    """Compute 1 / (1 + e^a): the sigmoid of -a, without loss of digits at either end.
 
-    `one` is 1, as an array of a's dtype where many are computed: NumPy takes long to convert a number.
+    `room` has no gaps between its rows: NumPy copies what has, at every step of this. `one` is 1, as an array of a's
+    dtype where many are computed: NumPy takes long to convert a number. The three arrays may be the same.
     """
-    np.exp(a, a)
-    np.add(a, one, a)
-    np.reciprocal(a, a)
+    np.exp(a, room)
+    np.add(room, one, room)
+    np.reciprocal(room, out)
 
 
 def saturated(gates: Array, sigmoids: int) -> Array:
     """Say where the derivative is small of gates of which so many columns are sigmoids and the others tanh."""
-    flat = np.empty(gates.shape, bool)
-    for columns, low, high in ((slice(sigmoids), _SHUT, 1 - _SHUT), (slice(sigmoids, None), -_FULL, _FULL)):
-        part, found = gates[..., columns], flat[..., columns]
-        np.less(part, low, found)
-        found |= part > high
-    return flat
+    found: Array = gates < _SHUT
+    found |= gates > 1 - _SHUT
+    found[..., sigmoids:] = np.abs(gates[..., sigmoids:]) > _FULL
+    return found

@@ -65,13 +65,14 @@ class Gru(Cell):
         weight, bias, one = run.weights["Wh"], run.weights["bh"][2 * H :], np.ones((), h.dtype)
         product, mixed = np.empty_like(gates[0]), np.empty_like(h[0])
         to_sigmoids, to_last = product[..., : 2 * H], product[..., 2 * H :]
+        room = np.empty_like(to_sigmoids)
         for opened, reset, update, n, inner, (before, after) in zip(
             gates[..., : 2 * H], *gate.blocks(gates, H), run.extras["inner"], pairwise(h), strict=True
         ):
             before.dot(weight, product)
             np.add(to_last, bias, inner)
-            np.add(opened, to_sigmoids, opened)
-            gate.sigmoid_of_negated(opened, one)
+            np.add(opened, to_sigmoids, room)
+            gate.sigmoid_of_negated(room, room, opened, one)
             np.multiply(inner, reset, mixed)
             np.add(n, mixed, n)
             np.tanh(n, n)
@@ -175,7 +176,7 @@ class GruResetBefore(Gru):
             gates[..., : 2 * H], *gate.blocks(gates, H), pairwise(run.states["h"]), strict=True
         ):
             opened += before @ weight[:, : 2 * H]
-            gate.sigmoid_of_negated(opened)
+            gate.sigmoid_of_negated(opened, opened, opened)
             n += (reset * before) @ weight[:, 2 * H :]
             np.tanh(n, n)
             after[...] = n + update * (before - n)

@@ -66,14 +66,14 @@ class Lstm(Cell):
         """Compute gates, cell and hidden state."""
         H, h, c, gates = run.hidden, run.states["h"], run.states["c"], run.projected
         weight, write, one = run.weights["Wh"], self.hidden(run), np.ones((), c.dtype)
-        product, gained = np.empty_like(gates[0]), np.empty_like(c[0])
+        product, gained, room = np.empty_like(gates[0]), np.empty_like(c[0]), np.empty_like(gates[0][..., : 3 * H])
         i, f, o, g = gate.blocks(gates, H)
         for a, first, second, third, candidate, sigmoids, wide, (before, after), (state, cell) in zip(
             gates, i, f, o, g, gates[..., : 3 * H], run.extras["squashed"], pairwise(h), pairwise(c), strict=True
         ):
             before.dot(weight, product)
             np.add(a, product, a)
-            gate.sigmoid_of_negated(sigmoids, one)
+            gate.sigmoid_of_negated(sigmoids, room, sigmoids, one)
             np.tanh(candidate, candidate)
             np.multiply(second, state, cell)
             np.multiply(first, candidate, gained)
@@ -93,10 +93,12 @@ class Lstm(Cell):
         slope = recycled(before.shape, gates.dtype)
         squashed = past.extras["squashed"]
         blocks = recycled((*gates.shape[:-1], 4, H), gates.dtype)
-        for k, (opened, other) in enumerate(((i, u), (f, before), (o, squashed))):
-            np.subtract(1, opened, slope)
-            np.multiply(slope, opened, slope)
-            np.multiply(past.slope(slope), other, blocks[..., k, :])
+        flat = blocks.reshape(gates.shape)
+        np.subtract(1, gates, flat)  # all gates at once: their rows have no gaps
+        np.multiply(flat, gates, flat)
+        past.slope(flat)
+        for k, other in enumerate((u, before, squashed)):
+            np.multiply(blocks[..., k, :], other, blocks[..., k, :])
         np.multiply(u, u, slope)
         np.subtract(1, slope, slope)
         np.multiply(past.slope(slope), i, blocks[..., 3, :])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TypeAlias
 
 from rnngraph.autodiff.along import ASSEMBLE
@@ -88,10 +89,18 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
         last = made.get(state)
         if len(ids) < len(chain.clock) and last is not None:
             found.unread[kind] = last
-        start = _start(nodes, chain.steps, ids) if len(ids) > 1 else None
-        if start is not None and chain.shape(nodes[start]) == chain.shape(nodes[state]):
-            found.initial[kind] = start
+    found.initial = find_starts(nodes, found)
     return found if "h" in found.states else None
+
+
+def find_starts(nodes: Sequence[Node], found: Found) -> dict[str, int]:
+    """Find what stands before the first states, by kind, where that is known and of their shape."""
+    chain, starts = found.chain, dict[str, int]()
+    for kind, ids in found.states.items():
+        start = _start(nodes, chain.steps, ids, found.seen_through.get(ids[0], ())) if len(ids) > 1 else None
+        if start is not None and chain.shape(nodes[start]) == chain.shape(nodes[ids[0]]):
+            starts[kind] = start
+    return starts
 
 
 def _follows(nodes: Sequence[Node], steps: dict[int, int], state: int, others: set[int]) -> bool:
@@ -125,10 +134,10 @@ def _followed(
             same = [i for i in here if nodes[i].op is op and chain.shape(nodes[i]) == shape]
             known = [i for i in carried.get(k, ()) if i in same]
             alike = [i for i in same if op is ASSEMBLE or len(nodes[i].inputs) == len(operands)]
-            deep = [i for i in alike if _kind_of(nodes, i, chain) == wanted]
+            deep = [i for i in alike if i in known or _kind_of(nodes, i, chain) == wanted]
         if k == len(by_step) - 1 and not deep:  # the last one may lead nowhere
             return found
-        some = deep or [i for i in known if i in alike] or known or alike
+        some = deep or known or alike
         if not some:
             return None
         places = {i: here.index(i) for i in some} if len(some) > 1 else {}
@@ -156,22 +165,22 @@ def _kind_of(nodes: Sequence[Node], i: int, chain: Chain) -> Kind:
     return node.op, chain.shape(node), tuple([nodes[j].op for j in node.inputs if node.op is not ASSEMBLE])
 
 
-def _start(nodes: Sequence[Node], steps: dict[int, int], ids: Sequence[int]) -> int | None:
-    """Find what stands before the first state as that stands before the second: by the way between the two."""
-    way, waiting = {ids[1]: tuple[int, ...]()}, [ids[1]]
-    for at in waiting:
-        for place, i in enumerate(nodes[at].inputs):
-            if i not in way and (i in steps or i == ids[0]):
-                way[i] = (*way[at], place)
-                waiting.append(i)
-    if ids[0] not in way:
-        return None
-    twin, at = ids[0], ids[1]
-    for place in way[ids[0]]:
-        if nodes[twin].op is nodes[at].op and len(nodes[twin].inputs) == len(nodes[at].inputs):
-            twin, at = nodes[twin].inputs[place], nodes[at].inputs[place]
-        elif nodes[at].op in VIEWING and nodes[twin].op in GIVEN:  # a part of a plain array is one
-            at = nodes[at].inputs[place]
-        else:
-            return None
-    return twin
+def _start(nodes: Sequence[Node], steps: dict[int, int], ids: Sequence[int], views: Sequence[int]) -> int | None:
+    """Find what stands before the first state as that stands before the second: by a way that both have.
+
+    Through `views` of the first state it is read, and what is plain has none of them.
+    """
+    waiting = [(ids[1], ids[0])]
+    seen = set(waiting)
+    for at, twin in waiting:
+        if at == ids[0]:
+            return twin
+        pairs = zip(nodes[at].inputs, nodes[twin].inputs, strict=False)
+        if nodes[twin].op in GIVEN and (at in views or nodes[at].op in VIEWING):
+            pairs = zip(nodes[at].inputs, repeat(twin), strict=False)
+        elif nodes[twin].op is not nodes[at].op or len(nodes[twin].inputs) != len(nodes[at].inputs):
+            continue
+        below = [pair for pair in pairs if pair not in seen and (pair[0] in steps or pair[0] == ids[0])]
+        seen.update(below)
+        waiting += below
+    return None

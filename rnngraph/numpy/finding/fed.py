@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from rnngraph.autodiff.node import CONSTANT, Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.numpy.finding.carried import Found
-from rnngraph.numpy.finding.products import JOINING, LEAVES, PASSING, PRODUCTS
+from rnngraph.numpy.finding.products import JOINING, LEAVES, PASSING, PRODUCTS, reached, written
 
 Data: TypeAlias = list[dict[int, set[int]]]  # by step: number of a value -> the nodes that hold it
 
@@ -81,11 +81,25 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
                 if part not in past and not _is_start(nodes, part, initial):
                     found[k].setdefault(numbers[part], set()).add(part)
     most = max(one.time - 1, 2)
-    often = Counter(chain.from_iterable(found))  # a weight is read at every step, a word at several
+
+    def said(number: int, ids: set[int]) -> Any:
+        """Know a constant that is written again, as a column of ones is, by what is in it."""
+        i = min(ids)
+        return written(nodes[i]) if nodes[_below(nodes, i)].op is CONSTANT else number
+
+    often = Counter(key for some in found for key in {said(*item) for item in some.items()})  # a weight at every step
     shared = Counter(chain.from_iterable(ids for some in found for ids in some.values()))
     alone = {i for i, count in shared.items() if count == 1}
-    found = [{number: ids for number, ids in some.items() if often[number] < most and ids <= alone} for some in found]
+    found = [{n: ids for n, ids in some.items() if often[said(n, ids)] < most and ids <= alone} for some in found]
+    found = [_first(nodes, some) for some in found]
     return found if sum(map(bool, found)) >= most else []
+
+
+def _first(nodes: Sequence[Node], some: dict[int, set[int]]) -> dict[int, set[int]]:
+    """Leave out what is computed from other data of the step, as a key is: what comes back through it counts there."""
+    every = set[int]().union(*some.values())
+    alone = len(some) < 2
+    return {n: ids for n, ids in some.items() if alone or (reached(nodes, ids) - ids).isdisjoint(every - ids)}
 
 
 def _is_start(nodes: Sequence[Node], i: int, initial: set[int]) -> bool:
@@ -97,12 +111,16 @@ def _is_start(nodes: Sequence[Node], i: int, initial: set[int]) -> bool:
 
 def _parts(nodes: Sequence[Node], i: int) -> list[int]:
     """Take a join apart, behind views too."""
-    below = i
-    while nodes[below].op in PASSING:
-        below = nodes[below].inputs[0]
+    below = _below(nodes, i)
     if nodes[below].op not in JOINING:
         return [i]
     return [one for part in nodes[below].inputs for one in _parts(nodes, part)]
+
+
+def _below(nodes: Sequence[Node], i: int) -> int:
+    while nodes[i].op in PASSING:
+        i = nodes[i].inputs[0]
+    return i
 
 
 def _make_one(nodes: Sequence[Node], alike: Iterable[set[int]]) -> None:

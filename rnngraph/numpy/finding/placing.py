@@ -11,6 +11,7 @@ from rnngraph.autodiff.node import PARAMETER, Node, Scope
 from rnngraph.autodiff.ops import ADD, INDEX, MULTIPLY
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
+from rnngraph.checks import listed
 from rnngraph.numpy.finding.carried import Found
 from rnngraph.numpy.finding.fed import declare_fed, read_by_step
 from rnngraph.numpy.finding.leaving import put_into_whole
@@ -22,8 +23,14 @@ from rnngraph.numpy.finding.ways import weights_of
 Spot = tuple[Scope, int]
 
 
-def find_recurrences(tape: Tape, steps: int | None = None, *, held: bool = False) -> list[Found]:
-    """Find the recurrences of a tape and declare them on it; where its ids are `held`, those that need no new node."""
+def find_recurrences(
+    tape: Tape, steps: int | None = None, *, held: bool = False, only: str | Sequence[str] | None = None
+) -> list[Found]:
+    """Find the recurrences of a tape and declare them, or some of them, on it; `held`: those that need no new node.
+
+    Raises:
+        InputError: a name in `only` that no recurrence has.
+    """
     nodes: list[Node] = tape.entries  # type: ignore[assignment]
     numbers = number_values(nodes)
     found = [one for one in find_all(tape, nodes, numbers, steps) if not held or one.chain.samples is None]
@@ -35,6 +42,8 @@ def find_recurrences(tape: Tape, steps: int | None = None, *, held: bool = False
             one.chain.weights += weights_of(nodes, numbers, one, states)
         _find_units(nodes, one)
     name_all(nodes, found)
+    names = listed(only, [one.name for one in found])
+    found = [one for one in found if not names or one.name in names]
     fed = read_by_step(nodes, numbers, found)
     spots = _spots(nodes, found)
     for i, (place, t) in spots.items():

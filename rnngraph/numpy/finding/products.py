@@ -6,6 +6,7 @@ In: the nodes of a tape. Out: a number a value, and the uses of every weight.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import permutations
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -20,7 +21,8 @@ JOINING = frozenset((CONCATENATE, STACK, ASSEMBLE))
 GIVEN = LEAVES | {CONSTANT}
 PRODUCTS = frozenset((MATMUL, DOT, EINSUM))  # along an axis
 VIEWING = PASSING | {INDEX}
-Key: TypeAlias = tuple[int, Any]  # side of the weight, and its number, or the numbers in it where it is no leaf
+# The places of the weight and the state, and the weight's number, or the numbers in it where it is no leaf.
+Key: TypeAlias = tuple[tuple[int, ...], Any]
 
 
 class Use(NamedTuple):
@@ -97,12 +99,11 @@ def products_of(node: Node) -> Sequence[tuple[int, int, int]]:
     if node.op is DOT:
         left, right = node.arguments
         return [(0, 1, 0)] * (right.ndim == 1) + [(1, 0, 0)] * (left.ndim == 1)
-    if node.op is EINSUM and len(node.inputs) == 2:
-        operands, out = node.options["operands"], node.options["out"]
-        summed = [letter for letter in operands[0] if letter in operands[1] and letter not in out]
-        if len(summed) == 1:
-            return [(0, 1, operands[1].index(summed[0])), (1, 0, operands[0].index(summed[0]))]
-    return []
+    found: list[tuple[int, int, int]] = []
+    for one, other in permutations(enumerate(node.options["operands"]), 2) if node.op is EINSUM else ():
+        summed = [letter for letter in one[1] if letter in other[1] and letter not in node.options["out"]]
+        found += [(one[0], other[0], other[1].index(summed[0]))] if len(summed) == 1 else []
+    return found
 
 
 def find_uses(nodes: Sequence[Node], numbers: Sequence[int]) -> dict[Key, list[Use]]:
@@ -117,7 +118,7 @@ def find_uses(nodes: Sequence[Node], numbers: Sequence[int]) -> dict[Key, list[U
                 break
         for use in products_of(node) if node.op in PRODUCTS else ():
             i = node.inputs[use[0]]
-            key = use[0], numbers[i] if nodes[i].op is not CONSTANT else _written(nodes[i])
+            key = use[:2], numbers[i] if nodes[i].op is not CONSTANT else written(nodes[i])
             found.setdefault(key, []).append((node.id, *use))
             if after[node.inputs[use[1]]]:
                 plausible.add(key)
@@ -125,6 +126,6 @@ def find_uses(nodes: Sequence[Node], numbers: Sequence[int]) -> dict[Key, list[U
     return {key: [Use(*use) for use in some] for key, some in found.items() if key in plausible and len(some) > 1}
 
 
-def _written(node: Node) -> Any:
-    """Know a matrix again that is no argument, by what is in it: every use of it is a constant of its own."""
+def written(node: Node) -> Any:
+    """Know an array again that is no argument, by what is in it: every use of it is a constant of its own."""
     return node.value.shape, node.value.tobytes()

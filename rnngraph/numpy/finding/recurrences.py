@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import CONSTANT, Node
 from rnngraph.autodiff.tape import Tape
-from rnngraph.numpy.finding.carried import Found, find_states
+from rnngraph.numpy.finding.carried import Found, find_starts, find_states
 from rnngraph.numpy.finding.chains import Chain, find_chains
 from rnngraph.numpy.finding.direction import Made, find_direction, has_own_weights, places_of
 from rnngraph.numpy.finding.products import leaves_behind, number_values
@@ -84,9 +84,13 @@ def _prepend(nodes: Sequence[Node], one: Found) -> bool:
     outside = {i for node in steps if steps[node] == 1 for i in nodes[node].inputs if i not in steps} - starts
     if leaves_behind(nodes, starts).isdisjoint(leaves_behind(nodes, outside)):
         return False
-    one.chain.steps = {i: k + 1 for i, k in steps.items()} | dict.fromkeys(starts, 0)
+    first = dict.fromkeys(starts, 0)
+    for node in nodes[min(starts) :]:  # and what reads no other state, such as its readout
+        if node.id not in steps and not first.keys().isdisjoint(node.inputs):
+            first[node.id] = 0
+    one.chain.steps = {i: k + 1 for i, k in steps.items()} | first
     one.states = {kind: [one.initial[kind], *ids] for kind, ids in one.states.items()}
-    one.initial = {}
+    one.initial = find_starts(nodes, one)
     return True
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from rnngraph.diagnosis.chosen_loss import SeenFrom, seen
 from rnngraph.diagnosis.one_loss import INITIAL, Losses, OneLoss
+from rnngraph.graph.build.broken import broken_steps
 from rnngraph.graph.build.loss_circles import bearing
 from rnngraph.graph.one_loss.appearance import small_print
 from rnngraph.graph.one_loss.view import SeenRow
@@ -83,6 +84,7 @@ def _row(trace: Trace, row: SeenRow) -> dict[str, Any]:
         "activation": _series(np.exp(first.gain_activation), one),
         "saturated": _series(first.saturated, one),
         "sum": _sum(states, one),
+        "broken": sorted(broken_steps(trace).get(one.name, ())),
     }  # fmt: skip
 
 

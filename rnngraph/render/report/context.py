@@ -18,7 +18,7 @@ from rnngraph.graph.layout.metrics import fit
 from rnngraph.graph.sheet import Shape, Sheet, rectangle, rule, words
 from rnngraph.render.report.text import number_text, printable
 from rnngraph.render.strict import json_line
-from rnngraph.trace.used_past import ContextTrace
+from rnngraph.trace.used_past import UNUSED, ContextTrace
 
 SCHEMA = 1
 _BAR, _BESIDE = 40, 38  # characters: of the longest bar, and of what else is in its line
@@ -30,7 +30,7 @@ def context_sentence(trace: ContextTrace) -> str:
     if trace.in_use is None:
         return f"The network uses all of its past: {longest} steps of it are still worse than all."
     if trace.in_use == 0:
-        return "The network uses none of its past: the step itself alone does as well."
+        return f"The network uses none of its past: without any, the loss is worse by {part_text(UNUSED)} at most."
     steps = "the step before it" if trace.in_use == 1 else f"the last {trace.in_use} steps before it"
     return f"The network uses {steps}: more of the past does not help."
 

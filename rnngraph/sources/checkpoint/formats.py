@@ -19,7 +19,7 @@ from rnngraph.sources.checkpoint.files import (
 )
 from rnngraph.sources.checkpoint.hand_written.gate_by_gate import with_joined_gates
 from rnngraph.sources.checkpoint.hand_written.packed import with_split_gates
-from rnngraph.sources.checkpoint.hand_written.simple import with_usual_names
+from rnngraph.sources.checkpoint.hand_written.simple import with_paired_biases, with_usual_names
 from rnngraph.sources.checkpoint.keras import Settings, read_h5, read_keras
 from rnngraph.sources.checkpoint.torch_file import read_torch
 from rnngraph.sources.checkpoint.weight_norm import without_weight_norm
@@ -44,7 +44,8 @@ def open_checkpoint(path: str | Path, told: Mapping[str, str]) -> Checkpoint:
         MissingToolError: its format needs a package that is not installed.
     """
     found = _opened(Path(path))
-    return replace(found, arrays=with_joined_gates(with_split_gates(with_usual_names(found.arrays), told), told))
+    arrays = with_paired_biases(with_usual_names(found.arrays))
+    return replace(found, arrays=with_joined_gates(with_split_gates(arrays, told), told))
 
 
 def _opened(source: Path) -> Checkpoint:

@@ -17,7 +17,7 @@ import numpy as np
 
 from rnngraph.measure.recording import Array, Facts
 from rnngraph.norms import norm
-from rnngraph.sources.jax.form import Spot
+from rnngraph.sources.jax.masks import Spot
 from rnngraph.sources.jax.samples import by_sample, host
 from rnngraph.sources.jax.scan_weights import slices
 from rnngraph.sources.jax.sites import Site
@@ -36,6 +36,9 @@ def facts_of(recording: JaxRecording, site: Site) -> Facts:
     layout, name = recording.layouts[site.number], site.name
     kept, of_some_units = _chosen(recording, site, "kept", site.kept)
     forgotten, _ = _chosen(recording, site, "forgotten", site.forgotten)
+    stopped, _ = _chosen(recording, site, "stopped", site.stopped)
+    cuts = stopped.all(axis=1)  # of all samples, as to truncate
+    anew = forgotten | stopped & ~cuts[:, None]
     axes = layout.axes[len(site.states) :]
     heard = bool(axes) and (layout.batch == 1 or None not in axes)  # its input's credit, sample by sample
     cell = CellTrace(name, f"scan of {name}", site.kinds)
@@ -44,7 +47,8 @@ def facts_of(recording: JaxRecording, site: Site) -> Facts:
     return Facts(
         name, name, 0, REVERSE if site.reverse else FORWARD, cell, {kind: f"{name}.{kind}" for kind in site.kinds},
         site.length, layout.batch, recording.clocks[site.number], recording.nodes[site.number],
-        ~kept.T if kept.any() and not of_some_units else None, anew=forgotten.T if forgotten.any() else None,
+        ~kept.T if kept.any() and not of_some_units else None, cuts[None] if cuts.any() else None,
+        anew.T if anew.any() else None,
         fed=input_name(site) if heard else "", fed_weight=_weight(recording, site),
     )  # fmt: skip
 

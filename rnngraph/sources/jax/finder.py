@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from rnngraph.checks import listed
 from rnngraph.sources.jax.flow import INPUT, NOTHING, STATE, Flow, through, whole
 from rnngraph.sources.jax.form import Carries, Form, inexact
 from rnngraph.sources.jax.names import is_library, joined, kinds_of, owner, place_of, step_name
@@ -30,7 +31,7 @@ _LOOPS = {
 _LOOPS |= {"xla_pmap": _LOOPS["pmap"], "custom_vjp_call_jaxpr": _LOOPS["custom_vjp_call"]}
 
 
-def find(jaxpr: Any, constants: int, weights: Sequence[bool], names: Sequence[str]) -> Plan:
+def find(jaxpr: Any, constants: int, weights: Sequence[bool], names: Sequence[str], only: Sequence[str] = ()) -> Plan:
     """Look through a jaxpr.
 
     Args:
@@ -38,20 +39,26 @@ def find(jaxpr: Any, constants: int, weights: Sequence[bool], names: Sequence[st
         constants: how many values it closes over.
         weights: by argument, whether it is a weight.
         names: of the arguments.
+        only: the scans that are wanted, by name; all where none is named.
+
+    Raises:
+        InputError: a name that no scan has.
     """
-    finder = _Finder(names, [tuple(one.aval.shape) for one in jaxpr.invars])
+    finder = _Finder(names, [tuple(one.aval.shape) for one in jaxpr.invars], only)
     flows = [
         Flow(weights=True, parts=whole(place, finder.shapes[place])) if weight else Flow(data=True)
         for place, weight in enumerate(weights)
     ]
     walk((jaxpr, [Flow(data=True)] * constants), flows, finder.visit, literal=lambda _: Flow())
+    listed(only, finder.named)
     return finder.plan
 
 
 class _Finder:
-    def __init__(self, names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> None:
-        self.plan, self.names, self.shapes = Plan(), names, shapes
+    def __init__(self, names: Sequence[str], shapes: Sequence[tuple[int, ...]], only: Sequence[str]) -> None:
+        self.plan, self.names, self.shapes, self.only = Plan(), names, shapes, only
         self.scopes: list[str] = []
+        self.named: list[str] = []
 
     def visit(self, equation: Any, flows: list[Flow], path: Path) -> Sequence[Flow]:
         """Say what is known of the results of an equation, and note scans."""
@@ -145,14 +152,23 @@ class _Finder:
         states = tuple(carries.states[k] for k in order)
         flipped = bool(_turned(equation, flows[last:]))
         name = self._name(equation, [self.names[one] for one in leaves.values()])
+        if self.only and name not in self.only:
+            self._not(f"the scan of {name}, which is not named by only=")
+            return through(equation, flows)
         handed = (k for k, one in enumerate(flows) if inexact(equation.invars[k]) and any(n >= 0 for n in one.sites))
         self.plan.sites[path] = Site(
             number, equation, form, name, replace(carries, states=states), tuple(kinds[k] for k in order), flipped,
             tuple(floating) if fed else (), frozenset(one for one in before if one >= 0), frozenset(handed), leaves,
             recurrent, weights_on(INPUT, form, known), form.kept(states), form.forgotten(states),
+            form.stopped(states),
             gate_of(form, known, states),
         )  # fmt: skip
         self.plan.entered |= {path[:depth] for depth in range(1, len(path))}
+        if before and all(one.sites for one in flows if one.weights):
+            self.plan.notes[
+                f"{name} reads no weight beside what other scans hand on: where it is a part of the loss, as that of "
+                "CTC, only= leaves it out"
+            ] = None
         self._unclear(number, before, carries, equation)
         found = []
         for k, one in enumerate(equation.outvars):
@@ -198,9 +214,9 @@ class _Finder:
     def _name(self, equation: Any, weights: Sequence[str]) -> str:
         """Name a scan by the scopes that it stands in, else by the user's step, else by its weights."""
         name = joined(self.scopes) or step_name(equation) or owner(weights) or "scan"
-        known = [one.name for one in self.plan]
-        same = sum(one == name or one.startswith(f"{name}#") for one in known)
-        return f"{name}#{same + 1}" if same else name
+        same = sum(one == name or one.startswith(f"{name}#") for one in self.named)
+        self.named.append(f"{name}#{same + 1}" if same else name)
+        return self.named[-1]
 
 
 def _numbers(equation: Any, place: int) -> int:

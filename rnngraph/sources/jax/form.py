@@ -13,7 +13,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from rnngraph.sources.jax.masks import mask_that_keeps
+from rnngraph.sources.jax.masks import Spot, mask_that_keeps, stop_at
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, counts, walk
 
 _CASTS = ("convert_element_type", "copy", "reduce_precision")
@@ -39,15 +39,6 @@ class Carries:
     def gathered(self) -> tuple[int, ...]:
         """Sums and buffers."""
         return (*self.sums, *self.buffers)
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """A value of a step by its number, and what it is where something comes about."""
-
-    number: int
-    value: int = 0
-    ends: int | None = None  # the state that was computed, where that is forgotten in the end of the step
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +132,15 @@ class Form:
                 found["states"].append(place)
         return Carries(**{name: tuple(places) for name, places in found.items()})
 
-    def _users(self, value: int) -> list[tuple[Line, int]]:
+    def users(self, value: int) -> list[tuple[Line, int]]:
+        """Give the lines that read a value, and at which place."""
         return [(line, place) for line in self.lines for place, one in enumerate(line.given) if one == value]
 
     def _gathers(self, before: int, after: int) -> str:
         """Give the operation with which steps add to what none of them reads; nothing where that is not so."""
         how = ""
         while before != after:
-            users = self._users(before)
+            users = self.users(before)
             if len(users) != 1 or before in self.results:
                 return ""
             line, operand = users[0]
@@ -157,15 +149,18 @@ class Form:
             elif line.name not in (*_CASTS, "stop_gradient"):
                 return ""
             before = line.made[0]
-        return how if self.results.count(after) == 1 and not self._users(after) else ""
+        return how if self.results.count(after) == 1 and not self.users(after) else ""
 
     def in_chunks(self, place: int) -> bool:
-        """Whether a step hands its state to a scan inside it, and takes the state from that: it is a chunk of steps."""
+        """Whether a scan inside a step takes its state through what the step reads: the step is a chunk of steps."""
         before, after = self.ends(place)
         line = self.maker.get(after)
         if line is None or line.name != "scan" or before not in line.given:
             return False
-        return bool(line.given.index(before) - counts(line.equation)[0] == line.made.index(after))
+        first, count = counts(line.equation)
+        read = frozenset[int]().union(*(self.reads[one] for one in line.given[first + count :]))
+        same = line.given.index(before) - first == line.made.index(after)
+        return same and max(read, default=-1) >= self.first + self.count
 
     def weighed(self, states: Sequence[int]) -> frozenset[int]:
         """Give the arguments of which the step makes something, without a state, that a product takes."""
@@ -188,6 +183,10 @@ class Form:
         """
         return self._of_all(states, self._forgotten)
 
+    def stopped(self, states: Sequence[int]) -> tuple[Spot, ...]:
+        """Find where the step reads every state without its gradient; nothing where it reads one in other ways."""
+        return self._of_all(states, lambda before, _, read: stop_at(self, before, read))
+
     def _of_all(
         self, states: Sequence[int], look: Callable[[int, int, frozenset[int]], Spot | None]
     ) -> tuple[Spot, ...]:
@@ -197,7 +196,7 @@ class Form:
 
     def _kept(self, before: int, after: int, states: frozenset[int]) -> Spot | None:
         line = self.maker.get(after)
-        if line is not None and self._chooses(line, states) and line.given[1:].count(before) == 1:
+        if line is not None and self.chooses(line, states) and line.given[1:].count(before) == 1:
             return Spot(line.given[0], line.given[1:].index(before))
         mask = mask_that_keeps(self, before, after)
         return None if mask is None else Spot(mask)
@@ -207,7 +206,7 @@ class Form:
         if found is not None:
             return found[1]
         line = self.maker.get(after)
-        if line is None or not self._chooses(line, states):
+        if line is None or not self.chooses(line, states):
             return None
         others = [k for k in (0, 1) if not self.reads[line.given[1 + k]] & states]
         return Spot(line.given[0], others[0], line.given[2 - others[0]]) if len(others) == 1 else None
@@ -218,18 +217,19 @@ class Form:
         for line in self.lines:
             if line.name in ("stop_gradient", "select_n") and same.issuperset(line.given[line.name == "select_n" :]):
                 same.update(line.made)
-        users = [(line, place) for one in same for line, place in self._users(one) if line.made[0] not in same]
+        users = [(line, place) for one in same for line, place in self.users(one) if line.made[0] not in same]
         if len(users) != 1 or same & {*self.results}:
             return None
         line, operand = users[0]
-        if self._chooses(line, states) and operand and not self.reads[line.given[3 - operand]] & states:
+        if self.chooses(line, states) and operand and not self.reads[line.given[3 - operand]] & states:
             return line.made[0], Spot(line.given[0], 2 - operand)
         factor = line.given[1 - operand] if line.name == "mul" else None
         if factor is not None and factor not in self.literals and self.plain(factor):
             return line.made[0], Spot(factor)
         return None
 
-    def _chooses(self, line: Line, states: frozenset[int]) -> bool:
+    def chooses(self, line: Line, states: frozenset[int]) -> bool:
+        """Whether a line chooses between two values by something that reads no state."""
         return line.name == "select_n" and len(line.given) == 3 and not self.reads[line.given[0]] & states
 
     def plain(self, value: int) -> bool:

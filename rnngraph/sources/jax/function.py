@@ -24,6 +24,7 @@ class Options:
 
     has_aux: bool | None = False  # None: whichever it is
     per_step: Callable[[Any], Any] | None = None
+    only: tuple[str, ...] = ()  # the scans that are wanted; all where none is named
 
 
 @dataclass(frozen=True, slots=True)

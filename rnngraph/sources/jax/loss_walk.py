@@ -56,7 +56,7 @@ class LossWalk:
             entering = [_entering(recording, site, self.shares[site.number]) for site in own]
             self.norms[clock] = np.asarray(np.hypot.reduce(entering, axis=0))
         entered = {clock: one for clock, one in self.norms.items() if np.count_nonzero(one.any(axis=1)) > 1}
-        joint = (reads_together(recording, self.shares, clock, one, _entering) for clock, one in entered.items())
+        joint = (reads_together(recording, clock, one, _entering) for clock, one in entered.items())
         self.joint = bool(entered) and all(joint)  # as two towers that are both pooled are one loss
 
     def pull(self, rows: Sequence[Row], samples: Mapping[int, Integers], see: See) -> None:

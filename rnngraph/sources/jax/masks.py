@@ -1,10 +1,11 @@
-"""A state that is kept by a mask of data, as in `m * new + (1 - m) * h` or `h + m * (new - h)`.
+"""A state that is kept by a mask of data, as in `m * new + (1 - m) * h`, or read without its gradient at some steps.
 
-In: a step's `Form`, and a state before and after the step. Out: the number of the mask, which is zero where it is kept.
+In: a step's `Form`, and a state before and after the step. Out: the number of what tells the steps.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,27 @@ if TYPE_CHECKING:
     from rnngraph.sources.jax.form import Form
 
 _SHAPING = {"broadcast_in_dim": "broadcast_dimensions", "reshape": "dimensions", "squeeze": "dimensions"}
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A value of a step by its number, and what it is where something comes about."""
+
+    number: int
+    value: int = 0
+    ends: int | None = None  # the state that was computed, where that is forgotten in the end of the step
+
+
+def stop_at(form: Form, before: int, states: frozenset[int]) -> Spot | None:
+    """Find the choice that alone reads a state: `where(t % 8 == 0, stop_gradient(h), h)`."""
+    users = [line for line, _ in form.users(before)]
+    stops = {line.made[0] for line in users if line.name == "stop_gradient"}
+    readers = [line for line in users if line.made[0] not in stops]
+    if len(readers) != 1 or before in form.results or not form.chooses(readers[0], states):
+        return None
+    choice, *values = readers[0].given
+    stopped = [one in stops for one in values]
+    return Spot(choice, stopped.index(True)) if stopped.count(True) == 1 else None
 
 
 def mask_that_keeps(form: Form, before: int, after: int) -> int | None:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from rnngraph.measure.recording import Array
-from rnngraph.sources.jax.form import Carries, Form, Spot, inexact
+from rnngraph.sources.jax.form import Carries, Form, inexact
+from rnngraph.sources.jax.masks import Spot
 from rnngraph.sources.jax.step_cell import Gate, Weight
 from rnngraph.sources.jax.walk import Path, body, counts
 
@@ -36,6 +37,7 @@ class Site:
     reading: tuple[Weight, ...]  # those that multiply the inputs
     kept: tuple[Spot, ...]  # by state, where every one may be kept
     forgotten: tuple[Spot, ...]  # by state, where every one may be forgotten
+    stopped: tuple[Spot, ...]  # by state, where every one may be read without its gradient
     gate: Gate | None
 
     @property

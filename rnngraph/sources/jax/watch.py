@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rnngraph.checks import is_whole
+from rnngraph.checks import is_whole, listed
 from rnngraph.errors import InputError
 from rnngraph.measure import record as measured
 from rnngraph.measure.lag_options import LagOptions, asked
@@ -34,6 +34,7 @@ def watch(
     batch_axis: BatchAxis = FOUND,
     per_step: Callable[[Any], Any] | None = None,
     weights: bool = True,
+    only: str | Sequence[str] | None = None,
     source: str = "",
 ) -> Trace:
     """Trace the scans of a loss, of one call with one batch.
@@ -49,13 +50,15 @@ def watch(
         batch_axis: the axis of the samples in the states, "none" where there is none; by default it is found.
         per_step: takes aux and gives every step's loss, (T,) or (T, N): for a loss whose steps cannot be told apart.
         weights: also measure each step's part of the weights that the scans read.
+        only: the name of a scan, or several, where not all are wanted: a loss such as CTC is a scan of its own.
         source: where the function comes from, for display.
 
     Raises:
         InputError: nothing recurrent was found, with the reasons; or an argument or option does not fit.
     """
     options, wanted = asked(lags), Wanted(_checked_axis(batch_axis), bool(weights))
-    return measure(recorded(loss_fn, arguments, Options(has_aux, per_step), wanted), lags=options, source=source)
+    how = Options(has_aux, per_step, listed(only))
+    return measure(recorded(loss_fn, arguments, how, wanted), lags=options, source=source)
 
 
 def measure(recording: JaxRecording, *, lags: LagOptions | None, source: str) -> Trace:
@@ -72,6 +75,7 @@ def trial(
     has_aux: bool = False,
     batch_axis: BatchAxis = FOUND,
     per_step: Callable[[Any], Any] | None = None,
+    only: str | Sequence[str] | None = None,
 ) -> Trial:
     """Let remedies be tried on a call: `rnngraph.diagnose(trace, trial=rnngraph.jax.trial(loss_fn, params, batch))`.
 
@@ -79,7 +83,7 @@ def trial(
         InputError: see `watch`.
     """
     wanted = Wanted(_checked_axis(batch_axis), weights=False)
-    return Trial(recorded(loss_fn, arguments, Options(has_aux, per_step), wanted))
+    return Trial(recorded(loss_fn, arguments, Options(has_aux, per_step, listed(only)), wanted))
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ def _prepared(loss: Callable[..., Any], arguments: tuple[Any, ...], options: Opt
         key, known = None, None
     if known is None:
         function = function_of(loss, leaves, options)
-        plan = find(function.jaxpr, len(function.constants), function.weights, function.names)
+        plan = find(function.jaxpr, len(function.constants), function.weights, function.names, options.only)
         known = Programs(function, plan)
         if key is not None:
             _known[key] = known

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+import numpy as np
+
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
@@ -31,8 +33,12 @@ if TYPE_CHECKING:
     from rnngraph.trace.used_past import ContextTrace
 
 WANTED = (
-    "a loss (a Tensor of rnngraph), a Trace, (forward, *arrays) of NumPy, a PyTorch pair (module, batch), or "
-    "(loss_fn, *arguments) of JAX"
+    "a loss (a Tensor of rnngraph), a Trace, (forward, *arrays) of NumPy, a PyTorch pair (module, batch), of which "
+    "a batch (x, targets) is handed on as module(x, targets), or (loss_fn, *arguments) of JAX"
+)
+NO_GRADIENT = (
+    "These are gradients of the record: of what the function returns beside its loss, nothing is known to be one of "
+    "its own. Name them in its last return, as dWh for Wh."
 )
 
 
@@ -128,7 +134,10 @@ class Returned:
                 return check(*self.value, directions=directions, seed=seed), ()
             loss = self.loss()
             handed = getattr(loss, "handed", {})  # gradients that a traced function returned beside its loss
-            return check(loss, *([handed] if handed else []), directions=directions, seed=seed), found_in(loss)
+            report = check(loss, *([handed] if handed else []), directions=directions, seed=seed)
+            if not handed and isinstance(getattr(loss, "outputs", None), tuple | list):
+                report = replace(report, note=" ".join([NO_GRADIENT, report.note]).strip())
+            return report, found_in(loss)
 
     def _recorded(self) -> Any:
         """Trace the forward of `(forward, *arrays)` or `(forward, backward, *arrays)`; what is neither stays as it is.
@@ -152,7 +161,7 @@ def opened(
     source: str, settings: Mapping[str, Any] | None = None, *, loss: str = "sum", layer: str | None = None,
     data: str | None = None,
 ) -> Returned:  # fmt: skip
-    """Call a target; one with `data` is a NumPy function, and is traced.
+    """Call a target; one with `data`, or that gives NumPy's numbers or arrays, is a NumPy function, and is traced.
 
     Args:
         source: `file.py:function` or `module:function`.
@@ -174,10 +183,13 @@ def call(source: str, settings: Mapping[str, Any], data: str | None = None) -> A
     with contextlib.redirect_stdout(sys.stderr):
         function = find_function(source)
         plain, named = arguments_of(source, function, settings, data)
-        if data is not None:
+        returned: Any = None
+        if data is None:
+            with shielded(source):
+                returned = function(*plain, **named)
+        first = returned[0] if isinstance(returned, tuple) and returned else returned
+        if data is not None or isinstance(first, np.floating | np.ndarray):
             return _traced(source, functools.partial(function, **named) if named else function, plain)
-        with shielded(source):
-            returned = function(*plain, **named)
     if inspect.iscoroutine(returned):
         returned.close()
         raise InputError(f"{source} is a coroutine; make it a plain function (def, not async def).")

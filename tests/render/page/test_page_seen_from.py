@@ -7,6 +7,7 @@ import math
 import re
 import struct
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,7 @@ def test_the_map_and_the_curve_stand_where_the_numbers_are(show: Open) -> None:
     assert after == "#000000"  # nothing: what comes after a loss
     x = {text: float(one.page.locator("#curve text", has_text=re.compile(f"^{text}$")).get_attribute("x"))
          for text in ("0", "lag 20")}  # fmt: skip
+    assert "lag 30" not in one.shown("#curve text")  # of 60 lags: at lag 20 under 1e-6 is left
     mark = re.match(r"M([\d.]+) ", one.page.get_attribute("#curve .end-mark", "d"))
     assert mark is not None
     assert float(mark[1]) == pytest.approx(x["0"] + 6.5 * (x["lag 20"] - x["0"]) / 20, abs=0.2)
@@ -208,6 +210,23 @@ def test_a_factor_of_nothing_is_no_number_that_is_none(show: Open) -> None:
     one = show(mocks.one_layer(layer, timesteps=6))
     assert "this loss ×0" in one.page.inner_text("#factors")
     assert "NaN" not in one.page.inner_text("main")
+
+
+@pytest.mark.parametrize(("t", "marked", "texts"), [(58, ".state.broken", []), (20, ".fold.broken", ["NaN/inf t=20"])])
+def test_where_nan_first_comes_up_is_marked(show: Open, t: int, marked: str, texts: list[str]) -> None:
+    trace = halving()
+    node = int(trace.states[0].nodes[t])
+    one = show(replace(trace, graph=replace(trace.graph, first_nonfinite_forward=node)))
+    one.settle()
+    assert one.count("#picture .broken:not(text)") == one.count(f"#picture {marked}") == 1
+    assert one.shown("#picture text.broken") == texts
+
+
+def test_two_steps_have_two_marks_of_time(show: Open) -> None:
+    one = show(halving(2))
+    one.settle()
+    assert [text for text in one.shown("#factors text") if text.startswith("t=")] == ["t=0", "t=1"]
+    assert one.shown("#picture text").count("t=1") == 2  # under the boxes, and under the strips
 
 
 def test_awkward_words_are_shown_as_text(show: Open) -> None:

@@ -73,7 +73,17 @@ def by_a_branch(p: Any, x: Any, done: Any) -> Any:
     return jnp.sum(jax.vmap(of_one, in_axes=1)(x, done))
 
 
-@pytest.mark.parametrize("loss", [chosen, backward, multiplied, in_the_end, by_a_branch])
+def stopped(p: Any, x: Any, done: Any) -> Any:
+    """The state goes on, and its gradient does not."""
+
+    def step(h: Any, now: Any) -> Any:
+        h = p * jnp.where(now[1][:, None], jax.lax.stop_gradient(h), h) + now[0]
+        return h, h
+
+    return loss_of(step, x, done)
+
+
+@pytest.mark.parametrize("loss", [chosen, backward, multiplied, in_the_end, by_a_branch, stopped])
 def test_credit_ends_where_a_step_starts_anew(loss: Loss) -> None:
     trace = watched.watch(loss, jnp.float32(DECAY), jnp.ones((T, N, H)), jnp.asarray(DONE), batch_axis=0)
     reverse = trace.recurrences[0].direction == "reverse"
@@ -103,6 +113,25 @@ def test_a_verdict_counts_no_lag_across_an_episodes_end() -> None:
     assert diagnosis.flags == ("healthy",)
     assert diagnosis.horizon == 3
     assert "90 % is left" in str(diagnosis)  # 0.95 ** 2 from the second step of the episode to the last
+
+
+def test_a_gradient_that_is_stopped_for_all_samples_is_truncated() -> None:
+    """By `stop_gradient` at every fourth step, on both states; the gradient does not die there."""
+
+    def loss(p: Any, x: Any) -> Any:
+        def step(states: Any, now: Any) -> Any:
+            h, c = [jnp.where(now[1] % 4 == 0, jax.lax.stop_gradient(one), one) for one in states]
+            h, c = p * h + c + now[0], p * c
+            return (h, c), h
+
+        return jnp.sum(scan(step, (jnp.zeros((N, H)),) * 2, (x, jnp.arange(T)))[1])
+
+    trace = watched.watch(loss, jnp.float32(DECAY), jnp.ones((T, N, H)), batch_axis=0)
+    np.testing.assert_array_equal(np.flatnonzero(trace.recurrences[0].cut), [0, 4, 8])
+    assert not trace.notes
+    diagnosis = rg.diagnose(trace)
+    assert diagnosis.flags == ("truncated",)
+    assert diagnosis.horizon == 3
 
 
 def computed_gate(p: Any, x: Any, done: Any) -> Any:

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnngraph import LagOptions
 from rnngraph import jax as watched
+from rnngraph.errors import InputError
 from tests.sources.jax_scans.truth import (
     STEPS,
     batch,
     cell,
     check,
+    compare,
     jax,
     jnp,
     near,
@@ -178,7 +181,7 @@ def test_a_scan_over_layers_is_a_stack_and_its_steps_are_no_times() -> None:
 def test_a_scan_inside_a_step_is_a_part_of_the_step() -> None:
     def loss(p: Any, x: Any) -> Any:
         def step(h: Any, x: Any) -> Any:
-            h = scan(lambda h, _: (0.5 * h + 0.5 * cell(p, h, x), None), 0.9 * h, None, length=3)[0] * 1.0
+            h = scan(lambda h, _: (0.5 * h + 0.5 * cell(p, h, x), None), h, None, length=3)[0]
             return h, h
 
         return jnp.sum((scan(step, zeros(), x)[1] @ p["V"]) ** 2)
@@ -186,7 +189,6 @@ def test_a_scan_inside_a_step_is_a_part_of_the_step() -> None:
     def loop(p: Any, x: Any, added: Mapping[str, Any]) -> list[Any]:
         h, found = zeros(), []
         for t in range(STEPS):
-            h = 0.9 * h
             for _ in range(3):
                 h = 0.5 * h + 0.5 * cell(p, h, x[t])
             h = h + added["step.h"][t]
@@ -198,6 +200,36 @@ def test_a_scan_inside_a_step_is_a_part_of_the_step() -> None:
     assert [one.name for one in trace.recurrences] == ["step"]
     assert any("is a part of that step" in note for note in trace.notes)
     check(trace, truth_of(loop, p, x, {"step.h": STEPS}))
+
+
+def test_a_scan_that_is_a_part_of_the_loss_is_left_out() -> None:
+    """A forward algorithm over scores: left out, the scores of every step are a loss of that step, if one says so."""
+
+    def scores(p: Any, x: Any) -> Any:
+        def step(h: Any, x: Any) -> Any:
+            h = cell(p, h, x)
+            return h, h @ p["V"]
+
+        return scan(step, zeros(), x)[1]
+
+    def closed(y: Any) -> Any:
+        return jnp.sum(scan(lambda a, now: (jnp.logaddexp(a, a[:, ::-1]) + now, None), y[0], y[1:])[0])
+
+    def loss(p: Any, x: Any) -> Any:
+        return closed(scores(p, x))
+
+    p, x, apart = weights(), batch(), LagOptions(joint=False)
+    assert any("reads no weight" in note for note in watched.scans(loss, p, x).notes)
+    trace = watched.watch(loss, p, x, only="step", lags=apart, weights=False)
+    assert [one.name for one in trace.recurrences] == ["step"]
+    assert [note for note in trace.notes if "the scan of scan, which is not named by only=" in note]
+    y, back = jax.vjp(lambda x: scores(p, x), x)
+    parts = [back(jnp.zeros_like(y).at[s].set(jax.grad(closed)(y)[s]))[0] for s in range(STEPS)]
+    lag = trace.lags[0]
+    compare(trace.input_lags[0].log, np.array(parts), lag.losses, lag.samples, 1e-12)
+    assert len(lag.losses) == STEPS
+    with pytest.raises(InputError, match="there is no recurrence 'low'; only= can name step, scan"):
+        watched.watch(loss, p, x, only="low")
 
 
 def test_a_sum_that_another_scan_reads_is_not_divided() -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import rnngraph
-from rnngraph.sources.torch.autograd.kernels import attention_in_steps
 from tests import programs
 from tests.sources.torch.unrolled import unroll
 
@@ -17,6 +16,20 @@ torch = pytest.importorskip("torch")
 nn = torch.nn
 F = nn.functional
 N, T, D, H = 4, 50, 3, 8
+
+
+class Squares(torch.autograd.Function):  # type: ignore[misc, name-defined]
+    """A loss of one's own, in one kernel that can be differentiated once."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Any) -> Any:
+        ctx.save_for_backward(scores)
+        return scores.square().sum()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Any) -> Any:
+        return 2 * gradient * ctx.saved_tensors[0]
 
 
 class Read(nn.Module):  # type: ignore[misc, name-defined]
@@ -49,6 +62,9 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
             by_sample = hidden.transpose(0, 1)[:, None]
             query = self.ask.weight.expand(N, 1, 1, H)
             hidden = F.scaled_dot_product_attention(query, by_sample, by_sample)[:, 0, 0]
+        elif self.how == "attention in one kernel, blind at first":
+            by_sample, seen = hidden.transpose(0, 1), torch.ones(T, T, dtype=torch.bool).tril(-1)
+            hidden = F.scaled_dot_product_attention(by_sample, by_sample, by_sample, seen).mean(1)
         elif self.how == "first and last":
             hidden = torch.cat([hidden[0], hidden[-1]], -1)
         elif self.how == "last":
@@ -75,6 +91,17 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
         if self.how.startswith("margin"):
             scores = self.head(hidden.mean(0) if self.how.endswith("mean") else hidden).flatten(0, -2)
             return F.multi_margin_loss(scores, targets.flatten()[: len(scores)])
+        if self.how == "logarithm of a sum":
+            return self.head(hidden).logsumexp(0).sum()
+        if self.how.startswith("root"):  # a function of one sum is as that sum
+            return self.head(hidden[:, :1]).square().mean().sqrt()
+        if self.how == "alignments":
+            lengths = [torch.full((N,), size) for size in (T, 3)]
+            return F.ctc_loss(self.head(hidden).log_softmax(-1), torch.ones(N, 3, dtype=torch.long), *lengths)
+        if self.how.startswith("kernel"):
+            return Squares.apply(self.head(hidden.mean(0) if self.how.endswith("mean") else hidden))
+        if self.how == "weighed by a parameter":
+            return self.head(hidden).square().mean() * self.ask.bias.exp().sum() - self.ask.bias.sum()
         if self.how == "squares":
             return self.head(hidden).square().sum()
         if self.how == "smooth":  # neighbours alone are joined, as by a convolution
@@ -94,6 +121,9 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
     ("how", "joint"),
     [
         ("mean", True), ("maximum", True), ("attention", True), ("attention in one kernel", True),
+        ("attention in one kernel, blind at first", True), ("alignments", True), ("logarithm of a sum", True),
+        ("root of a mean, of one sample", False), ("weighed by a parameter", False),
+        ("kernel of one's own", False), ("kernel of one's own, of the mean", True),
         ("first and last", True), ("contrasted", True), ("written out", True), ("words written out", False),
         ("hinge, of the maximum", True), ("hinge", False),
         ("absolute, of neighbours", False), ("critic, of the maximum", True), ("critic", False),
@@ -138,38 +168,6 @@ def test_which_losses_read_many_steps(how: str, joint: bool, cell: bool) -> None
     assert rnngraph.diagnose(trace, horizon=T - 1 if how == "first and last" else T - 5).verdict == "healthy"
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"scale": 0.3},
-        {"is_causal": True},
-        {"attn_mask": torch.ones(4, 4, dtype=torch.bool).tril(1)},
-        {"attn_mask": torch.ones(4, 4, dtype=torch.bool).tril(-1)},
-    ],
-    ids=["plain", "scaled", "causal", "masked", "blind"],
-)
-def test_attention_in_one_kernel_is_differentiated_twice(options: dict[str, Any]) -> None:
-    torch.manual_seed(0)
-    given = [torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True) for _ in range(3)]
-    seed = torch.randn(2, 3, 4, 5, dtype=torch.float64)
-
-    def twice(attended: Any) -> list[Any]:
-        first = torch.autograd.grad(attended, given, seed, create_graph=True)
-        return [*first, *torch.autograd.grad(sum(one.square().sum() for one in first), given)]
-
-    in_a_kernel = F.scaled_dot_product_attention(*(one * 1 for one in given), **options)
-    assert list(attention_in_steps([in_a_kernel.grad_fn]))
-    query, key, value = given
-    scores = query @ key.transpose(-2, -1) * options.get("scale", 5**-0.5)
-    mask = torch.ones(4, 4, dtype=torch.bool).tril() if "is_causal" in options else options.get("attn_mask")
-    scores = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
-    weights = scores.softmax(-1) if mask is None or mask.any(1).all() else scores[..., 1:, :].softmax(-1)
-    by_hand = F.pad(weights @ value, (0, 0, 4 - weights.shape[-2], 0))  # a first row that may attend to nothing
-    for one, other in zip(twice(in_a_kernel), twice(by_hand), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
-
-
 @pytest.mark.parametrize("pooled", [True, False])
 def test_two_towers_that_are_both_pooled_are_read_by_one_loss(pooled: bool) -> None:
     """Where one of them is read at every step, the loss of a step is that step's."""
@@ -186,6 +184,20 @@ def test_two_towers_that_are_both_pooled_are_read_by_one_loss(pooled: bool) -> N
     assert [lag.joint for lag in trace.lags] == [pooled, pooled]
     for lag, x in zip(trace.input_lags if pooled else (), xs, strict=pooled):
         np.testing.assert_allclose(np.exp(lag.log[:, 0]), x.grad.norm(dim=2).T, rtol=1e-9)
+
+
+@pytest.mark.parametrize("attended", [False, True])
+def test_what_is_summed_up_on_the_way_is_read_by_one_loss(*, attended: bool) -> None:
+    torch.manual_seed(0)
+    model = nn.ModuleDict({"cell": nn.GRUCell(D, H), "ask": nn.Linear(H, 1), "head": nn.Linear(H, 3)}).double()
+    h, total, weights = torch.zeros(N, H).double(), 0.0, 0.0
+    with rnngraph.torch.watch(model) as watch:
+        for one in torch.randn(20, N, D).double():
+            h = model["cell"](one, h)
+            weight = model["ask"](h).exp() if attended else 1.0
+            total, weights = total + weight * h, weights + weight
+        F.cross_entropy(model["head"](total / weights), torch.arange(N) % 3).backward()
+    assert watch.trace().lags[0].joint
 
 
 @pytest.mark.parametrize(("weight", "joint"), [(1e-4, False), (1e-2, False), (1e4, True)])
@@ -269,7 +281,6 @@ def test_beside_words_a_penalty_on_attention_is_a_side_term(*, words: bool) -> N
 ABSOLUTE = """
 import torch
 import rnngraph
-from rnngraph.sources.torch.autograd.kernels import attention_in_steps
 
 layer = torch.nn.RNN(2, 3)
 with rnngraph.torch.watch(layer) as watch:

@@ -6,7 +6,7 @@ import { titled, marksOf, saidOf } from "./flags.js";
 import { endsOf } from "./graph.js";
 import { isFaint, shareText, tickText, toneOf } from "./scale.js";
 import { niceStep } from "./strips.js";
-import { lossCount, rows, seenFrom } from "./walks.js";
+import { lastAbove, lossCount, rows, seenFrom } from "./walks.js";
 
 /** @type {Map<number, [number, number][]>} */
 const bands = new Map();
@@ -31,7 +31,8 @@ function bandOf(row) {
 /** @param {import("./place.js").Plan} plan @param {number} width */
 export function drawCurve(plan, width) {
   const { seen } = plan, high = 184, left = 46, walked = seen.walks.map((walk, row) => ({ walk, row })).filter((one) => one.walk !== null);
-  const longest = Math.max(1, ...walked.map(({ walk }) => (walk ? walk.lag + walk.decades.length - 1 : 1))), ends = endsOf(plan), top = Math.max(0, ends.top), low = ends.low;
+  const ends = endsOf(plan), top = Math.max(0, ends.top), low = ends.low;
+  const longest = Math.max(1, ...walked.map(({ walk }) => (walk ? walk.lag + Math.min(lastAbove(walk, low) + 1, walk.decades.length - 1) : 1))); // as far as the curves go
   const x = (/** @type {number} */ lag) => left + (lag / longest) * (width - left - 10), y = (/** @type {number} */ value) => 24 + (high - 52) * ((top - Math.max(low, Math.min(top, value))) / (top - low));
   const drawing = svg("svg", { width, height: high, viewBox: `0 0 ${width} ${high}`, role: "img" });
   const levels = top > 1 ? [...new Set([0, 2, Math.floor(top)])] : [0, -2, -4, -6].filter((value) => value >= low);
@@ -40,7 +41,7 @@ export function drawCurve(plan, width) {
       svg("text", { class: `end ${Math.abs(value) === 2 ? "bold" : "muted"}`, "font-size": 11, x: left - 5, y: tenth(y(value)) + 4 }, tickText(value)));
   }
   if (lossCount > 2 && walked.length === 1) drawBand(drawing, bandOf(walked[0].row), x, y, longest);
-  const dotted = walked.map(({ walk, row }) => ({ name: oneLine(rows[row].name), end: drawDots(drawing, /** @type {import("./walks.js").Walk} */ (walk), x, y, low) }));
+  const dotted = walked.map(({ walk, row }) => ({ name: oneLine(rows[row].name), end: drawDots(drawing, /** @type {import("./walks.js").Walk} */ (walk), x, y, low, longest) }));
   const few = walked.length < 5; // of more, names would hide the curves
   if (few && walked.length > 1) nameCurves(drawing, dotted, width);
   drawMark(drawing, [...marksOf(plan, false), ...marksOf(plan, true)], x, high, width);
@@ -65,9 +66,9 @@ function drawBand(drawing, band, x, y, longest) {
 }
 
 /** @param {any} drawing @param {import("./walks.js").Walk} walk @param {(lag: number) => number} x @param {(value: number) => number} y @param {number} low
- * @returns {[number, number]} where the last dot is */
-function drawDots(drawing, walk, x, y, low) {
-  const stride = Math.max(1, Math.ceil(walk.decades.length / 240)), size = walk.decades.length > 120 ? 2.2 : 3.2;
+ * @param {number} longest @returns {[number, number]} where the last dot is */
+function drawDots(drawing, walk, x, y, low, longest) {
+  const stride = Math.max(1, Math.ceil(longest / 240)), size = longest > 120 ? 2.2 : 3.2;
   /** @type {Map<string, string>} */
   const paths = new Map();
   let end = /** @type {[number, number]} */ ([0, 0]);

@@ -51,15 +51,17 @@ export function endsOf(plan) {
 /** A fold; how many steps it holds is given back. @param {any} parent @param {Plan} plan @param {import("./fold.js").Segment} one */
 function drawFold(parent, plan, one) {
   const count = one.last - one.first + 1, middle = one.x + one.width / 2, ends = endsOf(plan), size = plan.phone ? 11 : 11.5;
-  const room = one.width - 4, top = plan.loss - 20, said = `${count} steps`;
-  parent.append(svg("rect", { class: "fold", rx: 6, x: tenth(one.x + 2), y: top, width: tenth(room), height: plan.foot + 4 - top }));
-  const write = (/** @type {number} */ y, /** @type {string[]} */ ...texts) => {
+  const room = one.width - 4, top = plan.loss - 20, said = `${count} steps`, from = one.first - one.offset, to = one.last - one.offset;
+  const hidden = [...new Set(rows.filter((row) => row.clock === one.clock).flatMap((row) => row.broken.filter((/** @type {number} */ t) => t >= from && t <= to)))];
+  parent.append(svg("rect", { class: hidden.length ? "fold broken" : "fold", rx: 6, x: tenth(one.x + 2), y: top, width: tenth(room), height: plan.foot + 4 - top }));
+  const write = (/** @type {string} */ style, /** @type {number} */ y, /** @type {string[]} */ ...texts) => {
     const text = texts.find((text) => wide(text, size) < room);
-    if (text) parent.append(svg("text", { class: "muted middle", "font-size": size, x: tenth(middle), y }, text));
+    if (text) parent.append(svg("text", { class: `${style} middle`, "font-size": size, x: tenth(middle), y }, text));
   };
+  if (hidden.length) write("broken", plan.loss + 11, `NaN/inf ${hidden.map((t) => `t=${t}`).join(", ")}`, "NaN/inf", "NaN");
   rows.forEach((row, number) => {
     if (row.clock !== one.clock) return;
-    const from = one.first - one.offset, tall = plan.high + 14, base = plan.rowAt(number) + plan.high / 2 + 4;
+    const tall = plan.high + 14, base = plan.rowAt(number) + plan.high / 2 + 4;
     const at = (/** @type {number} */ index) => leftAt(plan, number, from + index) ?? NaN;
     const near = [at(0), at(count - 1)];
     if (near.every(Number.isNaN) && !anyIn(plan, number, from, count)) return;
@@ -67,10 +69,10 @@ function drawFold(parent, plan, one) {
     drawBars(parent, { x: one.x + 5, base, width: one.width - 10, height: tall, ...ends }, count, at);
     parent.append(svg("path", { class: "rule", d: `M${tenth(one.x + 5)} ${base}h${tenth(one.width - 10)}` }));
     if (ends.low < data.scale.mark) parent.append(svg("path", { class: "percent", d: `M${tenth(one.x + 5)} ${tenth(line)}h${tenth(one.width - 10)}` }));
-    if (!near.some(Number.isNaN)) write(base + 16, `${shareText(near[0])} ${row.reverse ? "→" : "←"} ${shareText(near[1])}`);
+    const ways = `${shareText(near[0])} ${row.reverse ? "→" : "←"} ${shareText(near[1])}`;
+    if (!near.some(Number.isNaN) && wide(ways, size) < room - 28) write("muted", base + 16, ways); // between the arrows at both sides
   });
-  const [from, to] = [one.first - one.offset, one.last - one.offset];
-  write(plan.foot + 19, `t=${from} … ${to}`, `${from}…${to}`);
+  write("muted", plan.foot + 19, `t=${from} … ${to}`, `${from}…${to}`);
   return svg("text", { class: "muted halo middle", "font-size": size, x: tenth(middle), y: plan.loss - 5 }, wide(said, size) < room ? said : `${count}×`);
 }
 
@@ -183,10 +185,11 @@ function drawCircle(parent, plan, one, x, t, row) {
 /** @param {any} parent @param {Plan} plan @param {number} number @param {number} x @param {number} t */
 function drawBox(parent, plan, number, x, t) {
   const y = plan.rowAt(number), value = leftAt(plan, number, t), tone = value === null ? "" : toneOf(value), walk = plan.seen.walks[number];
-  const rect = svg("rect", { class: `state ${tone || "empty"}`, x: tenth(x - plan.box / 2), y: y - plan.high / 2, width: tenth(plan.box), height: plan.high, rx: 7, "data-row": number, "data-t": t });
+  const broken = rows[number].broken.includes(t);
+  const rect = svg("rect", { class: `state ${tone || "empty"}${broken ? " broken" : ""}`, x: tenth(x - plan.box / 2), y: y - plan.high / 2, width: tenth(plan.box), height: plan.high, rx: 7, "data-row": number, "data-t": t });
   const place = walk ? walk.place[t] : -1;
-  rect.append(svg("title", {}, place < 0 || !walk ? `${rows[number].name} at t=${t}: nothing of this loss comes here`
-    : `${rows[number].name} at t=${t}, lag ${walk.lag + place}: ${shareText(walk.decades[place])} of the loss at t=${plan.seen.t} is left`));
+  const said = place < 0 || !walk ? ": nothing of this loss comes here" : `, lag ${walk.lag + place}: ${shareText(walk.decades[place])} of the loss at t=${plan.seen.t} is left`;
+  rect.append(svg("title", {}, `${rows[number].name} at t=${t}${said}${broken ? "; NaN or infinity first comes up at this step" : ""}`));
   parent.append(rect);
   const flat = rows[number].saturated[t] ?? 0;
   if (flat > 0.25) parent.append(svg("rect", { class: "meter", x: tenth(x - plan.box / 2), y: y - plan.high / 2 - 7, width: tenth(plan.box), height: 4 }),

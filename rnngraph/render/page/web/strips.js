@@ -13,7 +13,7 @@ export function drawStrips(parent, plan, top) {
   let y = top;
   const note = (/** @type {string} */ text, /** @type {number} */ at, /** @type {string} */ style, /** @type {number} */ size) => parent.append(svg("text", { class: style, x: 0, y: at, "font-size": size }, text));
   if (plan.phone) note("this loss alone (what is left, log scale), to scale", y - 5, "muted", 11.5);
-  else { note("this loss alone", y + 13, "bold", several ? 12 : 13); if (!several) { note("what is left, log", y + 29, "muted", 12); note("every step to scale", y + 44, "muted", 12); } }
+  else { note("this loss alone", y + 13, "bold", several ? 12 : 13); if (!several) { note("what is left, log", y + 29, "muted", 12); note("a bar a step", y + 44, "muted", 12); } }
   rows.forEach((row, number) => {
     const { offset } = partOf(row.clock), x = left + offset * each, room = { x, width: row.timesteps * each, height: tall, base: y + tall, ...ends };
     if (several) { const name = shorten(row.name, plan.phone ? 200 : 124, 11.5); if (plan.phone) { y += 13; room.base += 13; note(name, y - 3, "muted", 11.5); } else note(name, number ? y + tall / 2 + 4 : y + 29, "muted", 11.5); }
@@ -48,8 +48,9 @@ function ticks(left, wide) {
   for (const part of axis) {
     const every = niceStep(70 / each), stop = part.offset + part.timesteps;
     for (let t = 0; t < part.timesteps; t += every) {
-      if (t && (part.timesteps - 0.5 - t) * each < 62) break;
-      found.push([left + (part.offset + t + (t ? 0.5 : 0)) * each, `t=${t}`, t ? "middle" : "start"]);
+      if (t && (t === part.timesteps - 1 || (part.timesteps - 0.5 - t) * each < 62)) break;
+      const x = left + (part.offset + t + (t ? 0.5 : 0)) * each, before = found[found.length - 1];
+      if (!before || x - before[0] > 32) found.push([x, `t=${t}`, t ? "middle" : "start"]); // a part may be narrower than its mark
     }
     const last = part === axis[axis.length - 1];
     if (last && part.timesteps > 1 && part.timesteps * each > 90) found.push([left + stop * each, `t=${part.timesteps - 1}`, "end"]);

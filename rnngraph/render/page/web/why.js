@@ -68,7 +68,7 @@ function chart(number, width, phone, named) {
   nameLines(drawing, lines, averages, left, width);
   if (named && !phone) drawing.append(svg("text", { class: "bold", "font-size": 13, x: 0, y: 12 }, shorten(oneLine(row.name), left - 8, 13, true)));
   const every = niceStep(80 / each);
-  for (let t = 0; t < row.timesteps; t += every) if (!t || (row.timesteps - 0.5 - t) * each > 62) drawing.append(svg("text", { class: `muted ${t ? "middle" : "start"}`, "font-size": 11, x: tenth(left + (t + (t ? 0.5 : 0)) * each), y: high - 4 }, `t=${t}`));
+  for (let t = 0; t < row.timesteps; t += every) if (!t || (t < row.timesteps - 1 && (row.timesteps - 0.5 - t) * each > 62)) drawing.append(svg("text", { class: `muted ${t ? "middle" : "start"}`, "font-size": 11, x: tenth(left + (t + (t ? 0.5 : 0)) * each), y: high - 4 }, `t=${t}`));
   if (row.timesteps > 1) drawing.append(svg("text", { class: "muted end", "font-size": 11, x: width, y: high - 4 }, `t=${row.timesteps - 1}`));
   const parts = [drawing];
   if (named && phone) parts.unshift(html("h3", {}, row.name));

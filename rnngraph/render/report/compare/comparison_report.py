@@ -16,7 +16,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rnngraph.diagnosis.sentences import percent, times
+from rnngraph.diagnosis.sentences import percent
 from rnngraph.graph.charts.frame import Paper
 from rnngraph.graph.charts.overlay import Curve, Panel, credit_panel, draw_panels
 from rnngraph.graph.key import Swatch
@@ -26,6 +26,7 @@ from rnngraph.history.compare.contrast import (
     Comparison,
     Curves,
     Gates,
+    beside,
     comparison_sentences,
     parting_sentence,
     reach_sentence,
@@ -95,13 +96,14 @@ def comparison_table(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
 
 
 def _place(one: Curves) -> Iterator[tuple[str, str, str]]:
-    yield f"{one.name}: reach", *_words(*one.reaches)
+    a, b = ("-" if reach is None else f"{reach}{'+' * (0 < reach == one.longest)}" for reach in one.reaches)
+    yield f"{one.name}: reach", a, b
     if one.horizon:
         yield f"{one.name}: left at lag {one.horizon}", _left(one.gains[0]), _left(one.gains[1])
     yield f"{one.name}: half-life", life_cell(one.a.half_life), life_cell(one.b.half_life)
     if one.parts is not None:
-        a, b = one.a.gain(one.parts), one.b.gain(one.parts)
-        yield f"{one.name}: a factor of 3 apart from lag {one.parts} on", _left(a), _left(b)
+        apart = [_left(side.gain(one.parts)) for side in (one.a, one.b)]
+        yield f"{one.name}: a factor of 3 apart from lag {one.parts} on", apart[0], apart[1]
 
 
 def _norms(norms: NormsApart) -> Iterator[tuple[str, str, str]]:
@@ -112,7 +114,7 @@ def _norms(norms: NormsApart) -> Iterator[tuple[str, str, str]]:
         yield f"{norms.state}: norms part at", "nowhere", "nowhere"
         return
     a, b = norms.timesteps
-    yield f"{norms.state}: norms part at", f"t = {a}", f"t = {b}, {times(norms.by)} of A's"
+    yield f"{norms.state}: norms part at", f"t = {a}", f"t = {b}: {beside(norms.by, 'A')}"
 
 
 def _left(decades: float) -> str:
@@ -120,7 +122,7 @@ def _left(decades: float) -> str:
 
 
 def _gate(gate: Gates, place: int) -> str:
-    mean = "-" if math.isnan(gate.mean[place]) else f"{gate.mean[place]:.2f}"
+    mean = "-" if math.isnan(gate.mean[place]) else f"{gate.mean[place]:z.2f}"
     return f"{mean}, {percent_text(gate.saturated[place])}"
 
 

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.arrived import norms_at
 from rnngraph.sources.torch.autograd.edges import Edge, oldest
 from rnngraph.sources.torch.autograd.kernels import above, through
@@ -22,7 +21,7 @@ from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.clocks import Port, ports_of
 from rnngraph.sources.torch.finding.joins import joins_of
-from rnngraph.sources.torch.finding.joint import APART, JOINT, Reading, reads_many_steps
+from rnngraph.sources.torch.finding.joint import reads_many_steps
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.trace.magnitudes import Floats
 
@@ -35,13 +34,13 @@ class Shares:
     at: dict[Edge, Any]
     clocks: Mapping[Recurrence, int]
     norms: dict[int, Floats]  # by clock, (T, N)
-    reading: Reading
+    read: bool  # whether one loss reads many steps at once, as was asked
     declared: bool | None = None  # by the user, who knows
 
     @property
     def joint(self) -> bool:
         """Whether one loss reads many steps at once."""
-        return self.reading == JOINT if self.declared is None else self.declared
+        return self.read if self.declared is None else self.declared
 
     def clock(self, port: Port) -> int:
         """The clock of a port."""
@@ -58,7 +57,7 @@ def find_shares(run: Pass, clocks: dict[Recurrence, int], batches: Mapping[Recur
     ports = ports_of(run, list(clocks))
     found = _asked(run, ports, clocks, shapes)
     several = len({clock for clock, _ in found.entered()}) > 1
-    further = joins_of(run, list(clocks), list(clocks.values())) if several or found.reading != APART else {}
+    further = joins_of(run, list(clocks), list(clocks.values())) if several or found.joint else {}
     if further.keys() <= ports.keys():
         return found
     joins = _asked(run, {**further, **ports}, clocks, shapes)
@@ -70,20 +69,15 @@ def find_shares(run: Pass, clocks: dict[Recurrence, int], batches: Mapping[Recur
 def _asked(
     run: Pass, ports: Mapping[Edge, Port], clocks: Mapping[Recurrence, int], shapes: Mapping[int, tuple[int, int]]
 ) -> Shares:
-    try:
-        grown = ask(run, whole(run), list(ports), walls=ports, grow=True)
-    except InputError:  # a function that is differentiated once and not twice
-        grown = ask(run, whole(run), list(ports), walls=ports)
-    at = {edge: one.detach() for edge, one in grown.items()}
+    at = ask(run, whole(run), list(ports), walls=ports)
     norms: dict[int, Floats] = {}
-    readings = set[Reading]()
+    joint = set[bool]()
     for clock, shape in sorted(shapes.items()):
-        own = {edge: one for edge, one in grown.items() if clocks[ports[edge].recurrence] == clock}
-        norms[clock] = norms_at(ports, {edge: at[edge] for edge in own}, shape)
+        own = {edge: one for edge, one in at.items() if clocks[ports[edge].recurrence] == clock}
+        norms[clock] = norms_at(ports, own, shape)
         if norms[clock].any():
-            readings.add(reads_many_steps(run, ports, own, norms[clock]))
-    reading = readings.pop() if len(readings) == 1 else APART  # as two towers that are both pooled are one loss
-    return Shares(ports, at, clocks, norms, reading)
+            joint.add(reads_many_steps(run, ports, list(own), norms[clock]))
+    return Shares(ports, at, clocks, norms, joint == {True})  # as two towers that are both pooled are one loss
 
 
 def split(run: Pass, total: Mapping[Edge, Any], shares: Shares) -> tuple[dict[Edge, Any], dict[Edge, Any]]:

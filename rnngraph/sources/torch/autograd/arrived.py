@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from rnngraph import norms
-from rnngraph.sources.torch.autograd.edges import Edge, as_at, as_reals, drawn_once, home_of_float64, wide
+from rnngraph.sources.torch.autograd.edges import Edge, as_at, as_reals, home_of_float64, wide
 from rnngraph.sources.torch.autograd.kernels import above, through
 from rnngraph.trace.magnitudes import Floats, Integers
 
@@ -86,15 +86,6 @@ def only_step(tensor: Any, t: int) -> Any:
     kept = torch.zeros_like(tensor)
     kept[:, t] = tensor[:, t]
     return kept
-
-
-def drawn_at(port: Port, like: Any, steps: Sequence[int], sample: int, batch: int) -> Any:
-    """Draw the same numbers for one sample at some of the steps of a port; zeros elsewhere."""
-    wide = port.spread(torch.zeros_like(like), batch)
-    for t in steps:
-        if sample < wide.shape[1]:
-            wide[t - port.first, sample] = drawn_once(tuple(wide.shape[2:]))
-    return port.gathered(wide, like, batch)
 
 
 _FAR = 1 << 40

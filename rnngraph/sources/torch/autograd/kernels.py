@@ -1,10 +1,9 @@
-"""Nodes of the graph in which more happens than they show: cells and attention in one kernel, and batch norm.
+"""Nodes of the graph in which more happens than they show: cells in one kernel, and batch norm.
 
 A step of PyTorch's LSTM and GRU cells is one node on a GPU, which hides a part of a gradient and keeps the gates.
-Attention in one kernel can be differentiated once and not twice. Through the statistics that batch norm takes over
-samples and time at once every step reaches every other. That is no memory: at another batch they would say something
-else, and in evaluation nothing. In: edges, and where recurrences hand out what they compute. Out: what is hidden, and
-hooks that walk attention back in operations, or let statistics stand still while losses are walked back.
+Through the statistics that batch norm takes over samples and time at once every step reaches every other. That is no
+memory: at another batch they would say something else, and in evaluation nothing. In: edges, and where recurrences hand
+out what they compute. Out: what is hidden, and hooks that let statistics stand still while losses are walked back.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
-
-import torch
 
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest, walk_down
 
@@ -65,37 +62,6 @@ def gate(node: Any, name: str) -> Any:
     order = gates_of(node)
     kept, count = (node._saved_result2, 4) if "c" in order else (node._saved_result1, 5)  # of a GRU two parts of n too
     return kept.detach().chunk(count, dim=-1)[order.index(name)]
-
-
-def attention_in_steps(nodes: Iterable[Any]) -> Iterator[Any]:
-    """Put hooks on that walk attention back in operations of their own, so that its answer can be asked about."""
-    return (
-        node.register_hook(_attending(node))
-        for node in nodes
-        if node.name().startswith("ScaledDotProduct") and not node._saved_dropout_p
-    )
-
-
-def _attending(node: Any) -> Any:
-    def attend(grad_inputs: tuple[Any, ...], grad_outputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        query, key, value, gradient = node._saved_query, node._saved_key, node._saved_value, grad_outputs[0]
-        if gradient is None:
-            return grad_inputs
-        scale = query.shape[-1] ** -0.5 if node._saved_scale is None else node._saved_scale
-        mask = getattr(node, "_saved_attn_mask", getattr(node, "_saved_attn_bias", None))
-        scores = query @ key.transpose(-2, -1) * scale
-        scores = scores if mask is None else scores + mask[..., : scores.shape[-1]]
-        if node._saved_is_causal:
-            scores = scores.masked_fill(torch.ones_like(scores, dtype=torch.bool).triu(1), float("-inf"))
-        blind = (scores == float("-inf")).all(dim=-1, keepdim=True)  # padding that may attend to nothing gets zeros
-        weights = scores.masked_fill(blind, 0.0).softmax(dim=-1).masked_fill(blind, 0.0)
-        by_weight = weights * (gradient @ value.transpose(-2, -1))
-        to_scores = (by_weight - weights * by_weight.sum(dim=-1, keepdim=True)) * scale
-        found = to_scores @ key, to_scores.transpose(-2, -1) @ query, weights.transpose(-2, -1) @ gradient
-        pairs = zip(found, grad_inputs, strict=False)
-        return (*(one if own is not None else None for one, own in pairs), *grad_inputs[3:])
-
-    return attend
 
 
 _NORMS = frozenset({"NativeBatchNormBackward0", "CudnnBatchNormBackward0"})

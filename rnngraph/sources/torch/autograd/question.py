@@ -17,7 +17,6 @@ from torch.autograd.graph import GradientEdge, _engine_run_backward
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest
-from rnngraph.sources.torch.autograd.kernels import attention_in_steps
 from rnngraph.sources.torch.autograd.one_pass import Pass
 
 
@@ -38,7 +37,6 @@ def ask(
     replaced: Mapping[Edge, Any] | None = None,
     hooks: Iterable[Any] = (),
     rows: bool = False,
-    grow: bool = False,
 ) -> dict[Edge, Any]:
     """Walk back from `seeds` and give what reaches the edges that are `wanted`; what nothing reaches is left out.
 
@@ -50,7 +48,6 @@ def ask(
         replaced: cotangents that go on from edges in the place of those that arrive.
         hooks: handles of hooks that act in this walk alone, which are put on as they are read.
         rows: see `seeds`.
-        grow: let the answers be asked about in their turn.
 
     Raises:
         InputError: something that the graph needs is gone or was changed.
@@ -62,9 +59,6 @@ def ask(
         places, wanted = _this_side(places, seeds, wanted)
     if not seeds or not wanted:
         return {}
-    if grow:
-        among = at_and_below((node for node, _ in seeds), oldest(node for node, _ in wanted))
-        hooks = (*hooks, *attention_in_steps(among))
     zeros = False  # whether zeros go on where nothing does
 
     def go_on(by: Mapping[int, Any], arrived: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -80,12 +74,12 @@ def ask(
             stack.callback(handle.remove)
         try:
             try:
-                found = _asked(seeds, wanted, rows, grow)
+                found = _asked(seeds, wanted, rows=rows)
             except RuntimeError:
                 raise
             except Exception:  # a hook of the run's own may not know of a gradient that is none
                 zeros = True
-                found = _asked(seeds, wanted, rows, grow)
+                found = _asked(seeds, wanted, rows=rows)
         except RuntimeError as error:
             raise InputError(_sentence(str(error))) from None
         except Exception as error:
@@ -105,14 +99,14 @@ def _this_side(
     return {node: by for node, by in places.items() if node in near}, kept
 
 
-def _asked(seeds: Mapping[Edge, Any], wanted: Sequence[Edge], rows: bool, grow: bool) -> Sequence[Any]:
+def _asked(seeds: Mapping[Edge, Any], wanted: Sequence[Edge], *, rows: bool) -> Sequence[Any]:
     outputs, inputs = (tuple(GradientEdge(*edge) for edge in edges) for edges in (seeds, wanted))
     given = list(seeds.values())
 
     def once(*seeds: Any) -> tuple[Any, ...]:
         # What torch.autograd.grad calls; by itself it would import half a second of symbolic shapes first.
         found: tuple[Any, ...] = _engine_run_backward(
-            outputs, seeds, True, grow, inputs, allow_unreachable=True, accumulate_grad=False
+            outputs, seeds, True, False, inputs, allow_unreachable=True, accumulate_grad=False
         )
         return found
 

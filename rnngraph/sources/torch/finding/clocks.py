@@ -50,14 +50,6 @@ class Port:
             return field.reshape(1, 1, -1)
         return field.transpose(0, 1) if self.kind == "sequence" else field.movedim(self._axis(field, batch), 0)[None]
 
-    def gathered(self, wide: Any, like: Any, batch: int) -> Any:
-        """Bring it back to its own form."""
-        if self.kind == "out" and self.call is not None:
-            return self.call.layer.layout.gathered(wide)
-        if self.recurrence.table:
-            return wide.reshape(like.shape)
-        return wide.transpose(0, 1) if self.kind == "sequence" else wide[0].movedim(0, self._axis(like, batch))
-
     def _axis(self, field: Any, batch: int) -> int:
         """Find the axis of the samples: the first of the size of the batch; a batch that shrinks stands first."""
         if self.kind in ("h", "c") and field.dim() > 2:

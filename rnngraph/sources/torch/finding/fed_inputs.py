@@ -7,7 +7,7 @@ not known at every step has none: nothing is told of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
@@ -53,7 +53,7 @@ class Fed:
 def fed_inputs(run: Pass, recurrences: Sequence[Recurrence]) -> list[Fed]:
     """Find the inputs, in the order of the recurrences that read them."""
     walls = {port.edge for one in recurrences for port in own_ports(one)}
-    behind = _behind(run, walls)
+    behind = recurrences_behind(run, walls)
     found: list[Fed] = []
     for one in recurrences:
         if one.how == SEQUENCE:
@@ -95,13 +95,13 @@ def edges_in(steps: Iterable[Steps]) -> list[Edge]:
     return list(dict.fromkeys(part.edge for one in steps for some in one for parts in some for part in parts))
 
 
-def _behind(run: Pass, walls: set[Edge]) -> Behind:
+def recurrences_behind(run: Pass, walls: Collection[Edge]) -> Behind:
     """Make what tells whether a recurrence lies behind an edge."""
     descending: set[Any] = set()
     for node in run.nodes(oldest(node for node, _ in walls)):
         if any(edge in walls or edge[0] in descending for edge in node.next_functions):
             descending.add(node)
-    return lambda edge: bool(edge[0] in descending or edge in walls or plain(edge) in walls)
+    return lambda edge: edge[0] in descending or edge in walls or (edge[0] is not None and plain(edge) in walls)
 
 
 def _add_layer(found: list[Fed], run: Pass, one: Recurrence, behind: Behind) -> None:
