@@ -11,7 +11,7 @@ from rnngraph.history.front import compare, history
 from rnngraph.render.save import render
 
 if TYPE_CHECKING:
-    from rnngraph import nn, torch
+    from rnngraph import jax, nn, torch
     from rnngraph.autodiff.backward import gradients
     from rnngraph.autodiff.cell import Cell
     from rnngraph.autodiff.node import Op
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from rnngraph.graph.draw import Drawing, draw
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.numpy.traced import trace_function
-    from rnngraph.sources import jax
     from rnngraph.sources.decay.measure import decay
     from rnngraph.sources.past_of_source import context
     from rnngraph.sources.tape.record import record, spectrum, trial
@@ -49,7 +48,7 @@ __all__ = [
     "history", "jax", "nn", "record", "render", "spectrum", "stack", "torch", "trace_function", "trial", "where",
 ]  # fmt: skip
 
-_MODULES = {"jax": "rnngraph.sources.jax", "nn": "rnngraph.nn", "torch": "rnngraph.torch"}
+_MODULES = {"jax": "rnngraph.jax", "nn": "rnngraph.nn", "torch": "rnngraph.torch"}
 _HOMES = {
     "rnngraph.autodiff.backward": ("gradients",),
     "rnngraph.autodiff.cell": ("Cell",),

@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "render": {"trace", "graph", "diagnosis", "history"},
     "monitor": {"trace", "measure", "sources", "diagnosis"},
     "torch": {"sources", "monitor"},
+    "jax": {"sources"},
     "integrations": {"torch"},
     "cli": {
         "autodiff",

@@ -41,7 +41,9 @@ class Right:
     def read_along(self, place: int) -> int | None:
         """Give the axis of an argument along which every step reads a place of its own; None where there is none."""
         leaf, read = self.leaves[place], dict[int, set[int]]()
-        for entry in self.replay.nodes if leaf is not None else ():
+        if leaf is None:
+            return None
+        for entry in self.replay.nodes:
             if entry.op is INDEX and entry.inputs == (leaf.id,) and entry.timestep >= 0:
                 where = split(entry.options["index"], leaf.value.shape)
                 for axis, at in zip(where.axes, where.place, strict=True) if where is not None else ():

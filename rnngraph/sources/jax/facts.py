@@ -37,7 +37,7 @@ def facts_of(recording: JaxRecording, site: Site) -> Facts:
     kept, of_some_units = _chosen(recording, site, "kept", site.kept)
     forgotten, _ = _chosen(recording, site, "forgotten", site.forgotten)
     stopped, _ = _chosen(recording, site, "stopped", site.stopped)
-    cuts = stopped.all(axis=1)  # of all samples, as to truncate
+    cuts: Booleans = np.asarray(stopped.all(axis=1))  # of all samples, as to truncate
     anew = forgotten | stopped & ~cuts[:, None]
     axes = layout.axes[len(site.states) :]
     heard = bool(axes) and (layout.batch == 1 or None not in axes)  # its input's credit, sample by sample

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -321,3 +322,7 @@ def test_a_ring_has_no_place_for_every_step() -> None:
     assert watched.scans(loss, weights(), batch()).notes == (
         "one writes into a buffer that has no place for every step",
     )
+
+
+def test_it_can_be_imported_as_a_module() -> None:
+    assert import_module("rnngraph.jax") is watched
