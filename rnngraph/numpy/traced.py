@@ -12,7 +12,6 @@ import numpy as np
 
 import rnngraph.numpy as recording
 from rnngraph.autodiff.backward import Gradients, gradients
-from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import SUM
@@ -111,8 +110,7 @@ def trace_function(
         values = value_of(outputs)
         found_loss = _pruned(tape, total)
         doubts = hold(call, leaves, found_loss, paths, loss) if check else ()
-    layers = any(isinstance(entry, Block) for entry in tape.entries)
-    if layers:
+    if _has_layers(tape):
         sentence = "recurrences of layers: " + ", ".join(one.name for one in tape.recurrences)
     else:
         last = tape.entries[found_loss.id]
@@ -162,10 +160,14 @@ def _loss(outputs: Any, paths: tuple[Path, ...], loss: Callable[[Any], Any] | No
     return total
 
 
+def _has_layers(tape: Tape) -> bool:
+    return len(tape.entries) != tape.size  # a block has more ids than one, and is kept as it is
+
+
 def _pruned(tape: ArrayTape, loss: Recorded) -> Tensor:
     """Drop what does not lead to the loss, such as the user's own backward; the arrays that were given stay."""
     nodes: list[Node] = tape.entries  # type: ignore[assignment]
-    if len(nodes) != tape.size:  # a block has more ids than one, and is kept as it is
+    if _has_layers(tape):
         return Tensor(tape, loss.id)
     needed = bytearray(len(nodes))
     needed[loss.id] = 1

@@ -82,8 +82,8 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
         found.units[kind] = axes[0] if axes else None
         for k, i in enumerate(ids[:-1]):
             for read in carried.get(k, {}).get(i, ()):
-                if read.step < len(chain.clock):  # a view is of the step that reads it
-                    chain.steps |= {view: max(chain.steps.get(view, 0), read.step) for view in read.via}
+                for view in read.via if read.step < len(chain.clock) else ():  # a view is of the step that reads it
+                    chain.steps[view] = max(chain.steps.get(view, 0), read.step)
                 if kind == "h" and read.clocked:
                     found.seen_through[i] = read.via[::-1]
         last = made.get(state)

@@ -66,19 +66,20 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
     """
     steps, initial = one.chain.steps, set(one.initial.values())
     found: Data = [{} for _ in range(one.time)]
-    by_step: list[set[int]] = [set() for _ in found]
-    for i, k in steps.items():
-        if i in one.inside:
-            by_step[k].add(i)
     past = steps.keys() | others | initial
-    for data, here in zip(found, by_step, strict=True):
-        entering = {j for i in here if nodes[i].op not in PRODUCTS for j in nodes[i].inputs if j not in steps}
-        behind = here | reached(nodes, entering, lambda i: nodes[i].op in PRODUCTS or i in steps)
-        operands = {j for i in behind if nodes[i].op in PRODUCTS for j in nodes[i].inputs}
-        for j in operands:
+    waiting = [(i, steps[i]) for i in one.inside]
+    seen = set(waiting)
+    while waiting:
+        i, k = waiting.pop()
+        if nodes[i].op not in PRODUCTS:
+            below = [(j, k) for j in nodes[i].inputs if j not in steps and (j, k) not in seen]
+            seen.update(below)
+            waiting += below
+            continue
+        for j in nodes[i].inputs:
             for part in _parts(nodes, j) if nodes[j].op in PASSING or nodes[j].op in JOINING else (j,):
                 if part not in past and not _is_start(nodes, part, initial):
-                    data.setdefault(numbers[part], set()).add(part)
+                    found[k].setdefault(numbers[part], set()).add(part)
     most = max(one.time - 1, 2)
 
     def said(number: int, ids: set[int]) -> Any:

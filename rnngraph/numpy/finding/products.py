@@ -47,7 +47,7 @@ def number_values(nodes: Sequence[Node], *, alike: bool = False) -> list[int]:
         if inputs:
             key = node.op, *[found[i] for i in inputs]
             if node.options:
-                key = key, frozen(tuple(node.options.values()))
+                key = key, *[frozen(one) for one in node.options.values()]
         elif node.op is CONSTANT and alike:
             key = node.value.shape
         elif node.op is CONSTANT and node.value.size == 1:
@@ -59,10 +59,10 @@ def number_values(nodes: Sequence[Node], *, alike: bool = False) -> list[int]:
 def frozen(x: Any) -> Any:
     """Give an option of an op as a key."""
     kind = type(x)
-    if kind is tuple or kind is list:
-        return tuple([one if type(one) is int else frozen(one) for one in x])
     if kind is slice:
         return slice, x.start, x.stop, x.step
+    if kind is tuple or kind is list:
+        return tuple([one if type(one) is int else frozen(one) for one in x])
     return id(x) if kind is np.ndarray else x
 
 

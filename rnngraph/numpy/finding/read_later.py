@@ -94,9 +94,10 @@ def _behind(
     via: list[int] = []
     k = chain.steps[i]
     while True:
-        node, source, size = nodes[i], None, nodes[i].value.size
+        node, source = nodes[i], None
         if node.op not in _SEEN_THROUGH or i in kept:
             return i, axis, via
+        size = node.value.size
         parts = [part for part in node.inputs if chain.steps.get(part, -1) == k]
         if node.op in PASSING:
             source = node.inputs[0]

@@ -19,6 +19,7 @@ from rnngraph.numpy.finding.products import JOINING, PASSING, PRODUCTS, Use, is_
 
 NEAR = 24  # nodes that one step of a way may pass
 _FACTORS = frozenset((MULTIPLY, DIVIDE))
+_ENDS = JOINING | PRODUCTS  # nothing is carried on through them element by element
 _POOLING = frozenset((ADD, SUBTRACT, MAXIMUM, MINIMUM, LOGADDEXP)) | PASSING
 
 
@@ -37,7 +38,7 @@ def find_ways(nodes: Sequence[Node], taken: Collection[int]) -> list[Chain]:
     seen, found = set(taken), list[_Way]()
     readers: dict[int, list[int]] = {}  # the marked nodes that read a value
     for node in reversed(nodes):
-        if node.id in seen or len(node.inputs) < 2 or node.op in JOINING:
+        if node.id in seen or len(node.inputs) < 2 or node.op in _ENDS:
             continue
         best: tuple[int, ...] = (-1,)
         way = _Way()

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
 from rnngraph.autodiff.recurrence import suffix
 from rnngraph.sources.torch.answers.weights import Weights
-from rnngraph.sources.torch.autograd.arrived import alike
 from rnngraph.sources.torch.autograd.edges import all_below, wide
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
@@ -25,6 +24,7 @@ from rnngraph.sources.torch.fused.layout import array, cell_of, stack_of
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.precision import precision_of
 
+Runs: TypeAlias = Sequence[tuple[int, Any]]  # the first step of each run, and all of it (steps, ...)
 UNCERTAIN = "uncertain: "  # begins the sentence of a check that failed
 SUMS = (
     "a state's gradient and the sum of its parts", "the whole loss's gradient and the sum over all steps' losses",
@@ -56,15 +56,11 @@ class Certificate:
             what = f"the output of {inside.call.path} and that with its dropout drawn again{how * hidden}"
             self.note(what, inside.mismatch, epsilon)
 
-    def sums(self, total: Sequence[Any], carried: Sequence[Any], immediate: Sequence[Any]) -> None:
-        """Note how well the two parts of a state's gradient add up to it, step by step; None where nothing arrives."""
-        parts = [
-            [torch.zeros_like(both) if one is None and both is not None else one for one, both in pairs]
-            for pairs in (zip(carried, total, strict=True), zip(immediate, total, strict=True))
-        ]
+    def sums(self, total: Runs, carried: Runs, immediate: Runs) -> None:
+        """Note how well the two parts of a state's gradient add up to it, by runs of steps that are alike."""
         groups = [
             (np.maximum.reduce([_largest(one) for one in (both, back, own)]), _largest(back + own - both), both.dtype)
-            for (_, both), (_, back), (_, own) in zip(*map(alike, (total, *parts)), strict=True)
+            for (_, both), (_, back), (_, own) in zip(total, carried, immediate, strict=True)
         ]
         most = max((float(np.max(sizes, initial=0, where=np.isfinite(sizes))) for sizes, _, _ in groups), default=0.0)
         for sizes, differences, dtype in groups:

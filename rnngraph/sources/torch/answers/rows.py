@@ -6,7 +6,7 @@ fused layer is told by steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,7 +113,7 @@ class Rows:
         for k, edge in enumerate(cuts):
             total = at.total(edge)
             if total is not None:
-                self._through(*near_one({edge: total}), at, {}, walls=cuts[k + 1 :], past=cuts[: k + 1])
+                self._through(*near_one({edge: total}), at, {}, walls=cuts[k + 1 :], past=set(cuts[: k + 1]))
         return at
 
     def _enter(
@@ -142,7 +142,7 @@ class Rows:
         entering: dict[Call, Entering],
         *,
         walls: Sequence[Edge] = (),
-        past: Sequence[Edge] = (),
+        past: Collection[Edge] = (),
     ) -> None:
         """Let autograd carry rows to states and to the ports of fused layers, past no fused layer.
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from rnngraph.sources.torch.autograd.arrived import norms_at
-from rnngraph.sources.torch.autograd.edges import Edge, number_of, oldest, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, oldest
 from rnngraph.sources.torch.autograd.kernels import above, through
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
@@ -124,25 +124,21 @@ def _taker(edges: Mapping[int, Edge], own: dict[Edge, Any]) -> Any:
 
 def _consumers_at_own_step(run: Pass, place: Mapping[Edge, tuple[int, int, int]]) -> dict[Any, dict[int, Edge]]:
     """Find the nodes that use a state and lead to states of its own step, or of other clocks, only."""
-    consumers: dict[Any, list[Any]] = {}
-    for consumer, node, _ in walk_down(run.tops, oldest(node for node, _ in place)):
-        consumers.setdefault(node, []).append(consumer)
-    reach: dict[Any, dict[int, tuple[int, int]]] = {node: {} for node in run.tops}  # by clock, the steps it leads to
     at: dict[Any, dict[int, tuple[int, int]]] = {}
     for edge, (clock, t, _) in place.items():
         at.setdefault(edge[0], {})[clock] = t, t
-    for node in sorted(consumers, key=number_of, reverse=True):
-        reach[node] = {}
-        for consumer in consumers[node]:
-            for clock, (first, last) in (at.get(consumer) or reach[consumer]).items():
-                known = reach[node].get(clock, (first, last))
-                reach[node][clock] = min(first, known[0]), max(last, known[1])
+    reach: dict[Any, dict[int, tuple[int, int]]] = {}  # by clock, the first and the last step that a node leads to
     found: dict[Any, dict[int, Edge]] = {}
-    for edge, (clock, t, stride) in place.items():
-        for consumer in consumers.get(edge[0], ()):
-            leads = at.get(consumer) or reach[consumer]
-            first, last = leads.get(clock, (t, t))
-            if leads and (last <= t if stride > 0 else first >= t):
-                slots = {k: edge for k, below in enumerate(consumer.next_functions) if tuple(below) == edge}
-                found.setdefault(consumer, {}).update(slots)
+    for consumer in reversed(run.nodes(oldest(node for node, _ in place))):
+        leads = at.get(consumer) or reach.pop(consumer, {})
+        for slot, edge in enumerate(consumer.next_functions if leads else ()):
+            known = reach.setdefault(edge[0], {})
+            for clock, (first, last) in leads.items():
+                own = known.get(clock, (first, last))
+                known[clock] = min(first, own[0]), max(last, own[1])
+            if edge in place:
+                clock, t, stride = place[edge]
+                first, last = leads.get(clock, (t, t))
+                if last <= t if stride > 0 else first >= t:
+                    found.setdefault(consumer, {})[slot] = edge
     return found

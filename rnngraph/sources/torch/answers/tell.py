@@ -47,21 +47,24 @@ def _walk_back(
     walk: Rows, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See, weigh: dict[Block, WeightLags]
 ) -> None:
     """Walk a chunk of rows at a time."""
-    recording = walk.recording
     for base, chunk in walk.chunks(rows):
-        checked = base == 0 and not recording.statistics  # without which the losses are not the whole
-        tell = Teller(recording, base - checked, samples, see, weigh)
-        some = [ALL, *chunk] if checked else chunk
-        arrived = walk.walk(some, tell)
-        states = _of_states(recording, arrived, samples)
-        if not walk.calls and any(one.faint for one in states):
-            arrived = walk.walk(some, tell, in_segments=True)
-            states = _of_states(recording, arrived, samples)
-        for known in states:
-            tell(known.number, known.kind, known.t, 0, known.logs)
-        with recording.run.as_it_was():
-            for fed in recording.fed:
-                _tell_fed(recording, fed, arrived, tell)
+        checked = base == 0 and not walk.recording.statistics  # without which the losses are not the whole
+        tell = Teller(walk.recording, base - checked, samples, see, weigh)
+        _walk_chunk(walk, [ALL, *chunk] if checked else chunk, tell)
+
+
+def _walk_chunk(walk: Rows, rows: Sequence[tuple[int, int]], tell: Teller) -> None:
+    """Walk rows and tell of them; nothing of them is held when the next ones are walked."""
+    recording, arrived = walk.recording, walk.walk(rows, tell)
+    states = _of_states(recording, arrived, tell.samples)
+    if not walk.calls and any(one.faint for one in states):
+        arrived = walk.walk(rows, tell, in_segments=True)
+        states = _of_states(recording, arrived, tell.samples)
+    for known in states:
+        tell(known.number, known.kind, known.t, 0, known.logs)
+    with recording.run.as_it_was():
+        for fed in recording.fed:
+            _tell_fed(recording, fed, arrived, tell)
 
 
 def _sums(recording: TorchRecording, walk: Rows, samples: dict[int, Integers]) -> dict[int, WeightLags]:
@@ -119,9 +122,8 @@ def _of_steps(
 
     for _, group in itertools.groupby(found, kind_of):
         steps, rows, exponents = zip(*group, strict=True)
-        stacked = track.by_sample(torch.stack(rows), lead=2)
-        logs = logs_of(stacked, exponents[0], samples)
-        yield _Told(number, kind, steps[0], logs, torch.finfo(stacked.dtype).tiny)
+        logs = logs_of([track.by_sample(one, lead=1) for one in rows], exponents[0], samples)
+        yield _Told(number, kind, steps[0], logs, torch.finfo(rows[0].dtype).tiny)
 
 
 def _tell_fed(recording: TorchRecording, fed: Fed, arrived: Arrived, tell: Teller) -> None:
@@ -149,8 +151,7 @@ def _tell_fed(recording: TorchRecording, fed: Fed, arrived: Arrived, tell: Telle
         total = arrived.total(key)
         if total is not None:
             wide = call.layer.layout.spread(total[0], lead=1)
-            for t in range(call.steps):
-                tell(number, FED, t + start, 0, logs_of(wide[:, t], total[1], chosen))
+            tell(number, FED, start, 0, logs_of(wide.unbind(1), total[1], chosen))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ not finite for the first time; weights, first states and inputs of fused layers,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import torch
 
 from rnngraph import norms
 from rnngraph.autodiff.contribution import Array
@@ -76,23 +77,25 @@ def walk_states(
     gates = squashed(one, track.cell)
     for kind in track.cell.kinds:
         edges = list(enumerate(track.edges(kind)))
-        columns: Iterator[list[Any]] = (
-            [None if given is None else track.by_sample(given) for given in some]
-            for some in (
-                [edge and track.part(recording.total(edge), t) for t, edge in edges],
-                *([edge and part.get(edge) for _, edge in edges] for part in parts),
-                [edge and one.value(edge, t) for t, edge in edges],
-            )
+        given = [edge and track.part(recording.total(edge), t) for t, edge in edges]
+        columns = (
+            given,
+            *([edge and _or_zeros(part.get(edge), given[t]) for t, edge in edges] for part in parts),
+            [edge and one.value(edge, t) for t, edge in edges],
         )
-        total, carried, immediate, value = columns
+        total, carried, immediate, value = (
+            [*alike([None if each is None else track.by_sample(each) for each in some])] for some in columns
+        )
         samples, zeros, nonfinite = norms_by_step(total, shape), np.zeros(shape[0], int), np.zeros(shape[0], int)
         recording.note_norms(number, kind, slice(None), samples)
-        for first, some in alike(total):
-            zeros[first : first + len(some)] = (some == 0).flatten(1).sum(dim=1).cpu().numpy()
-        for t in np.flatnonzero(np.isnan(samples).any(axis=1)).tolist():
-            nonfinite[t] = int((~total[t].isfinite()).sum())
-        sizes = np.array([np.nan if one is None else one.numel() for one in value])
-        values = norms_by_step(value, shape)
+        for first, some in total:
+            run = slice(first, first + len(some))
+            zeros[run] = (some == 0).flatten(1).sum(dim=1).cpu().numpy()
+            if np.isnan(samples[run]).any():
+                nonfinite[run] = (~some.isfinite()).flatten(1).sum(dim=1).cpu().numpy()
+        values, sizes = norms_by_step(value, shape), np.full(shape[0], np.nan)
+        for first, some in value:
+            sizes[first : first + len(some)] = some[0].numel()
         activation = norms.row_norms(values) / np.sqrt(sizes)
         halves = (np.full(shape[0], np.nan),) * 2
         if one.states:
@@ -101,6 +104,11 @@ def walk_states(
         recording.broken.note(track, number, kind, 0, values, samples)
         more = (gates.state, gates.mean, gates.share, gates.kept) if gates is not None and kind == "h" else ()
         take(Reduced(number, kind, samples, *halves, zeros, nonfinite, activation, *more))
+
+
+def _or_zeros(part: Any, whole: Any) -> Any:
+    """Give zeros where a part of a gradient is nothing."""
+    return torch.zeros_like(whole) if part is None and whole is not None else part
 
 
 def walk_layer(recording: TorchRecording, one: Recurrence, take: Take) -> None:

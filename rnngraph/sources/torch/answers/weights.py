@@ -19,7 +19,7 @@ from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.contribution import Array, Summed
 from rnngraph.measure.parameter_trace import parameter_trace, weight_spectrum
 from rnngraph.sources.torch.autograd.arrived import norm
-from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of, wide
+from rnngraph.sources.torch.autograd.edges import Edge, number_of, wide
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, multiplying_states
 from rnngraph.sources.torch.fused.inside import Inside
@@ -105,7 +105,7 @@ class Weights:
             one: [one.calls[t].begin for t in one.order] for one in {some.recurrence for some in self._steps.values()}
         }
         found: dict[Any, dict[int, tuple[_Steps, int]]] = {}
-        for node in at_and_below(self.run.tops, min(some[0] for some in begins.values())) if begins else ():
+        for node in self.run.nodes(min(some[0] for some in begins.values())) if begins else ():
             for slot, below in enumerate(node.next_functions):
                 steps = self._steps.get(tuple(below))
                 if steps is None:

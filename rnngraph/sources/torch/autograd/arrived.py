@@ -7,7 +7,7 @@ norms by row, sample or step, in float64, with a scale where squares would leave
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -58,10 +58,10 @@ def alike(tensors: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         yield steps[0][0], torch.stack([one for _, one in steps])
 
 
-def norms_by_step(tensors: Sequence[Any], shape: tuple[int, ...]) -> Floats:
-    """Give the norms of tensors (samples, units), one a step, as (T, N) in `shape`; zeros where there is none."""
+def norms_by_step(runs: Iterable[tuple[int, Any]], shape: tuple[int, ...]) -> Floats:
+    """Give the norms of runs of steps (steps, samples, units) as (T, N) in `shape`; zeros where there is none."""
     found = np.zeros(shape)
-    for first, some in alike(tensors):
+    for first, some in runs:
         found[first : first + len(some), : some.shape[1]] = row_norms(some)
     return found
 
@@ -145,10 +145,13 @@ def of_samples(rows: Any, samples: Integers) -> Any:
     return rows.index_select(1, torch.from_numpy(samples).to(rows.device))
 
 
-def logs_of(rows: Any, exponents: Integers, samples: Integers) -> Floats:
-    """Give ln of the norms of rows (..., rows, N, units) at chosen samples; a batch that shrank gives nothing there."""
-    norms = np.zeros((*rows.shape[:-2], len(samples)))
-    inside = samples < rows.shape[-2]
-    norms[..., inside] = row_norms(rows.index_select(-2, torch.from_numpy(samples[inside]).to(rows.device)))
+def logs_of(steps: Sequence[Any], exponents: Integers, samples: Integers) -> Floats:
+    """Give ln of the norms of steps that are alike, (rows, N, units) each, at chosen samples.
+
+    A batch that shrank gives nothing there.
+    """
+    first, inside = steps[0], samples < steps[0].shape[1]
+    norms = np.zeros((len(steps), len(first), len(samples)))
+    norms[..., inside] = row_norms(torch.stack([of_samples(one, samples[inside]) for one in steps]))
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(norms) + (exponents * np.log(2))[:, None])

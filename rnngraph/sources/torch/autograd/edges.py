@@ -20,6 +20,8 @@ _VIEWS = frozenset(
     for name in ("View", "Select", "Slice", "Squeeze", "Unsqueeze", "Alias", "ReshapeAlias", "UnsafeView")
 )
 
+_TURNS = frozenset(("TransposeBackward0", "PermuteBackward0"))
+
 _WITHOUT_FLOAT64 = frozenset(["mps"])
 
 
@@ -130,7 +132,7 @@ def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
 
 def plain(edge: Edge) -> Edge:
     """Look through views of the same numbers, so that a state that is returned in two shapes is one state."""
-    while edge[0].name() in _VIEWS or _turns(edge[0]):
+    while (name := edge[0].name()) in _VIEWS or (name in _TURNS and _turns_others(edge[0], name)):
         below = edge[0].next_functions[0]
         if below[0] is None or not below[0].next_functions or math.prod(shape_of(below)) != math.prod(shape_of(edge)):
             break
@@ -138,11 +140,11 @@ def plain(edge: Edge) -> Edge:
     return edge
 
 
-def _turns(node: Any) -> bool:
+def _turns_others(node: Any, name: str) -> bool:
     """Whether a node turns axes behind the first, that of samples."""
-    if node.name() == "TransposeBackward0":
+    if name == "TransposeBackward0":
         return 0 not in {dim % len(shape_of((node, 0))) for dim in _signed(node._saved_dim0, node._saved_dim1)}
-    return node.name() == "PermuteBackward0" and _signed(node._saved_dims[0])[0] == 0
+    return _signed(node._saved_dims[0])[0] == 0
 
 
 def _signed(*dims: int) -> list[int]:
@@ -181,6 +183,22 @@ def all_below(roots: Iterable[Any]) -> Iterator[Any]:
             seen.add(node)
             yield node
             waiting += [below for below, _ in node.next_functions]
+
+
+def holds_throughout(node: Any, holds: Callable[[Any], bool], known: dict[Any, bool]) -> bool:
+    """Tell whether something holds for a node and all below it; what is `known` is not looked at again."""
+    waiting = [] if node in known else [node]
+    while waiting:
+        one = waiting.pop()
+        below = [other for other, _ in one.next_functions if other is not None]
+        left = next((other for other in below if other not in known), None)
+        if not holds(one) or any(known.get(other) is False for other in below):
+            known[one] = False
+        elif left is None:
+            known[one] = True
+        else:
+            waiting += [one, left]
+    return known[node]
 
 
 def is_parameter(node: Any) -> bool:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import weakref
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch.nn.parameter import is_lazy
 
-from rnngraph.sources.torch.autograd.edges import Edge, grown_edge
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, grown_edge, number_of
 from rnngraph.sources.torch.autograd.hooks import Hooked
 from rnngraph.sources.torch.watching.calls import Call
 
@@ -105,6 +107,7 @@ class Pass:
 
     def add(self, other: Pass) -> None:
         """Count in another walk over the same calls."""
+        self.__dict__.pop("_nodes", None)
         self.roots += other.roots
         self.seeds += other.seeds
         self.losses += other.losses
@@ -120,6 +123,14 @@ class Pass:
     def tops(self) -> list[Any]:
         """The nodes at its roots."""
         return [node for node, _ in self.roots]
+
+    @cached_property
+    def _nodes(self) -> list[Any]:
+        return at_and_below(self.tops)
+
+    def nodes(self, least: int) -> list[Any]:
+        """List the nodes at and below its roots that are numbered `least` at least, the oldest first."""
+        return self._nodes[bisect_left(self._nodes, least, key=number_of) :]
 
     @property
     def loss(self) -> float:
@@ -149,6 +160,9 @@ class Pass:
                 for one in self.weights.values():
                     if one.moved:
                         one.put()
+                for kept in self.retained:  # else the next question's would be added to it
+                    if (tensor := kept()) is not None:
+                        tensor.grad = None
             return
         for call in self.calls:
             call.check_given(call.taken if call.hidden else ())

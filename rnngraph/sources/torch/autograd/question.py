@@ -13,11 +13,10 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch._vmap_internals import _vmap
 from torch.autograd.graph import GradientEdge, _engine_run_backward
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.autograd.edges import Edge
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest
 from rnngraph.sources.torch.autograd.one_pass import Pass
 
 
@@ -53,16 +52,21 @@ def ask(
     Raises:
         InputError: something that the graph needs is gone or was changed.
     """
-    if not seeds or not wanted:
-        return {}
     places: dict[Any, dict[int, Any]] = {}
     for (node, place), value in (dict.fromkeys(walls) | dict(replaced or {})).items():
         places.setdefault(node, {})[place] = value
+    if places and not replaced:
+        places, wanted = _this_side(places, seeds, wanted)
+    if not seeds or not wanted:
+        return {}
     zeros = False  # whether zeros go on where nothing does
 
     def go_on(by: Mapping[int, Any], arrived: tuple[Any, ...]) -> tuple[Any, ...]:
-        pairs = [(by.get(k, one), one) for k, one in enumerate(arrived)]
-        return tuple(torch.zeros_like(b) if zeros and a is None and b is not None else a for a, b in pairs)
+        found = [by.get(k, one) for k, one in enumerate(arrived)]
+        if zeros:
+            pairs = zip(found, arrived, strict=True)
+            found = [torch.zeros_like(b) if a is None and b is not None else a for a, b in pairs]
+        return tuple(found)
 
     # A warning is of a batching rule that is missing, and only slow.
     with run.as_it_was(), warnings.catch_warnings(action="ignore"), contextlib.ExitStack() as stack:
@@ -85,6 +89,16 @@ def ask(
     return {edge: one for edge, one in zip(wanted, found, strict=True) if one is not None and not one._is_zerotensor()}
 
 
+def _this_side(
+    places: Mapping[Any, dict[int, Any]], seeds: Mapping[Edge, Any], wanted: Sequence[Edge]
+) -> tuple[dict[Any, dict[int, Any]], list[Edge]]:
+    """Leave out walls and wanted edges that stand behind walls: else autograd would walk there, with nothing."""
+    whole = {node for node, by in places.items() if len(by) == len(node._input_metadata)}
+    near = set(at_and_below((node for node, _ in seeds), oldest(node for node, _ in wanted), whole.__contains__))
+    kept = [edge for edge in wanted if edge[0] in near or not edge[0].next_functions]  # also where the graph ends
+    return {node: by for node, by in places.items() if node in near}, kept
+
+
 def _asked(seeds: Mapping[Edge, Any], wanted: Sequence[Edge], *, rows: bool) -> Sequence[Any]:
     outputs, inputs = (tuple(GradientEdge(*edge) for edge in edges) for edges in (seeds, wanted))
     given = list(seeds.values())
@@ -98,9 +112,16 @@ def _asked(seeds: Mapping[Edge, Any], wanted: Sequence[Edge], *, rows: bool) -> 
 
     if not rows:
         return once(*given)
+    arrived: list[int] = []
+
+    def at_once(*seeds: Any) -> list[Any]:
+        found = once(*seeds)
+        arrived[:] = [k for k, one in enumerate(found) if one is not None]
+        return [found[k] for k in arrived]
+
     try:
-        batched: tuple[Any, ...] = _vmap(once, 0, 0, allow_none_pass_through=True)(*given)
-        return batched
+        batched = dict(zip(arrived, torch.vmap(at_once, randomness="same")(*given), strict=True))
+        return [batched.get(k) for k in range(len(inputs))]
     except RuntimeError:  # a function without a rule for batches: row by row
         each = [once(*(one[k] for one in given)) for k in range(len(given[0]))]
     return [_stacked([row[k] for row in each]) for k in range(len(inputs))]

@@ -14,7 +14,7 @@ from typing import Any
 
 from rnngraph.sources.torch.autograd.edges import (
     Edge,
-    all_below,
+    holds_throughout,
     is_parameter,
     number_of,
     plain,
@@ -68,7 +68,8 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
                 break
         else:
             nowhere.update(passed)
-    fed = [{edge: None for edge in some if not _is_of_weights(edge[0])} for some in found]
+    known_so = dict[Any, bool]()
+    fed = [{edge: None for edge in some if not holds_throughout(edge[0], _is_of_weights, known_so)} for some in found]
     if any(fed) or not all(found[:-1]):  # else weights are what is handed on, as where they evolve
         found = fed
     states = [list(some) for some in found]
@@ -108,10 +109,9 @@ def leave_out_weights(found: list[list[Edge]]) -> None:
 
 
 def _is_of_weights(node: Any) -> bool:
-    """Whether something is made of weights alone, as autocast or a parametrization does once for many calls."""
-    return all(
-        is_parameter(one) or (one.next_functions and all(below is not None for below, _ in one.next_functions))
-        for one in all_below([node])
+    """Whether it takes no data: of weights alone autocast or a parametrization makes something for many calls."""
+    return is_parameter(node) or (
+        bool(node.next_functions) and all(below is not None for below, _ in node.next_functions)
     )
 
 

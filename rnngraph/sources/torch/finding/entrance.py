@@ -33,7 +33,12 @@ class Entrance:
     value: Any = None  # the data, where it is known
     node: Any = None  # of the step, by which it enters
     by_row: bool = False  # whether `back` treats every row of the data, a sample, by itself
-    weight: float = math.nan  # Frobenius norm of what it is multiplied by, where that takes it as it is
+    factor: Any = None  # what it is multiplied by, where that takes it as it is
+
+    @property
+    def weight(self) -> float:
+        """Frobenius norm of its factor; NaN of none."""
+        return math.nan if self.factor is None else float(self.factor.norm())
 
 
 def given(edge: Edge, sign: tuple[Any, ...] = ()) -> Entrance:
@@ -61,9 +66,7 @@ def _entrance(node: Any, whole: Any) -> Entrance | None:
         if weight is None or value is None or weight.shape[0] != value.shape[-1]:
             return None
         sign = ("product", _source(below[slot + 1]))
-        return Entrance(
-            (node, 0), lambda rows: rows @ weight.T, sign, _key(value), value, node, True, float(weight.norm())
-        )
+        return Entrance((node, 0), lambda rows: rows @ weight.T, sign, _key(value), value, node, True, weight)
     if name == "ConvolutionBackward0" and below[0][0] is None and below[1][0] is not None:
         value = saved(node, "input")
         sign = ("product", _source(below[1]))
@@ -80,10 +83,9 @@ def is_data(node: Any, slot: int) -> bool:
     return node.name() in PRODUCTS and PRODUCTS[node.name()][0] == slot
 
 
-def weight_at(node: Any, slot: int) -> float:
-    """Give the norm of the weight by which an operation multiplies what stands in a slot; NaN of any other."""
-    weight = _weight(node.next_functions[slot + 1]) if is_data(node, slot) else None
-    return math.nan if weight is None else float(weight.norm())
+def weight_at(node: Any, slot: int) -> Any:
+    """Give the weight by which an operation multiplies what stands in a slot; None of any other."""
+    return _weight(node.next_functions[slot + 1]) if is_data(node, slot) else None
 
 
 def saved(node: Any, name: str) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest, plain
+from rnngraph.sources.torch.autograd.edges import Edge, oldest, plain
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.finding.clocks import own_ports
 from rnngraph.sources.torch.finding.entrance import Entrance, given
@@ -98,7 +98,7 @@ def edges_in(steps: Iterable[Steps]) -> list[Edge]:
 def recurrences_behind(run: Pass, walls: Collection[Edge]) -> Behind:
     """Make what tells whether a recurrence lies behind an edge."""
     descending: set[Any] = set()
-    for node in at_and_below(run.tops, oldest(node for node, _ in walls)):
+    for node in run.nodes(oldest(node for node, _ in walls)):
         if any(edge in walls or edge[0] in descending for edge in node.next_functions):
             descending.add(node)
     return lambda edge: edge[0] in descending or edge in walls or (edge[0] is not None and plain(edge) in walls)
@@ -129,7 +129,7 @@ def read_elsewhere(run: Pass, one: Recurrence) -> bool:
     if not edges:
         return False
     nodes = {edge[0] for edge in edges}
-    for consumer in at_and_below(run.tops, one.begin):
+    for consumer in run.nodes(one.begin):
         for below in consumer.next_functions:
             if below[0] in nodes and tuple(below) in edges and not edges[tuple(below)].made(consumer):
                 return True

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from rnngraph.sources.torch.autograd.edges import Edge, all_below, is_parameter, plain
+from rnngraph.sources.torch.autograd.edges import Edge, all_below, holds_throughout, is_parameter, plain
 from rnngraph.sources.torch.finding.entrance import (
     MOVES,
     WEIGHING,
@@ -35,6 +35,7 @@ class Entering:
     def __init__(self, one: Recurrence, behind: Behind, walls: Collection[Edge]) -> None:
         """Look at a recurrence."""
         self.one, self.behind, self.walls = one, behind, walls
+        self._of_weights = dict[Any, bool]()
 
     def by_tensor(self) -> list[list[list[Entrance]]]:
         """Give what enters every step besides states, weights and what stays the same: of each tensor a list."""
@@ -98,16 +99,15 @@ class Entering:
                     continue
                 # What a weight multiplies is an input, whatever a step made of it first, as by a mask or a decay.
                 fed = inside and edge[0] in made and is_data(node, slot) and _holds_data(edge[0])
-                if not fed and (inside or _is_of_weights(edge[0])):
+                if not fed and (inside or holds_throughout(edge[0], _is_of_weights, self._of_weights)):
                     continue
                 if moves:
                     index = getattr(node, "_saved_index", getattr(node, "_saved_start", place))
                     yield replace(given((node, 0), ("picked", node.name(), slot)), key=(edge, index), node=node)
                 else:
                     seen.add(edge)
-                    weight = weight_at(node, slot)
                     sign = "made" if fed else "edge", node.name(), slot
-                    yield replace(given(edge, sign), key=edge, node=node, weight=weight)
+                    yield replace(given(edge, sign), key=edge, node=node, factor=weight_at(node, slot))
 
     # ---- the first step, where states may be data
     def _at_first(self, t: int, like: list[Entrance]) -> list[Entrance] | None:
@@ -160,11 +160,10 @@ def _is_word(node: Any) -> bool:
 
 
 def _is_of_weights(node: Any) -> bool:
-    """Whether something is made of weights alone, as by weight norm."""
-    return all(
-        is_parameter(one) if not one.next_functions else not (_is_word(one) or one.name() in MOVES or entrances([one]))
-        for one in all_below([node])
-    )
+    """Whether it takes no data: of weights alone weight norm makes something."""
+    if not node.next_functions:
+        return is_parameter(node)
+    return not (_is_word(node) or node.name() in MOVES or entrances([node]))
 
 
 def _holds_data(node: Any) -> bool:

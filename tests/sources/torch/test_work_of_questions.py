@@ -1,0 +1,86 @@
+"""Work grows with the number of steps, and not with its square: it is counted, since time tells nothing for sure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+rows = pytest.importorskip("rnngraph.sources.torch.answers.rows")
+chains = pytest.importorskip("rnngraph.sources.torch.finding.chains")
+
+
+class Counted(torch.autograd.Function):  # type: ignore[misc, name-defined]
+    """tanh, which counts how often it is walked back."""
+
+    walked = 0
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.save_for_backward(x.tanh())
+        return x.tanh()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Any) -> Any:
+        Counted.walked += 1
+        return gradient * (1 - ctx.saved_tensors[0] ** 2)
+
+
+class Normed(nn.Module):  # type: ignore[misc, name-defined]
+    """A step without a constant in it: all that it takes leads to weights, but the input and the first state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x, self.h, self.norm = nn.Linear(3, 4), nn.Linear(4, 4), nn.LayerNorm(4)
+
+    def forward(self, x: Any, h: Any) -> Any:
+        return Counted.apply(self.norm(self.x(x) + self.h(h)))
+
+
+def watched(steps: int) -> Any:
+    torch.manual_seed(0)
+    cell, h = Normed(), torch.zeros(2, 4)
+    with rnngraph.torch.watch(cell) as watch:
+        for one in torch.randn(steps, 2, 3):
+            h = cell(one, h)
+        h.sum().backward()
+    return watch
+
+
+def test_what_weights_alone_make_is_known_of_a_node_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, own = [], chains.is_parameter
+
+    def look(node: Any) -> bool:
+        looks.append(node)
+        return bool(own(node))
+
+    monkeypatch.setattr(chains, "is_parameter", look)
+    counts = []
+    for steps in (20, 40):
+        watch = watched(steps)
+        looks.clear()
+        assert [one.steps for one in watch.find().recurrences] == [steps]
+        counts.append(len(looks))
+    assert counts[1] < 2.5 * counts[0]
+
+
+def test_a_piece_of_a_walk_runs_no_step_of_another() -> None:
+    """A loss walks every step once, and in pieces of eight steps at most twice; what arrives is the same."""
+    steps = 80
+    recording = watched(steps).recording()
+    states = [edge for some in recording.recurrences[0].states for edge in some]
+    found = []
+    for in_segments, most in ((False, steps), (True, 2.5 * steps)):
+        Counted.walked = 0
+        arrived = rows.Rows(recording).walk([(0, steps - 1)], None, in_segments=in_segments)
+        assert Counted.walked <= most
+        found.append([arrived.whole(edge) for edge in states])
+    for (whole, _), (piece, exponents) in zip(*found, strict=True):
+        np.testing.assert_allclose(
+            np.ldexp(piece.double().numpy(), exponents[:, None, None]), whole.double(), rtol=1e-4
+        )
