@@ -556,17 +556,41 @@ def test_steps_of_padding_that_keep_the_states_are_no_lags(kind: str) -> None:
     assert trace.recurrences[0].valid.sum() == (~kept).sum()
 
 
-def test_what_a_cell_is_handed_unchanged_is_still_taken_by_a_step() -> None:
-    """Behind a cell of PyTorch's a sample is over where nothing reaches what the cell made; its steps are no copies."""
-    cell, there = nn.GRUCell(D, H), torch.arange(T)[:, None] < torch.tensor([6, 4, 2])
+class Single(nn.Module):  # type: ignore[misc, name-defined]
+    """A plain layer that takes one step a call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.GRU(D, H)
+
+    def forward(self, x: Any, h: Any) -> Any:
+        return self.layer(x[None], h[None])[0][0]
+
+
+@pytest.mark.parametrize("weighed", [False, True])
+@pytest.mark.parametrize("make", [lambda: nn.GRUCell(D, H), lambda: nn.LSTMCell(D, H), LayerNormLSTM, Single])
+def test_a_step_whose_state_is_dropped_for_the_one_before_is_none(make: Any, *, weighed: bool) -> None:
+    """A sample takes a step where it was observed: between, it neither forgets nor starts anew."""
+    torch.manual_seed(0)
+    cell, trail = make().double(), Trail()
+    there = torch.tensor([[1] * 9, [1, 1, 0, 0, 1, 1, 0, 0, 0], [1, 0, 1, 0, 0, 0, 0, 1, 1]]).bool()
+    there[:, -1] |= isinstance(cell, Single)  # of calls of a layer what becomes of the last is not looked at
     with rnngraph.torch.watch(cell) as watch:
-        h = torch.zeros(N, H)
-        for one, here in zip(torch.randn(T, N, D), there, strict=True):
-            h = torch.where(here[:, None], cell(one, h), h)
-        h.sum().backward()
-    (lag,) = watch.trace().lags
-    assert not lag.copied.any()
-    np.testing.assert_array_equal(lag.arrivals.ravel(), [5, 3, 1])
+        states = [torch.zeros(N, H).double()] * (1 if isinstance(cell, nn.GRUCell | Single) else 2)
+        for one, here in zip(torch.randn(9, N, D).double(), there.T[..., None], strict=True):
+            new = cell(one, tuple(states)) if len(states) > 1 else (cell(one, *states),)
+            trail.add(**dict(zip("hc", new, strict=False)))
+            pairs = zip(new, states, strict=True)
+            states = [here * a + ~here * b if weighed else torch.where(here, a, b) for a, b in pairs]
+        trail.losses[8] = states[0].square().sum()
+        trail.total().backward()
+    trace = watch.trace()
+    for lag in trace.lags:
+        np.testing.assert_array_equal(lag.copied, ~there.numpy())
+        np.testing.assert_array_equal(lag.arrivals.ravel(), [8, 8 if isinstance(cell, Single) else 5, 8])
+        assert not lag.severed.any()
+    check(trace, trace.states[0].name, trail, "h")
+    assert not any("starts anew" in note for note in trace.notes)
 
 
 def step_of(layer: Any, h: Any, c: Any) -> Any:

@@ -37,6 +37,7 @@ class Track:
     direction: str
     cell: CellTrace
     clock: int
+    tops: list[Any]  # the nodes that were walked back from
 
     @property
     def ending(self) -> str:
@@ -73,16 +74,16 @@ class Track:
 
     @cached_property
     def _anew_and_kept(self) -> tuple[Booleans | None, Booleans | None]:
-        return anew_and_kept(self.recurrence, self.batch)
+        return anew_and_kept(self.recurrence, self.batch, self.tops)
 
     def mask(self) -> Booleans | None:
         """Tell steps from padding, (N, T): of packed sequences, or where samples keep their states."""
+        kept = self._anew_and_kept[1]
         if not self.recurrence.fused:
-            kept = self._anew_and_kept[1]
             return None if kept is None else ~kept
         some = [one.layout for one in self.recurrence.layers]
         masks = [np.ones((one.batch, one.steps), bool) if one.valid is None else one.valid for one in some]
-        whole = np.concatenate(masks, axis=1)
+        whole = np.concatenate(masks, axis=1) & (kept is None or ~kept)
         return None if whole.all() else whole
 
     def valid(self) -> Booleans:
@@ -123,21 +124,21 @@ class Track:
         )  # fmt: skip
 
 
-def tracks_of(clocks: Mapping[Recurrence, int]) -> list[Track]:
-    """Divide recurrences into layers and directions."""
+def tracks_of(clocks: Mapping[Recurrence, int], tops: list[Any]) -> list[Track]:
+    """Divide recurrences into layers and directions; `tops` are the nodes that were walked back from."""
     found = []
     for one, clock in clocks.items():
         one.table = picks_rows(one)
         module, along = one.module, FORWARD if one.stride > 0 else REVERSE
         known = CELLS[cell_name(module)].facts if cell_name(module) else None
         if one.how == SEQUENCE or known is None or (not one.fused and len(one.places) != len(known.kinds)):
-            found.append(Track(one, 0, along, custom_cell_of(one), clock))
+            found.append(Track(one, 0, along, custom_cell_of(one), clock, tops))
             continue
         if not isinstance(module, FUSED):
-            found.append(Track(one, 0, along, known, clock))
+            found.append(Track(one, 0, along, known, clock, tops))
             continue
         both = 2 if module.bidirectional else 1
         for place in range(module.num_layers * both):
             direction = REVERSE if place % both else FORWARD
-            found.append(Track(one, place // both, direction, known, clock))
+            found.append(Track(one, place // both, direction, known, clock, tops))
     return found
