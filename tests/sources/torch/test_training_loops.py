@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import io
 import weakref
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ from rnngraph.errors import InputError
 from tests.sources.torch.truth import Trail, certified, check
 
 torch = pytest.importorskip("torch")
+patches = pytest.importorskip("rnngraph.sources.torch.watching.patches")
+scan = pytest.importorskip("torch._higher_order_ops.scan")
 nn = torch.nn
 N, T, D, H = 3, 6, 4, 5
 
@@ -225,6 +229,48 @@ def test_compiled() -> None:
     with rnngraph.torch.watch(compiled) as watch:
         compiled(x)[0].square().sum().backward()
     assert [one.name for one in watch.trace(lags=False).recurrences] == ["rnn", "rnn_l1", "cell"]
+
+
+def test_a_model_that_is_compiled_in_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's compiler may come into the process only then."""
+    monkeypatch.setattr(patches, "sys", SimpleNamespace(modules={}))
+    model = Model().eval()
+    with rnngraph.torch.watch(model) as watch:
+        torch.compile(model, backend="eager")(torch.randn(T, N, D))[0].square().sum().backward()
+    assert [one.name for one in watch.trace(lags=False).recurrences] == ["rnn", "rnn_l1", "cell"]
+
+
+class Compiling(nn.Module):  # type: ignore[misc, name-defined]
+    """A branch or a scan by a function of PyTorch's, which compiles what it is given, below a layer."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.first, self.rnn = kind, nn.Linear(D, D), nn.GRU(D, H)
+
+    def forward(self, x: Any) -> Any:
+        def step(h: Any, one: Any) -> Any:
+            h = (h + self.first(one)).tanh()
+            return h, h.clone()
+
+        if self.kind == "cond":
+            return self.rnn(torch.cond(x.sum() > 0, self.first, lambda one: 2 * self.first(one), (x,)))[0]
+        return self.rnn(scan.scan(step, x[0], x)[1])[0]
+
+
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
+@pytest.mark.parametrize("kind", ["cond", "scan"])
+def test_what_pytorch_compiles_for_itself_has_its_gradients(kind: str) -> None:
+    found = []
+    for block in (lambda _: contextlib.nullcontext(), rnngraph.torch.watch):
+        torch.manual_seed(0)
+        model, x = Compiling(kind), torch.randn(T, N, D)
+        with block(model) as watch:
+            model(x).square().sum().backward()
+        found.append([one.grad for one in model.parameters()])
+    assert same(*found)
+    trace = watch.trace()
+    assert trace.timesteps == T
+    assert any("walks all its steps in one operation" in note for note in trace.notes) == (kind == "scan")
 
 
 def test_everything_is_taken_off_also_after_an_exception() -> None:

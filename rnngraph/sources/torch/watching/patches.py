@@ -93,9 +93,28 @@ def put_all(undo: contextlib.ExitStack, model: Any, passes: Passes) -> None:
     ]
     for owner, name, note in noted:
         put(owner, name, functools.partial(_noted, note=note, log=passes.log))
+    put(torch, "compile", functools.partial(_eager_but_its_own, undo))
     if "torch._dynamo" in sys.modules:
         # A compiled graph has no states to ask for. Where nothing was compiled, dynamo is not even imported.
         run_eagerly(undo)
+
+
+def _eager_but_its_own(undo: contextlib.ExitStack, own: Any) -> Any:
+    """Let what is compiled while watched run eagerly as well; but what PyTorch compiles to run a branch or a loop.
+
+    `torch.cond` and scans find the weights in a function that way, and without it these have no gradient.
+    """
+
+    @functools.wraps(own)
+    def compiled(model: Any = None, **options: Any) -> Any:
+        found = own(model, **options)
+        if isinstance(model, types.FunctionType) and model.__module__.startswith("torch."):
+            return torch.compiler.set_stance("default")(found)
+        if undo not in _eager_for and (torch, "compile") in _AROUND:
+            run_eagerly(undo)
+        return found
+
+    return compiled
 
 
 def _in_the_graph(own: Any) -> Any:
@@ -124,7 +143,7 @@ def _seen(owner: type, own: Any, passes: Passes) -> Any:
 
     @functools.wraps(own)
     def forward(module: Any, *args: Any, **kwargs: Any) -> Any:
-        if torch.jit.is_tracing():  # which records what it calls, and compares it with a second run
+        if torch.jit.is_tracing() or torch.compiler.is_compiling():  # what records the calls of a run may run it again
             return own(module, *args, **kwargs)
         if log.outermost:
             _tried(log, passes.forward_begins)
