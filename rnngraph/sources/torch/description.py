@@ -15,6 +15,7 @@ from rnngraph.sources.torch.autograd.edges import all_below
 from rnngraph.sources.torch.autograd.kernels import NOTE as STATISTICS
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.finding.at_once import joins_positions, no_sequence, takes_data
+from rnngraph.sources.torch.finding.fed_inputs import read_inside
 from rnngraph.sources.torch.finding.find import Found
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell
 
@@ -34,6 +35,10 @@ TWICE = (
     "watched: detach the states that the next window starts from"
 )
 
+INSIDE = (
+    "the loss depends on what is inside {} past its outputs, as a penalty on a gradient does: that part of it is in "
+    "none of the numbers"
+)
 SCANNED = "a scan of PyTorch's walks all its steps in one operation, which shows none: a loop in its place shows them"
 
 
@@ -176,6 +181,7 @@ def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:
                 "every position of its input, with time taken for its second axis"
             )
     found += [TABLE.format(one.path) for one in recording.recurrences if one.table]
+    found += [INSIDE.format(one.path) for one in recording.recurrences if read_inside(run, one)]
     found += [SCALED.format(run.factor)] if run.factor != 1 else []
     found += [OVERFLOWED.format(run.overflowed)] if run.overflowed != 1 else []
     found += [TWICE] if run.twice else []

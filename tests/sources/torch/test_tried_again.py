@@ -233,7 +233,13 @@ def test_the_weights_are_those_of_the_pass_although_an_optimizer_has_stepped() -
     np.testing.assert_allclose(found[0][0].log, known.lags[0].log, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("why", ["several calls", "not the same again", "cannot be copied", "a gate of one's own"])
+@pytest.mark.parametrize(
+    "why",
+    [
+        "several calls", "not the same again", "cannot be copied", "a gate of one's own", "beside the outputs",
+        "beside the outputs of steps",
+    ],
+)  # fmt: skip
 def test_what_cannot_be_run_again_gets_advice_without_a_number(why: str) -> None:
     class Unsteady(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -251,16 +257,23 @@ def test_what_cannot_be_run_again_gets_advice_without_a_number(why: str) -> None
     if why == "a gate of one's own":
         model = Loop(Own(joined=False)).double()
         model.core.h = nn.Sequential(model.core.h, nn.Identity())
+    if why == "beside the outputs of steps":
+        model = Loop(nn.RNNCell(D, H)).double()
     with rnngraph.torch.watch(model) as watch:
         if why == "several calls":
             first, h = model.core(x[:T])
             (first.sum() + model.core(x[T:], h)[0].sum()).backward()
+        elif "beside" in why:  # a penalty on the gradient at the input reaches the states, but no output
+            output = model(x.requires_grad_())
+            (dx,) = torch.autograd.grad(output[-1].sum(), x, create_graph=True)
+            (output.sum() + 10 * dx.square().sum()).backward()
         else:
             model(x).sum().backward()
     trial = watch.trial()
     change = Change(INPUTS, 0.1) if why == "a gate of one's own" else Change(SCALE, 2.0)
     assert trial.lags([change]) is None
     trace = watch.trace()
+    assert any("past its outputs" in note for note in trace.notes) == (why == "beside the outputs")
     if why != "a gate of one's own":
         diagnosis = rnngraph.diagnose(trace, horizon=2 * T - 4, trial=trial)
         finding = next(one for one in diagnosis.findings if one.rule == diagnosis.verdict)
