@@ -113,7 +113,7 @@ class Again:
         return again if self._is_reached(again) else None
 
     def _is_reached(self, again: TorchRecording) -> bool:
-        """Whether as much enters every step: not where a penalty on a gradient, or a loss of what is kept aside, does."""
+        """Whether as much enters every step; a penalty on a gradient, or a loss of what is kept aside, is left out."""
         run, recurrences = self._recording.run, self._recording.recurrences
         return not any(read_inside(run, one) for one in recurrences) and all(
             np.allclose(again.shares.norms[clock], norms, rtol=_SAME, atol=_SAME * norms.max(initial=0))
