@@ -67,6 +67,8 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
         if self.how.startswith("absolute"):  # without a second derivative, as a linear loss and a hinge
             scores = self.head(hidden.mean(0) if self.how.endswith("mean") else hidden)
             return F.l1_loss(scores, scores.detach() + 1)
+        if self.how == "critic, turned":
+            return (hidden.transpose(0, 1) * torch.ones(N, T, H).to(hidden)).sum()
         if self.how.startswith("critic"):
             return self.head(hidden.amax(0) if self.how.endswith("maximum") else hidden).sum()
         if self.how.startswith("hinge"):  # which lets nothing of some through
@@ -97,6 +99,7 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
         ("first and last", True), ("contrasted", True), ("written out", True), ("words written out", False),
         ("hinge, of the maximum", True), ("hinge", False),
         ("absolute, of neighbours", False), ("critic, of the maximum", True), ("critic", False),
+        ("critic, turned", False),
         ("absolute, of the mean", True), ("absolute", False), ("margin, of the mean", True), ("margin", False),
         ("last", False),
         ("every", False), ("squares", False), ("normalised", False),

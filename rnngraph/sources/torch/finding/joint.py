@@ -72,7 +72,7 @@ def _of_one_number(
     if below and not _PRODUCTS.fullmatch(edge[0].name()):  # what a kernel sums up, or what a hinge lets through
         known = ask(run, {edge: gradient}, below)
         edge, gradient = max(known.items(), key=lambda one: norm(one[1]), default=(edge, gradient))
-    seed = torch.zeros_like(gradient)
+    seed = torch.zeros_like(gradient, memory_format=torch.contiguous_format)
     largest = gradient.abs().argmax()
     seed.view(-1)[largest] = gradient.reshape(-1)[largest]
     norms = norms_at(ports, ask(run, {edge: seed}, list(wanted), walls=ports), entered.shape)

@@ -72,7 +72,9 @@ class Again:
 
     def _copied(self, changes: Sequence[Change]) -> Any:
         """Copy the model with the weights of the time, and change them; None where a change means nothing."""
-        own, model = self._watch.model, copy.deepcopy(self._watch.model)
+        own = self._watch.model
+        held = [one for module in own.modules() for one in tensors_in(vars(module)) if one.grad_fn is not None]
+        model = copy.deepcopy(own, {id(one): one.detach().clone() for one in held})  # what was computed has no copy
         copies = {id(weight): copied for weight, copied in zip(own.parameters(), model.parameters(), strict=True)}
         parts = dict(zip(own.modules(), model.modules(), strict=True))
         acting = [hook for one in self._recording.run.hooked for hook in one.acting.values()]
