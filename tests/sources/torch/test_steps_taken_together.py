@@ -316,12 +316,13 @@ class Tally(Wide):
     """What samples lose is summed up sample by sample, beside a penalty a step; nothing reads it before the end."""
 
     def forward(self, x: Any) -> Trail:
-        trail, h, self.lost = Trail(), x.new_zeros(N, H), x.new_zeros(N)
+        trail, h = Trail(), x.new_zeros(N, H)
+        self.lost, self.beside = x.new_zeros(N), x.new_zeros(())
         for t in range(T):
             h = (self.read(x[:, t]) + self.cell(h)).tanh()
             own = self.head(h).square().sum(1)
             self.lost = self.lost + own
-            self.beside = h.sum() if t == 0 else self.beside + h.sum()
+            self.beside = self.beside + h.sum()
             trail.add(h=h)
             trail.losses[t] = own.sum() + h.sum()
         return trail

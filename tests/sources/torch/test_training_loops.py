@@ -261,7 +261,8 @@ class Compiling(nn.Module):  # type: ignore[misc, name-defined]
 @pytest.mark.parametrize("kind", ["cond", "scan"])
 def test_what_pytorch_compiles_for_itself_has_its_gradients(kind: str) -> None:
     found = []
-    for block in (lambda _: contextlib.nullcontext(), rnngraph.torch.watch):
+    blocks: list[Any] = [lambda _: contextlib.nullcontext(), rnngraph.torch.watch]
+    for block in blocks:
         torch.manual_seed(0)
         model, x = Compiling(kind), torch.randn(T, N, D)
         with block(model) as watch:
