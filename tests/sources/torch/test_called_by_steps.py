@@ -93,6 +93,33 @@ def test_a_cell_of_ones_own() -> None:
     assert certified(trace)
 
 
+class Stacked(nn.Module):  # type: ignore[misc, name-defined]
+    """A cell of several layers, whose state has their axis first, as PyTorch's layers hand it out."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear((H if k else D) + H, H) for k in range(layers)])
+
+    def forward(self, x: Any, h: Any = None) -> Any:
+        found = []
+        for k, layer in enumerate(self.layers):
+            x = layer(torch.cat([x, x.new_zeros(len(x), H) if h is None else h[k]], 1)).tanh()
+            found.append(x)
+        return torch.stack(found)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_a_state_whose_first_axis_is_that_of_layers(layers: int) -> None:
+    torch.manual_seed(0)
+    model = Loop(Stacked(layers)).double()
+    watch, trail = watched(model, torch.randn(T, N + 1, D).double())
+    trace = watch.trace(spectrum=2)
+    assert trace.recurrences[0].batch == N + 1
+    check(trace, "cell.h", trail, "s0", axis=1)
+    assert len(trace.input_lags[0].log) == N + 1
+    assert trace.spectrum[0].lyapunov.shape == (2,)
+
+
 def test_states_that_are_images() -> None:
     class Pictures(Loop):
         def forward(self, x: Any, trail: Trail) -> Any:
@@ -435,7 +462,7 @@ def test_a_weight_that_is_used_again_without_a_chain_is_no_loop() -> None:
 
 def test_rows_that_are_faint_in_their_own_type_are_seen_beside_wider_ones() -> None:
     """In float32 there is little below 1e-37; a sum of two ways, at the step before, is in float64."""
-    track: Any = SimpleNamespace(by_sample=lambda rows, lead: rows)
+    track: Any = SimpleNamespace(by_sample=lambda rows, lead, fed: rows)
     rows = [torch.full((1, 2, 3), 1e-34, dtype=kind) for kind in (torch.float64, torch.float32)]
     none = np.zeros(1, np.int64)
     told = list(tell._of_steps(track, 0, "h", [(t, one, none) for t, one in enumerate(rows)], np.arange(2)))

@@ -119,7 +119,7 @@ def _of_steps(
 
     for _, group in itertools.groupby(found, kind_of):
         steps, rows, exponents = zip(*group, strict=True)
-        stacked = track.by_sample(torch.stack(rows), lead=2)
+        stacked = track.by_sample(torch.stack(rows), lead=2, fed=kind == FED)
         logs = logs_of(stacked, exponents[0], samples)
         yield _Told(number, kind, steps[0], logs, torch.finfo(stacked.dtype).tiny)
 

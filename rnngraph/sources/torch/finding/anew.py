@@ -19,7 +19,18 @@ import numpy as np
 import torch
 
 from rnngraph.sources.anew import starts_anew
-from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest, plain, shape_of
+from rnngraph.sources.torch.autograd.edges import (
+    Edge,
+    as_at,
+    at_and_below,
+    drawn_once,
+    like,
+    oldest,
+    plain,
+    shape_of,
+)
+from rnngraph.sources.torch.autograd.one_pass import Pass
+from rnngraph.sources.torch.autograd.question import ask
 from rnngraph.sources.torch.finding.crossing import changed_between
 from rnngraph.sources.torch.finding.entrance import saved
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence, is_cell, states_before
@@ -46,6 +57,32 @@ def anew_and_kept(one: Recurrence, batch: int, tops: list[Any]) -> tuple[Boolean
     ways = ways[:, :-1]
     anew, kept = ways == CLOSED, past | ((ways == KEPT) & (not _is_kernel(one)))
     return anew if anew.any() else None, kept if kept.any() else None
+
+
+def axis_of_samples(run: Pass, one: Recurrence) -> int:
+    """Find the axis along which a step keeps a state of more than two apart: the first, or the second behind layers."""
+    last = None if one.how == SEQUENCE or one.fused or one.table else one.before(t := one.steps // 2)
+    pairs = [] if last is None else list(zip(one.states[t], one.states[last], strict=False))
+    some = [(a, b) for a, b in pairs if len(shape_of(a)) > 2 and shape_of(a) == shape_of(b)]
+    if not some or _keeps_apart(run, some, 0) or not _keeps_apart(run, some, 1):
+        return 0
+    return 1
+
+
+def _keeps_apart(run: Pass, pairs: Sequence[tuple[Edge, Edge]], axis: int) -> bool:
+    """Whether neither end of an axis is made of anything else along it, (after, before) a state."""
+    size = shape_of(pairs[0][0])[axis]
+    for place in {0, size - 1} if size > 1 else ():
+        seeds = {after: like(after, 0.0) for after, _ in pairs}
+        for after, seed in seeds.items():
+            part = seed.select(axis, place)
+            part.copy_(as_at(after, drawn_once(tuple(part.shape))))
+        before = [edge for _, edge in pairs]
+        for found in ask(run, seeds, before, walls=before).values():
+            found.select(axis, place).zero_()
+            if found.any():
+                return False
+    return size > 1
 
 
 def picks_rows(one: Recurrence) -> bool:

@@ -93,13 +93,13 @@ def put_all(undo: contextlib.ExitStack, model: Any, passes: Passes) -> None:
     ]
     for owner, name, note in noted:
         put(owner, name, functools.partial(_noted, note=note, log=passes.log))
-    put(torch, "compile", functools.partial(_eager_but_its_own, undo))
+    put(torch, "compile", functools.partial(_eager_but_its_own, undo=undo, log=passes.log))
     if "torch._dynamo" in sys.modules:
         # A compiled graph has no states to ask for. Where nothing was compiled, dynamo is not even imported.
         run_eagerly(undo)
 
 
-def _eager_but_its_own(undo: contextlib.ExitStack, own: Any) -> Any:
+def _eager_but_its_own(own: Any, undo: contextlib.ExitStack, log: CallLog) -> Any:
     """Let what is compiled while watched run eagerly as well; but what PyTorch compiles to run a branch or a loop.
 
     `torch.cond` and scans find the weights in a function that way, and without it these have no gradient.
@@ -111,7 +111,7 @@ def _eager_but_its_own(undo: contextlib.ExitStack, own: Any) -> Any:
         if isinstance(model, types.FunctionType) and model.__module__.startswith("torch."):
             return torch.compiler.set_stance("default")(found)
         if undo not in _eager_for and (torch, "compile") in _AROUND:
-            run_eagerly(undo)
+            _tried(log, lambda: run_eagerly(undo))
         return found
 
     return compiled
