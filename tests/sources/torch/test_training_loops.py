@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import copy
 import gc
@@ -272,6 +273,35 @@ def test_what_pytorch_compiles_for_itself_has_its_gradients(kind: str) -> None:
     trace = watch.trace()
     assert trace.timesteps == T
     assert any("walks all its steps in one operation" in note for note in trace.notes) == (kind == "scan")
+
+
+@pytest.mark.filterwarnings("ignore:Using backward:UserWarning")
+def test_a_pass_whose_gradients_are_asked_about_is_one() -> None:
+    """As of an optimizer that looks at the curvature: its products with a vector are no passes."""
+    model, x = Model().double().eval(), torch.randn(T, N, D).double()
+    weights, traces = list(model.parameters()), []
+    for second in (False, True):
+        with rnngraph.torch.watch(model) as watch:
+            model.zero_grad()
+            model(x)[0].square().sum().backward(create_graph=second)
+            if second:
+                torch.autograd.grad([one.grad for one in weights], weights, [torch.ones_like(one) for one in weights])
+        traces.append(watch.trace())
+    assert watch.passes.count == 1
+    for one, other in zip(*(trace.lags for trace in traces), strict=True):
+        np.testing.assert_allclose(one.log, other.log, rtol=1e-10)
+    for weight in weights:
+        weight.grad = None  # which holds the weight
+
+
+def test_calls_in_several_threads_are_refused() -> None:
+    model = Model()
+    with rnngraph.torch.watch(model) as watch:
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            other = pool.submit(lambda: model(torch.randn(T, N, D))[0].sum()).result()
+        (other + model(torch.randn(T, N, D))[0].sum()).backward()
+    with pytest.raises(InputError, match="its modules were called in several threads"):
+        watch.trace()
 
 
 def test_everything_is_taken_off_also_after_an_exception() -> None:

@@ -20,7 +20,7 @@ import torch
 import torch.utils.checkpoint
 from torch import nn
 
-from rnngraph.sources.torch.autograd.edges import in_backward
+from rnngraph.sources.torch.autograd.edges import in_backward, tensors_in
 from rnngraph.sources.torch.autograd.passes import Passes
 from rnngraph.sources.torch.watching.calls import CallLog
 
@@ -173,9 +173,10 @@ def _kept(own: Any, passes: Passes) -> Any:
     @functools.wraps(own)
     def backward(*args: Any, **kwargs: Any) -> Any:
         named = {**dict(zip(names, args, strict=False)), **kwargs}
-        again = in_backward() or passes.under_way
-        if again or named.get("create_graph") or not passes.trains(named.get("inputs"), asks):
+        if in_backward() or passes.under_way or not passes.trains(named.get("inputs"), asks):
             return own(*args, **kwargs)
+        if asks and _goes_on(named):
+            return own(**{**named, "retain_graph": True})
         roots, seeds = ("outputs", "grad_outputs") if asks else ("tensors", "grad_tensors")
         passes.under_way = True
         _tried(log, lambda: passes.begin(named[roots]))
@@ -184,12 +185,22 @@ def _kept(own: Any, passes: Passes) -> Any:
         finally:
             passes.under_way = False
             _tried(log, passes.end)
-        _tried(log, lambda: passes.note(named[roots], named.get(seeds), freed=not named.get("retain_graph")))
+        _tried(
+            log,
+            lambda: passes.note(
+                named[roots], named.get(seeds), freed=not (named.get("retain_graph") or named.get("create_graph"))
+            ),
+        )
         if passes.after is not None:
             _tried(log, passes.after)
         return found
 
     return backward
+
+
+def _goes_on(named: dict[str, Any]) -> bool:
+    """Whether a gradient is a part of something, as of a penalty or a curvature: no loss has many numbers."""
+    return bool(named.get("create_graph")) or any(one.numel() != 1 for one in tensors_in(named.get("outputs")))
 
 
 def _noted(own: Any, note: Callable[..., None], log: CallLog) -> Any:
