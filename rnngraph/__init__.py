@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from rnngraph.sources.tape.record import record, spectrum, trial
     from rnngraph.trace.model import Trace
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "Cell", "Diagnosis", "Drawing", "DtypeError", "FileError", "Finding", "GradientError", "InputError", "LagOptions",

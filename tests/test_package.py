@@ -203,6 +203,11 @@ def test_examples_run_and_are_short(path: Path, tmp_path: Path) -> None:
     assert done.stdout
 
 
+def test_the_version_is_that_of_the_changelog_and_the_citation() -> None:
+    assert f"\nversion: {rnngraph.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"\n## {rnngraph.__version__}\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
 def test_no_file_name_stands_three_times() -> None:
     count = Counter(file.name for file in PACKAGE.rglob("*.py") if not file.name.startswith("__"))
     assert {name: times for name, times in count.items() if times >= 3} == {}
