@@ -120,6 +120,21 @@ def test_a_state_whose_first_axis_is_that_of_layers(layers: int) -> None:
     assert trace.spectrum[0].lyapunov.shape == (2,)
 
 
+def test_a_single_picture_of_neurons_that_leak_is_one_sample() -> None:
+    class Leaking(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.current = nn.Conv2d(2, 3, 3, padding=1)
+
+        def forward(self, x: Any, v: Any = None) -> Any:
+            return self.current(x) + (0.0 if v is None else 0.9 * v)
+
+    watch, trail = watched(Loop(Leaking(), 4).double(), torch.randn(T, 1, 2, 4, 4).double())
+    trace = watch.trace()
+    assert trace.recurrences[0].batch == 1
+    check(trace, "cell.h", trail, "s0")
+
+
 def test_states_that_are_images() -> None:
     class Pictures(Loop):
         def forward(self, x: Any, trail: Trail) -> Any:

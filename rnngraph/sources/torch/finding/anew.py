@@ -66,7 +66,8 @@ def axis_of_samples(run: Pass, one: Recurrence) -> int:
     some = [(a, b) for a, b in pairs if len(shape_of(a)) > 2 and shape_of(a) == shape_of(b)]
     if not some or _keeps_apart(run, some, 0) or not _keeps_apart(run, some, 1):
         return 0
-    return 1
+    alone = shape_of(some[0][0])[0] == 1  # of one picture, of which every pixel keeps apart, nothing tells
+    return 0 if alone and _keeps_apart(run, some, -1) else 1
 
 
 def _keeps_apart(run: Pass, pairs: Sequence[tuple[Edge, Edge]], axis: int) -> bool:
