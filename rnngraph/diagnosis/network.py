@@ -98,10 +98,12 @@ class Network:
 
     @property
     def ending(self) -> Path | None:
-        """The path on which credit ends first; one that is heard to its end only where all are. None without any."""
+        """The path on which credit ends first; where all are heard to their ends, the longest. None without any."""
         known = [path for path in self.paths if path.reach is not None]
-        ending = [path for path in known if not path.whole] or known
-        return min(ending, key=lambda path: path.reach or 0, default=None)
+        ending = [path for path in known if not path.whole]
+        if ending:
+            return min(ending, key=lambda path: path.reach or 0)
+        return max(known, key=lambda path: path.reach or 0, default=None)
 
     @property
     def reach(self) -> int | None:

@@ -51,7 +51,7 @@ def test_the_reach_is_that_of_the_path_that_ends_first() -> None:
         assert network(*some).ending is early  # the one that is heard to its end does not end
         assert network(*some).reach == 3
         assert not network(*some).whole
-    assert network(whole, path(reach=4, longest=4)).reach == 2
+    assert network(whole, path(reach=4, longest=4)).reach == 4  # where none ends, the longest says how far is known
     assert network(whole, path(reach=4, longest=4)).whole
     assert network(unknown).reach is None
     assert network(unknown).ending is None

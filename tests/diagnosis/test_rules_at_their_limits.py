@@ -360,6 +360,12 @@ def test_unwritten(decades: float, alone: float, written: float, expected: str |
         assert on_path(decades, alone=alone, written=written) is None or decades <= -2  # nobody carries it
 
 
+@pytest.mark.parametrize(("kept", "expected"), [(-3.21, "unwritten"), (-3.22, "vanishing")])
+def test_an_input_that_fades_as_its_layer_does_is_not_unwritten(kept: float, expected: str) -> None:
+    keeper = a_layer(name="keeper", decades=-3.9, decades_from_first=kept)
+    assert on_path(-4.1, carriers=[keeper], alone=-4.21).rule == expected
+
+
 def test_half_of_the_lag_is_asked_for() -> None:
     asked: list[int] = []
 

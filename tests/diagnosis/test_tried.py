@@ -69,13 +69,17 @@ def test_what_was_left_is_read_at_the_lag_that_is_judged() -> None:
 
 @pytest.mark.parametrize(
     ("decades", "peak", "helps"),
-    [(-1.99, 0.0, True), (-2.0, 0.0, False), (-1.0, 1.99, True), (-1.0, 2.0, False), (math.nan, 0.0, False)],
-)
+    [
+        (-1.99, 0.0, True), (-2.0, 0.0, False), (-1.0, 1.99, True), (-1.0, 2.0, False), (math.nan, 0.0, False),
+        (math.nan, math.inf, False),
+    ],
+)  # fmt: skip
 def test_enough_must_be_left_and_nothing_may_explode(decades: float, peak: float, helps: bool) -> None:
     from rnngraph.diagnosis.remedies.tried import Tried
 
     tried = Tried("words", (), decades, peak)
     assert tried.helps == helps
+    assert ("explodes" in tried.left) == (peak >= 2)
     assert not replace(tried, written=False).helps
 
 

@@ -57,7 +57,7 @@ class Tried:
     def left(self) -> str:
         """Say what was left, and what it grew to on the way."""
         if self.peak >= self.most:
-            return f"it explodes ({times(self.peak)})"
+            return "it explodes" if math.isinf(self.peak) else f"it explodes ({times(self.peak)})"
         if not self.written:
             return "nothing is written"
         left = is_left(self.decades)

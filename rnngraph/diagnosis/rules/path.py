@@ -10,6 +10,7 @@ import math
 from rnngraph.diagnosis.causes import cause, is_flat
 from rnngraph.diagnosis.evidence import end_of_memory, evidence, path_evidence
 from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding
+from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Network, Path
 from rnngraph.diagnosis.remedies import advice
 from rnngraph.diagnosis.rules.signal import find_dead
@@ -22,7 +23,7 @@ def find_unwritten(network: Network, path: Path) -> Finding | None:
         return None
     limits, share = network.limits, path.written
     shut = path.shut(limits.unwritten)
-    carrier = network.carriers(path.layer)[0]
+    carrier = _keepers(network, path)[0]
     how = (
         f"{share_text(share)} of what its weights would allow" if shut
         else f"{share_text(path.alone)} of what it is at lag 1, at lag {path.horizon}"
@@ -80,16 +81,24 @@ def find_attenuating(network: Network, path: Path) -> Finding | None:
 def _state(network: Network, path: Path) -> str:
     """Tell which of the four holds; "" where enough is left, nothing is known, or the units are dead."""
     limits, decades = network.limits, path.decades
-    heard = not path.shut(limits.unwritten) and not path.alone <= limits.vanishing
     if math.isnan(decades):
         return ""
-    if not heard and network.carriers(path.layer):
+    if _keepers(network, path):
         return "unwritten"
     if decades > limits.vanishing:
         return "attenuating" if decades <= limits.attenuating else ""
     if find_dead(path.layer) is not None:
         return ""
     return "saturated" if is_flat(path.layer) and not _is_late(network, path) else "vanishing"
+
+
+def _keepers(network: Network, path: Path) -> list[Layer]:
+    """Give the layers that keep a gradient of which the input hears nothing: of one that fades too, a decade less."""
+    some, limits = network.carriers(path.layer), network.limits
+    if path.shut(limits.unwritten):
+        return some
+    faded = path.alone <= limits.vanishing
+    return [one for one in some if faded and one.decades_from_first - path.alone >= limits.readout]
 
 
 def _is_late(network: Network, path: Path) -> bool:

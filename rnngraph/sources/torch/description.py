@@ -5,14 +5,18 @@ In: a watch. Out: sentences.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from rnngraph.errors import InputError
+from rnngraph.sources.torch.autograd.edges import all_below
 from rnngraph.sources.torch.autograd.kernels import NOTE as STATISTICS
-from rnngraph.sources.torch.finding.find import Found, no_sequence
+from rnngraph.sources.torch.autograd.one_pass import Pass
+from rnngraph.sources.torch.finding.at_once import joins_positions, no_sequence, takes_data
+from rnngraph.sources.torch.finding.fed_inputs import read_inside
+from rnngraph.sources.torch.finding.find import Found
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell
 
 if TYPE_CHECKING:
@@ -30,6 +34,12 @@ TWICE = (
     "a second backward pass went through a graph without retain_graph=True, which PyTorch refuses where nothing is "
     "watched: detach the states that the next window starts from"
 )
+
+INSIDE = (
+    "the loss depends on what is inside {} past its outputs, as a penalty on a gradient does: that part of it is in "
+    "none of the numbers"
+)
+SCANNED = "a scan of PyTorch's walks all its steps in one operation, which shows none: a loop in its place shows them"
 
 
 def text(watch: Watch) -> str:
@@ -109,7 +119,13 @@ def nothing_found(watch: Watch, found: Found) -> str:
         )
     reasons = "".join(f" {path}: {reason}." for path, reason in list(found.reasons.items())[:4])
     kind = type(watch.model).__name__
-    return f"no recurrence was found in {kind}; called were {listed}.{reasons}{_scripted(watch)}{_advice(watch, seen)}"
+    scanned = "".join(f" {SCANNED}." for run in watch.passes.found[-1:] if _scans(run))
+    others = f"{reasons}{_scripted(watch)}{scanned}"
+    return f"no recurrence was found in {kind}; called were {listed}.{others}{_advice(watch, seen)}"
+
+
+def _scans(run: Pass) -> bool:
+    return any(node.name().startswith("ScanAutogradOp") for node in all_below(run.tops))
 
 
 def _silent(watch: Watch, seen: Mapping[str, int]) -> str:
@@ -128,18 +144,29 @@ def _scripted(watch: Watch) -> str:
 
 def _advice(watch: Watch, seen: Mapping[str, int]) -> str:
     """Say what can be done: where each backward pass reached one step, nothing; else a mark, or a name."""
-    calls = [call for run in watch.passes.found for call in run.calls]
+    calls = {call: run for run in watch.passes.found for call in run.calls}
     cells = [call.path for call in calls if is_cell(call.module) and seen[call.path] == watch.passes.count > 1]
     if cells:
         return (
             f" Each of the {watch.passes.count} backward passes reached one call of {cells[0]}: its state is detached "
             "before every step, or the loss is walked back at every step, so that nothing is learned over time."
         )
-    named = next((call.path for call in calls if seen[call.path] == 1 and call.outer and not no_sequence(call)), None)
-    credit = f"; for the credit of a module that takes a sequence at once, name it: watch(model, only={named!r})"
+    once = {call: run for call, run in calls.items() if seen[call.path] == 1 and not no_sequence(call)}
+    named = next((call.path for call, run in once.items() if joins_positions(run, call)), None)
+    fed = next((call.path for call in calls if seen[call.path] == 1 and not call.outer and takes_data(call)), None)
+    before = "" if named else ", with x.requires_grad_() before the run"
+    credit = "; for the credit of a module that takes a sequence at once, name it: "
+    credit = f"{credit}watch(model, only={named or fed!r}){before}" if named or fed else ""
     count = watch.passes.count
     other = f" Another of the {count} passes back is looked at by watch(model, backward=-2)." if count > 1 else ""
-    return f" A state in a loop of your own is shown with watch.mark(h) once a step{credit if named else ''}.{other}"
+    return f" A state in a loop of your own is shown with watch.mark(h) once a step{credit}.{other}"
+
+
+def taken_apart(run: Pass, recurrences: Sequence[Recurrence]) -> str:
+    """Say that a module that takes its sequence at once treats every position by itself; "" where none does."""
+    whole = [one for one in recurrences if one.how == SEQUENCE and one.steps > 1]
+    apart = next((one.path for one in whole if not joins_positions(run, one.calls[0])), None)
+    return f"{apart} treats every position by itself: no credit goes from one to another in it." if apart else ""
 
 
 def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:
@@ -154,9 +181,11 @@ def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:
                 "every position of its input, with time taken for its second axis"
             )
     found += [TABLE.format(one.path) for one in recording.recurrences if one.table]
+    found += [INSIDE.format(one.path) for one in recording.recurrences if read_inside(run, one)]
     found += [SCALED.format(run.factor)] if run.factor != 1 else []
     found += [OVERFLOWED.format(run.overflowed)] if run.overflowed != 1 else []
     found += [TWICE] if run.twice else []
+    found += [SCANNED] if _scans(run) else []
     if recording.statistics:
         found.append(STATISTICS)
     found += _not_finite(recording)

@@ -60,7 +60,7 @@ class TorchRecording:
             for call, t in zip(one.calls, one.starts, strict=True)
         }
         self.clocks = dict(zip(self.recurrences, set_clocks(run, self.recurrences), strict=True))
-        self.tracks = tracks_of(self.clocks)
+        self.tracks = tracks_of(run, self.clocks)
         self.nodes = nodes_of(self.tracks)
         self.fed = fed_inputs(run, self.recurrences)
         self.entering = entering_steps(self.recurrences, self.fed)

@@ -222,6 +222,8 @@ class Watch:
             raise InputError(description.nothing_found(self, found))
         if empty := next((one.path for one in found.recurrences if not one.batch()), ""):
             raise InputError(f"{empty} ran on a batch of no samples, of which nothing can be told.")
+        if apart := description.taken_apart(run, found.recurrences):
+            raise InputError(apart)
         if run not in self._recordings:
             settle_factor(run)
             weights = {id(weight): name for name, weight in self.model.named_parameters()}

@@ -93,6 +93,48 @@ def test_a_cell_of_ones_own() -> None:
     assert certified(trace)
 
 
+class Stacked(nn.Module):  # type: ignore[misc, name-defined]
+    """A cell of several layers, whose state has their axis first, as PyTorch's layers hand it out."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear((H if k else D) + H, H) for k in range(layers)])
+
+    def forward(self, x: Any, h: Any = None) -> Any:
+        found = []
+        for k, layer in enumerate(self.layers):
+            x = layer(torch.cat([x, x.new_zeros(len(x), H) if h is None else h[k]], 1)).tanh()
+            found.append(x)
+        return torch.stack(found)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_a_state_whose_first_axis_is_that_of_layers(layers: int) -> None:
+    torch.manual_seed(0)
+    model = Loop(Stacked(layers)).double()
+    watch, trail = watched(model, torch.randn(T, N + 1, D).double())
+    trace = watch.trace(spectrum=2)
+    assert trace.recurrences[0].batch == N + 1
+    check(trace, "cell.h", trail, "s0", axis=1)
+    assert len(trace.input_lags[0].log) == N + 1
+    assert trace.spectrum[0].lyapunov.shape == (2,)
+
+
+def test_a_single_picture_of_neurons_that_leak_is_one_sample() -> None:
+    class Leaking(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.current = nn.Conv2d(2, 3, 3, padding=1)
+
+        def forward(self, x: Any, v: Any = None) -> Any:
+            return self.current(x) + (0.0 if v is None else 0.9 * v)
+
+    watch, trail = watched(Loop(Leaking(), 4).double(), torch.randn(T, 1, 2, 4, 4).double())
+    trace = watch.trace()
+    assert trace.recurrences[0].batch == 1
+    check(trace, "cell.h", trail, "s0")
+
+
 def test_states_that_are_images() -> None:
     class Pictures(Loop):
         def forward(self, x: Any, trail: Trail) -> Any:
@@ -435,7 +477,7 @@ def test_a_weight_that_is_used_again_without_a_chain_is_no_loop() -> None:
 
 def test_rows_that_are_faint_in_their_own_type_are_seen_beside_wider_ones() -> None:
     """In float32 there is little below 1e-37; a sum of two ways, at the step before, is in float64."""
-    track: Any = SimpleNamespace(by_sample=lambda rows, lead: rows)
+    track: Any = SimpleNamespace(by_sample=lambda rows, lead, fed: rows)
     rows = [torch.full((1, 2, 3), 1e-34, dtype=kind) for kind in (torch.float64, torch.float32)]
     none = np.zeros(1, np.int64)
     told = list(tell._of_steps(track, 0, "h", [(t, one, none) for t, one in enumerate(rows)], np.arange(2)))
@@ -556,17 +598,41 @@ def test_steps_of_padding_that_keep_the_states_are_no_lags(kind: str) -> None:
     assert trace.recurrences[0].valid.sum() == (~kept).sum()
 
 
-def test_what_a_cell_is_handed_unchanged_is_still_taken_by_a_step() -> None:
-    """Behind a cell of PyTorch's a sample is over where nothing reaches what the cell made; its steps are no copies."""
-    cell, there = nn.GRUCell(D, H), torch.arange(T)[:, None] < torch.tensor([6, 4, 2])
+class Single(nn.Module):  # type: ignore[misc, name-defined]
+    """A plain layer that takes one step a call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.GRU(D, H)
+
+    def forward(self, x: Any, h: Any) -> Any:
+        return self.layer(x[None], h[None])[0][0]
+
+
+@pytest.mark.parametrize("weighed", [False, True])
+@pytest.mark.parametrize("make", [lambda: nn.GRUCell(D, H), lambda: nn.LSTMCell(D, H), LayerNormLSTM, Single])
+def test_a_step_whose_state_is_dropped_for_the_one_before_is_none(make: Any, *, weighed: bool) -> None:
+    """A sample takes a step where it was observed: between, it neither forgets nor starts anew."""
+    torch.manual_seed(0)
+    cell, trail = make().double(), Trail()
+    there = torch.tensor([[1] * 9, [1, 1, 0, 0, 1, 1, 0, 0, 0], [1, 0, 1, 0, 0, 0, 0, 1, 1]]).bool()
+    there[:, -1] |= isinstance(cell, Single)  # of calls of a layer what becomes of the last is not looked at
     with rnngraph.torch.watch(cell) as watch:
-        h = torch.zeros(N, H)
-        for one, here in zip(torch.randn(T, N, D), there, strict=True):
-            h = torch.where(here[:, None], cell(one, h), h)
-        h.sum().backward()
-    (lag,) = watch.trace().lags
-    assert not lag.copied.any()
-    np.testing.assert_array_equal(lag.arrivals.ravel(), [5, 3, 1])
+        states = [torch.zeros(N, H).double()] * (1 if isinstance(cell, nn.GRUCell | Single) else 2)
+        for one, here in zip(torch.randn(9, N, D).double(), there.T[..., None], strict=True):
+            new = cell(one, tuple(states)) if len(states) > 1 else (cell(one, *states),)
+            trail.add(**dict(zip("hc", new, strict=False)))
+            pairs = zip(new, states, strict=True)
+            states = [here * a + ~here * b if weighed else torch.where(here, a, b) for a, b in pairs]
+        trail.losses[8] = states[0].square().sum()
+        trail.total().backward()
+    trace = watch.trace()
+    for lag in trace.lags:
+        np.testing.assert_array_equal(lag.copied, ~there.numpy())
+        np.testing.assert_array_equal(lag.arrivals.ravel(), [8, 8 if isinstance(cell, Single) else 5, 8])
+        assert not lag.severed.any()
+    check(trace, trace.states[0].name, trail, "h")
+    assert not any("starts anew" in note for note in trace.notes)
 
 
 def step_of(layer: Any, h: Any, c: Any) -> Any:

@@ -329,11 +329,21 @@ def step_by_step(watch: Any) -> None:
         h.sum().backward()
 
 
-class Sliding(nn.Sequential):  # type: ignore[misc, name-defined]
-    """Layers that take a whole sequence at once."""
+class Running(nn.Linear):  # type: ignore[misc, name-defined]
+    """Every position is made of all before."""
 
-    def __init__(self, layers: int) -> None:
-        super().__init__(*(nn.Linear(3, 3) for _ in range(layers)))
+    def forward(self, x: Any) -> Any:
+        return super().forward(x).cumsum(1)
+
+
+def named(path: str) -> Any:
+    """Ask for the credit of a module by its name."""
+
+    def act(watch: Any) -> None:
+        watch.only = (path,)
+        run(watch)
+
+    return act
 
 
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
@@ -353,10 +363,11 @@ class Sliding(nn.Sequential):  # type: ignore[misc, name-defined]
             r"inner: its state is made anew or detached at every call: no call of it descends from an earlier one",
         ),
         (
-            lambda: Sliding(2), run,
-            r"for the credit of a module that takes a sequence at once, name it: watch\(model, only='1'\)\.$",
+            lambda: nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3), Running(3, 3)), run,
+            r"for the credit of a module that takes a sequence at once, name it: watch\(model, only='2'\)\.$",
         ),
-        (lambda: Sliding(1), run, r"is shown with watch\.mark\(h\) once a step\.$"),
+        (lambda: nn.Sequential(Running(3, 3)), run, r"only='sequential'\), with x\.requires_grad_\(\) before the"),
+        (lambda: nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)), named("1"), r"1 treats every position by itself"),
         (
             lambda: nn.ModuleList([torch.jit.script(nn.Linear(3, 3))]), lambda watch: watch.model[0](torch.ones(3)),
             r"was called inside the with block: run the model inside it\. 0 is scripted, and its calls cannot be seen",

@@ -297,12 +297,44 @@ class Wide(nn.Module):  # type: ignore[misc, name-defined]
         return trail
 
 
-@pytest.mark.parametrize("kind", [Pointer, Wide])
+class Filter(Wide):
+    """Every step weighs its units beside what they weighed before, as particles; no step of the loop reads that."""
+
+    def forward(self, x: Any) -> Trail:
+        trail, h, weighed = Trail(), x.new_zeros(N, H), x.new_zeros(N, H)
+        for t in range(T):
+            h = (self.read(x[:, t]) + self.cell(h)).tanh()
+            weighed = weighed - 9 * (h - x[:, t, :1]).square()
+            whole = weighed.logsumexp(1, keepdim=True)
+            weighed = weighed - whole
+            trail.add(h=h)
+            trail.losses[t] = -whole.sum()
+        return trail
+
+
+class Tally(Wide):
+    """What samples lose is summed up sample by sample, beside a penalty a step; nothing reads it before the end."""
+
+    def forward(self, x: Any) -> Trail:
+        trail, h = Trail(), x.new_zeros(N, H)
+        self.lost, self.beside = x.new_zeros(N), x.new_zeros(())
+        for t in range(T):
+            h = (self.read(x[:, t]) + self.cell(h)).tanh()
+            own = self.head(h).square().sum(1)
+            self.lost = self.lost + own
+            self.beside = self.beside + h.sum()
+            trail.add(h=h)
+            trail.losses[t] = own.sum() + h.sum()
+        return trail
+
+
+@pytest.mark.parametrize("kind", [Pointer, Wide, Filter, Tally])
 def test_losses_are_those_of_the_steps(kind: Any) -> None:
     model, x = kind().double(), torch.randn(N, T, D).double()
     with rnngraph.torch.watch(model) as watch:
         trail = model(x)
-        trail.total().backward(retain_graph=True)
+        whole = model.lost.sum() + model.beside if kind is Tally else trail.total()
+        whole.backward(retain_graph=True)
     trace = watch.trace()
     assert trace.lags[0].losses.tolist() == list(range(T))
     check(trace, "cell.h", trail, "h")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import copy
 import gc
 import io
 import weakref
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,8 @@ from rnngraph.errors import InputError
 from tests.sources.torch.truth import Trail, certified, check
 
 torch = pytest.importorskip("torch")
+patches = pytest.importorskip("rnngraph.sources.torch.watching.patches")
+scan = pytest.importorskip("torch._higher_order_ops.scan")
 nn = torch.nn
 N, T, D, H = 3, 6, 4, 5
 
@@ -225,6 +230,78 @@ def test_compiled() -> None:
     with rnngraph.torch.watch(compiled) as watch:
         compiled(x)[0].square().sum().backward()
     assert [one.name for one in watch.trace(lags=False).recurrences] == ["rnn", "rnn_l1", "cell"]
+
+
+def test_a_model_that_is_compiled_in_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's compiler may come into the process only then."""
+    monkeypatch.setattr(patches, "sys", SimpleNamespace(modules={}))
+    model = Model().eval()
+    with rnngraph.torch.watch(model) as watch:
+        torch.compile(model, backend="eager")(torch.randn(T, N, D))[0].square().sum().backward()
+    assert [one.name for one in watch.trace(lags=False).recurrences] == ["rnn", "rnn_l1", "cell"]
+
+
+class Compiling(nn.Module):  # type: ignore[misc, name-defined]
+    """A branch or a scan by a function of PyTorch's, which compiles what it is given, below a layer."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.first, self.rnn = kind, nn.Linear(D, D), nn.GRU(D, H)
+
+    def forward(self, x: Any) -> Any:
+        def step(h: Any, one: Any) -> Any:
+            h = (h + self.first(one)).tanh()
+            return h, h.clone()
+
+        if self.kind == "cond":
+            return self.rnn(torch.cond(x.sum() > 0, self.first, lambda one: 2 * self.first(one), (x,)))[0]
+        return self.rnn(scan.scan(step, x[0], x)[1])[0]
+
+
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
+@pytest.mark.parametrize("kind", ["cond", "scan"])
+def test_what_pytorch_compiles_for_itself_has_its_gradients(kind: str) -> None:
+    found = []
+    blocks: list[Any] = [lambda _: contextlib.nullcontext(), rnngraph.torch.watch]
+    for block in blocks:
+        torch.manual_seed(0)
+        model, x = Compiling(kind), torch.randn(T, N, D)
+        with block(model) as watch:
+            model(x).square().sum().backward()
+        found.append([one.grad for one in model.parameters()])
+    assert same(*found)
+    trace = watch.trace()
+    assert trace.timesteps == T
+    assert any("walks all its steps in one operation" in note for note in trace.notes) == (kind == "scan")
+
+
+@pytest.mark.filterwarnings("ignore:Using backward:UserWarning")
+def test_a_pass_whose_gradients_are_asked_about_is_one() -> None:
+    """As of an optimizer that looks at the curvature: its products with a vector are no passes."""
+    model, x = Model().double().eval(), torch.randn(T, N, D).double()
+    weights, traces = list(model.parameters()), []
+    for second in (False, True):
+        with rnngraph.torch.watch(model) as watch:
+            model.zero_grad()
+            model(x)[0].square().sum().backward(create_graph=second)
+            if second:
+                torch.autograd.grad([one.grad for one in weights], weights, [torch.ones_like(one) for one in weights])
+        traces.append(watch.trace())
+    assert watch.passes.count == 1
+    for one, other in zip(*(trace.lags for trace in traces), strict=True):
+        np.testing.assert_allclose(one.log, other.log, rtol=1e-10)
+    for weight in weights:
+        weight.grad = None  # which holds the weight
+
+
+def test_calls_in_several_threads_are_refused() -> None:
+    model = Model()
+    with rnngraph.torch.watch(model) as watch:
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            other = pool.submit(lambda: model(torch.randn(T, N, D))[0].sum()).result()
+        (other + model(torch.randn(T, N, D))[0].sum()).backward()
+    with pytest.raises(InputError, match="its modules were called in several threads"):
+        watch.trace()
 
 
 def test_everything_is_taken_off_also_after_an_exception() -> None:

@@ -17,6 +17,7 @@ from rnngraph.trace.change import BIAS, CHRONO, IDENTITY, INPUTS, OPEN, ORTHOGON
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
+weight_norm = nn.utils.parametrizations.weight_norm
 N, T, D, H = 3, 12, 4, 5
 FEW = LagOptions(8, 8)
 
@@ -113,6 +114,8 @@ CHANGES: list[tuple[Callable[[], Any], Change, Callable[[Any], None]]] = [
     (lambda: Layer(nn.GRU(D, H, 2)), Change(BIAS, 2.5), forgetting),
     (lambda: Layer(nn.LSTM(D, H)), Change(INPUTS, 0.25), quiet),
     (lambda: Layer(nn.LSTM(D, H)), Change(OPEN, -1.5), opened),
+    (lambda: Layer(weight_norm(nn.LSTM(D, H), "weight_hh_l0")), Change(BIAS, 2.5), forgetting),
+    (lambda: Loop(weight_norm(nn.GRUCell(D, H), "weight_hh")), Change(BIAS, 2.5), forgetting),
     (lambda: Loop(nn.RNNCell(D, H)), Change(ORTHOGONAL, 0.9), turned),
     (lambda: Loop(nn.LSTMCell(D, H)), Change(BIAS, 2.5), forgetting),
     (lambda: Loop(nn.GRUCell(D, H)), Change(SCALE, 1.7), scaled),
@@ -157,6 +160,7 @@ def test_a_layer_without_biases_gets_none(kind: str) -> None:
 
 
 def test_chrono_opens_the_gates_for_the_lag() -> None:
+    torch.manual_seed(4)
     model, x = Layer(nn.LSTM(D, 32)).double(), torch.randn(60, N, D).double()
     watch = watched(model, x)
     diagnosis = rnngraph.diagnose(watch.trace(), horizon=50, trial=rnngraph.trial(watch))
@@ -233,7 +237,13 @@ def test_the_weights_are_those_of_the_pass_although_an_optimizer_has_stepped() -
     np.testing.assert_allclose(found[0][0].log, known.lags[0].log, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("why", ["several calls", "not the same again", "cannot be copied", "a gate of one's own"])
+@pytest.mark.parametrize(
+    "why",
+    [
+        "several calls", "not the same again", "cannot be copied", "a gate of one's own", "beside the outputs",
+        "beside the outputs of steps",
+    ],
+)  # fmt: skip
 def test_what_cannot_be_run_again_gets_advice_without_a_number(why: str) -> None:
     class Unsteady(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -243,7 +253,7 @@ def test_what_cannot_be_run_again_gets_advice_without_a_number(why: str) -> None
         def forward(self, x: Any) -> Any:
             self.times += why == "not the same again"
             output = self.core(x * (1 + self.times))[0]
-            self.held = output if why == "cannot be copied" else None
+            self.held = iter(output) if why == "cannot be copied" else output
             return output
 
     torch.manual_seed(0)
@@ -251,16 +261,23 @@ def test_what_cannot_be_run_again_gets_advice_without_a_number(why: str) -> None
     if why == "a gate of one's own":
         model = Loop(Own(joined=False)).double()
         model.core.h = nn.Sequential(model.core.h, nn.Identity())
+    if why == "beside the outputs of steps":
+        model = Loop(nn.RNNCell(D, H)).double()
     with rnngraph.torch.watch(model) as watch:
         if why == "several calls":
             first, h = model.core(x[:T])
             (first.sum() + model.core(x[T:], h)[0].sum()).backward()
+        elif "beside" in why:  # a penalty on the gradient at the input reaches the states, but no output
+            output = model(x.requires_grad_())
+            (dx,) = torch.autograd.grad(output[-1].sum(), x, create_graph=True)
+            (output.sum() + 10 * dx.square().sum()).backward()
         else:
             model(x).sum().backward()
     trial = watch.trial()
     change = Change(INPUTS, 0.1) if why == "a gate of one's own" else Change(SCALE, 2.0)
     assert trial.lags([change]) is None
     trace = watch.trace()
+    assert any("past its outputs" in note for note in trace.notes) == (why == "beside the outputs")
     if why != "a gate of one's own":
         diagnosis = rnngraph.diagnose(trace, horizon=2 * T - 4, trial=trial)
         finding = next(one for one in diagnosis.findings if one.rule == diagnosis.verdict)

@@ -52,17 +52,22 @@ class Shares:
 
 
 def find_shares(run: Pass, clocks: dict[Recurrence, int], batches: Mapping[Recurrence, int]) -> Shares:
-    """Ask for the shares of all steps; where steps go into a sum or meet others, a loss enters what they make."""
+    """Ask for the shares of all steps; where steps go into a sum or meet others, a loss enters what they make.
+
+    Each step's loss must: a sum that is read at the end, as of what samples lose, hands out nothing on its way.
+    """
     shapes = {clocks[one]: (one.steps, batches[one]) for one in reversed(clocks)}
     ports = ports_of(run, list(clocks))
     found = _asked(run, ports, clocks, shapes)
     several = len({clock for clock, _ in found.entered()}) > 1
-    further = joins_of(run, list(clocks), list(clocks.values())) if several or found.joint else {}
+    further = joins_of(run, list(clocks), list(clocks.values()))
     if further.keys() <= ports.keys():
         return found
     joins = _asked(run, {**further, **ports}, clocks, shapes)
-    left = joins.entered()
-    clear = len({clock for clock, _ in left}) == 1 if several else len(left) == len(found.entered())
+    left, under_way = joins.entered(), {port.first for port in further.values()}
+    read = {port.first for edge, port in further.items() if edge in joins.at and joins.at[edge].any()}
+    of_steps = len(left) == len(found.entered()) and all(t in read for _, t in left if t in under_way)
+    clear = len({clock for clock, _ in left}) == 1 if several else of_steps
     return joins if clear and not joins.joint else found
 
 

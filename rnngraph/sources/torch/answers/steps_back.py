@@ -20,7 +20,7 @@ from rnngraph.sources.tape.felt import feel as tape_feel
 from rnngraph.sources.tape.one_step import OneStep
 from rnngraph.sources.tape.plan import Plan
 from rnngraph.sources.torch.answers.walks import arrived_at
-from rnngraph.sources.torch.autograd.edges import Edge, as_at, shape_of, wide
+from rnngraph.sources.torch.autograd.edges import Edge, as_at, wide
 from rnngraph.sources.torch.autograd.kernels import all_above, whole_at
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE
@@ -123,7 +123,7 @@ def _asked_back(
         some = rows[number, kind]
         all_ = np.zeros((len(some), track.recurrence.batch_of(edge), some.shape[-1]))
         all_[:, samples] = some
-        seeds[edge] = as_at(edge, torch.from_numpy(all_).reshape(len(some), *shape_of(edge)))
+        seeds[edge] = as_at(edge, track.as_state(torch.from_numpy(all_), edge))
     found = ask(recording.run, seeds, list(wanted), walls=walls, rows=True)
     if not wanted:
         return {}

@@ -122,7 +122,7 @@ def _of_steps(
 
     for _, group in itertools.groupby(found, kind_of):
         steps, rows, exponents = zip(*group, strict=True)
-        logs = logs_of([track.by_sample(one, lead=1) for one in rows], exponents[0], samples)
+        logs = logs_of([track.by_sample(one, lead=1, fed=kind == FED) for one in rows], exponents[0], samples)
         yield _Told(number, kind, steps[0], logs, torch.finfo(rows[0].dtype).tiny)
 
 

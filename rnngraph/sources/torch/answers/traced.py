@@ -80,7 +80,7 @@ def chosen(watch: Watch, backward: Backward | None) -> Pass:
     """
     wanted = watch.wanted if backward is None else checked_backward(backward)
     if watch.log.failure:
-        raise InputError(f"the run went on, but it could not be watched: {watch.log.failure}.")
+        raise InputError(f"the run went on, but it could not be watched: {watch.log.failure.rstrip('.')}.")
     if not watch.passes.found:
         raise InputError(description.nothing_walked(watch))
     place, kept = wanted if isinstance(wanted, int) else {"first": 0, "last": -1}[wanted], len(watch.passes.found)

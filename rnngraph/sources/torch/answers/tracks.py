@@ -16,8 +16,9 @@ import numpy as np
 from rnngraph.autodiff.recurrence import suffix
 from rnngraph.measure.recording import Facts
 from rnngraph.nn.cells import CELLS
-from rnngraph.sources.torch.autograd.edges import Edge, like
-from rnngraph.sources.torch.finding.anew import anew_and_kept, picks_rows
+from rnngraph.sources.torch.autograd.edges import Edge, like, shape_of
+from rnngraph.sources.torch.autograd.one_pass import Pass
+from rnngraph.sources.torch.finding.anew import anew_and_kept, axis_of_samples, picks_rows
 from rnngraph.sources.torch.finding.fed_inputs import Fed
 from rnngraph.sources.torch.finding.operations import custom_cell_of
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
@@ -37,6 +38,7 @@ class Track:
     direction: str
     cell: CellTrace
     clock: int
+    tops: list[Any]  # the nodes that were walked back from
 
     @property
     def ending(self) -> str:
@@ -58,11 +60,20 @@ class Track:
         own = tensor is None or self.recurrence.how != SEQUENCE
         return tensor if own else tensor.select(lead + 1, t)
 
-    def by_sample(self, tensor: Any, *, lead: int = 0) -> Any:
-        """Bring a state, or rows of its gradients with `lead` axes in front, to (..., N, units)."""
-        if tensor.dim() - lead < 2 or self.recurrence.table:
+    def by_sample(self, tensor: Any, *, lead: int = 0, fed: bool = False) -> Any:
+        """Bring a state, or what is fed, or rows of gradients with `lead` axes in front, to (..., N, units)."""
+        count = tensor.dim() - lead
+        if count < 2 or self.recurrence.table:
             tensor = tensor.unsqueeze(lead)
+        elif not fed:
+            tensor = tensor.movedim(lead + self.recurrence.axis_of(count), lead)
         return tensor.flatten(lead + 1)
+
+    def as_state(self, rows: Any, edge: Edge) -> Any:
+        """Bring rows (rows, N, units) to the form of a state."""
+        shape = list(shape_of(edge))
+        samples = shape.pop(axis := self.recurrence.axis_of(len(shape)))
+        return rows.reshape(len(rows), samples, *shape).movedim(1, 1 + axis)
 
     def units(self, kind: str) -> int:
         """The number of units of a state."""
@@ -73,16 +84,16 @@ class Track:
 
     @cached_property
     def _anew_and_kept(self) -> tuple[Booleans | None, Booleans | None]:
-        return anew_and_kept(self.recurrence, self.batch)
+        return anew_and_kept(self.recurrence, self.batch, self.tops)
 
     def mask(self) -> Booleans | None:
         """Tell steps from padding, (N, T): of packed sequences, or where samples keep their states."""
+        kept = self._anew_and_kept[1]
         if not self.recurrence.fused:
-            kept = self._anew_and_kept[1]
             return None if kept is None else ~kept
         some = [one.layout for one in self.recurrence.layers]
         masks = [np.ones((one.batch, one.steps), bool) if one.valid is None else one.valid for one in some]
-        whole = np.concatenate(masks, axis=1)
+        whole = np.concatenate(masks, axis=1) & (kept is None or ~kept)
         return None if whole.all() else whole
 
     def valid(self) -> Booleans:
@@ -123,21 +134,22 @@ class Track:
         )  # fmt: skip
 
 
-def tracks_of(clocks: Mapping[Recurrence, int]) -> list[Track]:
-    """Divide recurrences into layers and directions."""
+def tracks_of(run: Pass, clocks: Mapping[Recurrence, int]) -> list[Track]:
+    """Divide the recurrences of a pass into layers and directions."""
     found = []
     for one, clock in clocks.items():
         one.table = picks_rows(one)
+        one.axis = axis_of_samples(run, one)
         module, along = one.module, FORWARD if one.stride > 0 else REVERSE
         known = CELLS[cell_name(module)].facts if cell_name(module) else None
         if one.how == SEQUENCE or known is None or (not one.fused and len(one.places) != len(known.kinds)):
-            found.append(Track(one, 0, along, custom_cell_of(one), clock))
+            found.append(Track(one, 0, along, custom_cell_of(one), clock, run.tops))
             continue
         if not isinstance(module, FUSED):
-            found.append(Track(one, 0, along, known, clock))
+            found.append(Track(one, 0, along, known, clock, run.tops))
             continue
         both = 2 if module.bidirectional else 1
         for place in range(module.num_layers * both):
             direction = REVERSE if place % both else FORWARD
-            found.append(Track(one, place // both, direction, known, clock))
+            found.append(Track(one, place // both, direction, known, clock, run.tops))
     return found

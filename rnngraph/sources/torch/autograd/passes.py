@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import (
     Edge,
     all_below,
@@ -119,6 +120,8 @@ class Passes:
         scales = [self._scale_of(root) for root in roots]
         if not calls or (log.closed and sum(log.counts.values()) > self._closed_at):
             return
+        if len({call.thread for call in calls}) > 1:
+            raise InputError("its modules were called in several threads, in each of which PyTorch counts anew.")
         new.losses = [(one.detach(), scale) for (one, _), scale in zip(usable, scales, strict=True)]
         self._walked += new.losses
         own = next((one for one in self.found if not set(calls).isdisjoint(one.calls)), None)

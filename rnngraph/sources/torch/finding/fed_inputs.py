@@ -14,8 +14,9 @@ from typing import Any, TypeAlias
 
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, oldest, plain
+from rnngraph.sources.torch.autograd.edges import Edge, oldest, plain, walk_down
 from rnngraph.sources.torch.autograd.one_pass import Pass
+from rnngraph.sources.torch.finding.chains import is_within, spans
 from rnngraph.sources.torch.finding.clocks import own_ports
 from rnngraph.sources.torch.finding.entrance import Entrance, given
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
@@ -134,3 +135,12 @@ def read_elsewhere(run: Pass, one: Recurrence) -> bool:
             if below[0] in nodes and tuple(below) in edges and not edges[tuple(below)].made(consumer):
                 return True
     return False
+
+
+def read_inside(run: Pass, one: Recurrence) -> bool:
+    """Whether the loss is made of the inside of a fused layer's calls, past what they hand out."""
+    ports, inside = set(one.ports), spans(one.calls)
+    return one.fused and any(
+        is_within(inside, node) and not is_within(inside, consumer) and (node, place) not in ports
+        for consumer, node, place in walk_down(run.tops, min(call.begin for call in one.calls))
+    )

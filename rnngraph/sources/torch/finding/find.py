@@ -14,7 +14,8 @@ from functools import partial
 from typing import Any
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.autograd.edges import Edge, number_of, shape_of, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, number_of, walk_down
+from rnngraph.sources.torch.finding.at_once import no_sequence
 from rnngraph.sources.torch.finding.chains import goes_past, handed_on
 from rnngraph.sources.torch.finding.crossing import crossing
 from rnngraph.sources.torch.finding.raw import raw_loops
@@ -232,15 +233,3 @@ def _named(path: str, by_path: Mapping[str, list[Call]], tops: list[Any]) -> lis
             f"{path} was called {len(calls)} times, and {ANEW}, so that nothing is learnt over time through it."
         )
     return _runs(Recurrence(path, STEPS, calls, chain.states, chain.linked, stride=chain.stride), tops)
-
-
-def no_sequence(call: Call) -> str:
-    """Say why a call takes no whole sequence that can be asked for its credit; nothing where it does."""
-    if not call.taken_edges:
-        return (
-            "and its input needs no gradient: there is no credit to ask for, unless x.requires_grad_() is called first"
-        )
-    before, after = shape_of(call.taken_edges[0]), shape_of(call.returned[0][0])
-    if len(after) < 3 or len(before) < 3 or before[:2] != after[:2]:
-        return f"from {before} to {after}: that is no sequence (samples, time, ...), and it has no step of its own"
-    return ""

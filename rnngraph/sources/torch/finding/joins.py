@@ -15,7 +15,7 @@ from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.finding.chains import age
 from rnngraph.sources.torch.finding.clocks import Port, own_ports
 from rnngraph.sources.torch.finding.crossing import descending
-from rnngraph.sources.torch.finding.recurrence import STEPS, Recurrence
+from rnngraph.sources.torch.finding.recurrence import LOOP, STEPS, Recurrence
 from rnngraph.sources.torch.watching.calls import Call
 
 
@@ -24,7 +24,7 @@ def joins_of(run: Pass, recurrences: Sequence[Recurrence], clocks: Sequence[int]
     found: dict[Edge, Port] = {}
     ports = [(clock, port.edge) for one, clock in zip(recurrences, clocks, strict=True) for port in own_ports(one)]
     for one, own in zip(recurrences, clocks, strict=True):
-        if one.how == STEPS:
+        if one.how in (STEPS, LOOP):
             others = {edge for clock, edge in ports if clock != own}
             joins = _joined_after([one.calls[t] for t in one.order], run.tops, others)
             found |= {

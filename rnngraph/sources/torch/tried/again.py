@@ -10,6 +10,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from rnngraph.autodiff.contribution import Array
@@ -17,6 +18,7 @@ from rnngraph.sources.tape.recording import TapeRecording
 from rnngraph.sources.torch.answers.walks import arrived_at
 from rnngraph.sources.torch.autograd.edges import Edge, like, tensors_in
 from rnngraph.sources.torch.autograd.question import ask, whole
+from rnngraph.sources.torch.finding.fed_inputs import read_inside
 from rnngraph.sources.torch.finding.recurrence import MARKED, Recurrence
 from rnngraph.sources.torch.graph_recording import TorchRecording
 from rnngraph.sources.torch.tried.changes import change_weights
@@ -70,7 +72,9 @@ class Again:
 
     def _copied(self, changes: Sequence[Change]) -> Any:
         """Copy the model with the weights of the time, and change them; None where a change means nothing."""
-        own, model = self._watch.model, copy.deepcopy(self._watch.model)
+        own = self._watch.model
+        held = [one for module in own.modules() for one in tensors_in(vars(module)) if one.grad_fn is not None]
+        model = copy.deepcopy(own, {id(one): one.detach().clone() for one in held})  # what was computed has no copy
         copies = {id(weight): copied for weight, copied in zip(own.parameters(), model.parameters(), strict=True)}
         parts = dict(zip(own.modules(), model.modules(), strict=True))
         acting = [hook for one in self._recording.run.hooked for hook in one.acting.values()]
@@ -106,7 +110,17 @@ class Again:
             return again
         states, before = ([one.states for one in some.facts] for some in (again, self._recording))
         pairs = zip(outer.returned, outputs, strict=True)
-        return again if states == before and all(_came_out(kept, one) for (_, kept), one in pairs) else None
+        if states != before or not all(_came_out(kept, one) for (_, kept), one in pairs):
+            return None
+        return again if self._is_reached(again) else None
+
+    def _is_reached(self, again: TorchRecording) -> bool:
+        """Whether as much enters every step; a penalty on a gradient, or a loss of what is kept aside, is left out."""
+        run, recurrences = self._recording.run, self._recording.recurrences
+        return not any(read_inside(run, one) for one in recurrences) and all(
+            np.allclose(again.shares.norms[clock], norms, rtol=_SAME, atol=_SAME * norms.max(initial=0))
+            for clock, norms in self._recording.shares.norms.items()
+        )
 
     def _arrived(self, edges: list[Edge]) -> list[Any]:
         """Give what reached every output from outside the call."""

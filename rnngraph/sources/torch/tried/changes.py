@@ -30,32 +30,35 @@ def change_weights(one: Recurrence, module: Any, copies: Mapping[int, Any], chan
         return _change_own(one, copies, change)
     cells = isinstance(module, torch.nn.RNNCellBase)
     layers = [[*_THEIRS.values()][: 4 if module.bias else 2]] if cells else module._all_weights
+    return all(_change_cell(module, {name.partition("_l")[0]: name for name in names}, change) for names in layers)
+
+
+def _change_cell(module: Any, names: Mapping[str, str], change: Change) -> bool:
+    """Change the weights of a cell, or of one layer and direction; `names` are its own by PyTorch's without a layer.
+
+    One that is computed from another, as by weight norm, cannot be changed itself.
+    """
     own = dict(module.named_parameters(recurse=False))
-    return all(
-        _change_cell(module, {name.partition("_l")[0]: own.get(name) for name in names}, change) for names in layers
-    )
-
-
-def _change_cell(module: Any, own: Mapping[str, Any], change: Change) -> bool:
-    """Change the weights of a cell, or of one layer and direction; `own` are by PyTorch's names."""
-    if any(weight is None for weight in own.values()):  # computed from another, as by weight drop
-        return False
     cell, order = cell_of(module), cell_of(module).gate_order.get("torch")
-    known = torch_layer({name: array(one, torch.float64) for name, one in own.items()}, cell)
-    blank = np.zeros(len(own["weight_ih"]))
+    known = torch_layer({kind: array(getattr(module, name), torch.float64) for kind, name in names.items()}, cell)
+    blank = np.zeros(cell.blocks * cell.units(known))
     weights = {name: np.array(known.get(name, blank)) for name in cell.names}
     changed = RULES[change.kind](cell, weights, change.number)
-    if changed is None:
+    if changed is None or any(names.get(_THEIRS[name], "") not in own for name in changed if _is_there(module, name)):
         return False
     for name, value in changed.items():
-        if module.bias or not name.startswith("b"):
+        if _is_there(module, name):
             theirs = value if order is None else reordered(value, "".join(cell.facts.gates), order)
-            _put(own[_THEIRS[name]], theirs.T)
+            _put(own[names[_THEIRS[name]]], theirs.T)
         elif value.any():  # a bias, of a module that has none
             return False
     if module.bias and "b" in changed and "bh" not in weights:  # of two biases that add up, ours is the sum
-        _put(own["bias_hh"], blank)
+        _put(own[names["bias_hh"]], blank)
     return True
+
+
+def _is_there(module: Any, name: str) -> bool:
+    return bool(module.bias) or not name.startswith("b")
 
 
 def _put(weight: Any, value: Any) -> None:

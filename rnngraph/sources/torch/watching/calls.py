@@ -5,6 +5,7 @@ In: what a module was given and returned. Out: `Call`s in the order in which the
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,6 +89,7 @@ class Call:
     asked: Asked | None = None  # how it was called, of one that ran in no other
     random: Any = None  # the state of the generator before, where masks of dropout are drawn between the layers
     waited: int = 0  # backward passes that did not reach it
+    thread: threading.Thread = field(default_factory=threading.current_thread)  # PyTorch counts nodes in each anew
 
     @property
     def outermost(self) -> Call:

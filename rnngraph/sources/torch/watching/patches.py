@@ -20,7 +20,7 @@ import torch
 import torch.utils.checkpoint
 from torch import nn
 
-from rnngraph.sources.torch.autograd.edges import in_backward
+from rnngraph.sources.torch.autograd.edges import in_backward, tensors_in
 from rnngraph.sources.torch.autograd.passes import Passes
 from rnngraph.sources.torch.watching.calls import CallLog
 
@@ -93,9 +93,28 @@ def put_all(undo: contextlib.ExitStack, model: Any, passes: Passes) -> None:
     ]
     for owner, name, note in noted:
         put(owner, name, functools.partial(_noted, note=note, log=passes.log))
+    put(torch, "compile", functools.partial(_eager_but_its_own, undo=undo, log=passes.log))
     if "torch._dynamo" in sys.modules:
         # A compiled graph has no states to ask for. Where nothing was compiled, dynamo is not even imported.
         run_eagerly(undo)
+
+
+def _eager_but_its_own(own: Any, undo: contextlib.ExitStack, log: CallLog) -> Any:
+    """Let what is compiled while watched run eagerly as well; but what PyTorch compiles to run a branch or a loop.
+
+    `torch.cond` and scans find the weights in a function that way, and without it these have no gradient.
+    """
+
+    @functools.wraps(own)
+    def compiled(model: Any = None, **options: Any) -> Any:
+        found = own(model, **options)
+        if isinstance(model, types.FunctionType) and model.__module__.startswith("torch."):
+            return torch.compiler.set_stance("default")(found)
+        if undo not in _eager_for and (torch, "compile") in _AROUND:
+            _tried(log, lambda: run_eagerly(undo))
+        return found
+
+    return compiled
 
 
 def _in_the_graph(own: Any) -> Any:
@@ -124,7 +143,7 @@ def _seen(owner: type, own: Any, passes: Passes) -> Any:
 
     @functools.wraps(own)
     def forward(module: Any, *args: Any, **kwargs: Any) -> Any:
-        if torch.jit.is_tracing():  # which records what it calls, and compares it with a second run
+        if torch.jit.is_tracing() or torch.compiler.is_compiling():  # what records the calls of a run may run it again
             return own(module, *args, **kwargs)
         if log.outermost:
             _tried(log, passes.forward_begins)
@@ -154,9 +173,10 @@ def _kept(own: Any, passes: Passes) -> Any:
     @functools.wraps(own)
     def backward(*args: Any, **kwargs: Any) -> Any:
         named = {**dict(zip(names, args, strict=False)), **kwargs}
-        again = in_backward() or passes.under_way
-        if again or named.get("create_graph") or not passes.trains(named.get("inputs"), asks):
+        if in_backward() or passes.under_way or not passes.trains(named.get("inputs"), asks):
             return own(*args, **kwargs)
+        if asks and _goes_on(named):
+            return own(**{**named, "retain_graph": True})
         roots, seeds = ("outputs", "grad_outputs") if asks else ("tensors", "grad_tensors")
         passes.under_way = True
         _tried(log, lambda: passes.begin(named[roots]))
@@ -165,12 +185,22 @@ def _kept(own: Any, passes: Passes) -> Any:
         finally:
             passes.under_way = False
             _tried(log, passes.end)
-        _tried(log, lambda: passes.note(named[roots], named.get(seeds), freed=not named.get("retain_graph")))
+        _tried(
+            log,
+            lambda: passes.note(
+                named[roots], named.get(seeds), freed=not (named.get("retain_graph") or named.get("create_graph"))
+            ),
+        )
         if passes.after is not None:
             _tried(log, passes.after)
         return found
 
     return backward
+
+
+def _goes_on(named: dict[str, Any]) -> bool:
+    """Whether a gradient is a part of something, as of a penalty or a curvature: no loss has many numbers."""
+    return bool(named.get("create_graph")) or any(one.numel() != 1 for one in tensors_in(named.get("outputs")))
 
 
 def _noted(own: Any, note: Callable[..., None], log: CallLog) -> Any:
