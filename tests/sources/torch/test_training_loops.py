@@ -261,6 +261,8 @@ class Compiling(nn.Module):  # type: ignore[misc, name-defined]
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
 @pytest.mark.parametrize("kind", ["cond", "scan"])
 def test_what_pytorch_compiles_for_itself_has_its_gradients(kind: str) -> None:
+    if kind == "scan" and torch.__version__ < "2.8":
+        pytest.skip("scans have no gradients yet")
     found = []
     blocks: list[Any] = [lambda _: contextlib.nullcontext(), rnngraph.torch.watch]
     for block in blocks:

@@ -90,6 +90,7 @@ class Pass:
 
     calls: list[Call] = field(default_factory=list)
     roots: list[Edge] = field(default_factory=list)
+    owners: list[Any] = field(default_factory=list)  # views at roots: older versions let go of a function of one's own
     seeds: list[Any] = field(default_factory=list)
     losses: list[tuple[Any, float]] = field(default_factory=list)  # the values at the roots, times what
     weights: dict[int, Noted] = field(default_factory=dict)  # by their ids, and so are the next
@@ -109,6 +110,7 @@ class Pass:
         """Count in another walk over the same calls."""
         self.__dict__.pop("_nodes", None)
         self.roots += other.roots
+        self.owners += other.owners
         self.seeds += other.seeds
         self.losses += other.losses
         self.hooked += other.hooked

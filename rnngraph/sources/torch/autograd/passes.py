@@ -135,6 +135,8 @@ class Passes:
         own.twice |= any(_keeps(nodes[number]) for number in own.freed & nodes.keys())
         own.number, own.names, own.retained = self.count, dict(self.model.named_parameters()), self.hooks.retaining()
         new.roots, new.freed = roots, {*nodes} if freed else set()
+        with torch.enable_grad():
+            new.owners = [one.view_as(one) for one, _ in usable if isinstance(one.grad_fn, torch._C._FunctionBase)]
         new.seeds = [like(edge, 1.0) if g is None else g.detach() for edge, (_, g) in zip(roots, usable, strict=True)]
         own.add(new)
         self._forget(max(call.begin for call in calls))
