@@ -82,7 +82,7 @@ def test_samples_in_rows_and_in_columns(batch: int) -> None:
     rows = watched.watch(rows_and_columns(0), p, x)
     columns = watched.watch(rows_and_columns(1), p, x.swapaxes(1, 2))
     assert rows.batch == columns.batch == batch
-    np.testing.assert_allclose(rows.lags[0].log, columns.lags[0].log, rtol=1e-5)
+    np.testing.assert_allclose(rows.lags[0].log, columns.lags[0].log, rtol=1e-5, atol=1e-6)  # a log may be next to 0
     np.testing.assert_allclose(rows.input_lags[0].log, columns.input_lags[0].log, rtol=1e-5)
     np.testing.assert_allclose(rows.states[0].quantiles.value, columns.states[0].quantiles.value, rtol=1e-5)
 

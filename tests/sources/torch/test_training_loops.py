@@ -258,7 +258,7 @@ class Compiling(nn.Module):  # type: ignore[misc, name-defined]
         return self.rnn(scan.scan(step, x[0], x)[1])[0]
 
 
-@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:Guards may run slower:RuntimeWarning")
 @pytest.mark.parametrize("kind", ["cond", "scan"])
 def test_what_pytorch_compiles_for_itself_has_its_gradients(kind: str) -> None:
     if kind == "scan" and torch.__version__ < "2.8":
