@@ -41,13 +41,15 @@ def listed(only: str | Sequence[str] | None, known: Sequence[str] | None = None)
     """Take names of what alone is wanted; nothing where that is all.
 
     Raises:
-        InputError: one that is none of those that are `known`.
+        InputError: no names, or one that is none of those that are `known`.
     """
-    names = (only,) if isinstance(only, str) else tuple(only or ())
+    names = (only,) if isinstance(only, str) else () if only is None else only
+    if not isinstance(names, list | tuple | set) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"only= is {only!r:.60}; pass a name, or a list of names.")
     for name in names:
         if known is not None and name not in known:
             raise InputError(f"there is no recurrence {name!r}; only= can name {', '.join(known)}.")
-    return names
+    return tuple(names)
 
 
 def rectangular(given: Any, label: str, *, dtype: np.dtype[Any] | None = None) -> NDArray[Any]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rnngraph.checks import whole_number
+from rnngraph.checks import listed, whole_number
 from rnngraph.errors import InputError
 from rnngraph.measure.lag_options import LagOptions, asked
 from rnngraph.sources.torch import description
@@ -54,7 +54,7 @@ class Watch:
     def __init__(self, model: Any, only: str | Sequence[str] | None = None, backward: Backward = "last") -> None:
         """Look at the model."""
         self.model = unwrapped(model)
-        self.only = (only,) if isinstance(only, str) else tuple(only or ())
+        self.only = listed(only)
         self.wanted = checked_backward(backward)
         self._names = paths_of(self.model)
         for path in self.only:
