@@ -420,8 +420,9 @@ def test_what_cannot_be_watched() -> None:
         rnngraph.torch.watch("model")
     with pytest.raises(InputError, match=r"Reader has no module 'decoder\.cell'; only= can name reader, encoder, "):
         rnngraph.torch.watch(Reader(), only="decoder.cell")
-    with pytest.raises(InputError, match=r"only= is Linear\(.*; pass a name, or a list of names"):
-        rnngraph.torch.watch(Reader(), only=nn.Linear(2, 3))  # the module itself in place of its path
+    for only in (nn.Linear(2, 3), [nn.Linear(2, 3)]):  # the module itself in place of its path
+        with pytest.raises(InputError, match=r"only= is \[?Linear\(.*; pass a name, or a list of names"):
+            rnngraph.torch.watch(Reader(), only=only)
     with pytest.raises(InputError, match=r'backward is 0; pass "last", "first", or -2'):
         rnngraph.torch.watch(Reader(), backward=0)
     with pytest.raises(InputError, match=r"GRU is a scripted module, whose calls cannot be seen"):

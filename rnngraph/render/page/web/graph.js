@@ -52,7 +52,7 @@ export function endsOf(plan) {
 function drawFold(parent, plan, one) {
   const count = one.last - one.first + 1, middle = one.x + one.width / 2, ends = endsOf(plan), size = plan.phone ? 11 : 11.5;
   const room = one.width - 4, top = plan.loss - 20, said = `${count} steps`, from = one.first - one.offset, to = one.last - one.offset;
-  const hidden = [...new Set(rows.filter((row) => row.clock === one.clock).flatMap((row) => row.broken.filter((/** @type {number} */ t) => t >= from && t <= to)))];
+  const hidden = [...new Set(rows.filter((row) => row.clock === one.clock).flatMap((row) => row.broken.filter((t) => t >= from && t <= to)))];
   parent.append(svg("rect", { class: hidden.length ? "fold broken" : "fold", rx: 6, x: tenth(one.x + 2), y: top, width: tenth(room), height: plan.foot + 4 - top }));
   const write = (/** @type {string} */ style, /** @type {number} */ y, /** @type {string[]} */ ...texts) => {
     const text = texts.find((text) => wide(text, size) < room);

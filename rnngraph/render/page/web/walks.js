@@ -6,7 +6,7 @@ const given = data.losses;
 
 /** @typedef {{name: string, note: string, kind: string, clock: number, timesteps: number, reverse: boolean, layer: number, states: number[],
  *   squashed: string, keeps: string, gate: string, plain: boolean, gates: any[], weights: any[], activation: any[],
- *   saturated: any[], sum: any[]}} Row */
+ *   saturated: any[], sum: any[], broken: number[]}} Row */
 
 /** @typedef {{steps: Int32Array, lag: number, cut: boolean, initial: boolean, decades: Float64Array, place: Int32Array}} Walk
  *   `place` by timestep: the position in the walk, -1 where it does not pass. */
