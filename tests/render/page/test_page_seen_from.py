@@ -216,7 +216,8 @@ def test_a_factor_of_nothing_is_no_number_that_is_none(show: Open) -> None:
 def test_where_nan_first_comes_up_is_marked(show: Open, t: int, marked: str, texts: list[str]) -> None:
     trace = halving()
     node = int(trace.states[0].nodes[t])
-    one = show(replace(trace, graph=replace(trace.graph, first_nonfinite_forward=node)))
+    wide = {"viewport": {"width": 1400, "height": 900}}  # where a fold has room for the words
+    one = show(replace(trace, graph=replace(trace.graph, first_nonfinite_forward=node)), context=wide)
     one.settle()
     assert one.count("#picture .broken:not(text)") == one.count(f"#picture {marked}") == 1
     assert one.shown("#picture text.broken") == texts
