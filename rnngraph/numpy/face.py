@@ -14,7 +14,7 @@ import numpy as np
 
 from rnngraph.numpy import dispatch
 from rnngraph.numpy.beside import stand_in
-from rnngraph.numpy.tables import RULES, VALUES, refusal
+from rnngraph.numpy.tables import RULES, refusal
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
 
 MAKERS = (
@@ -61,8 +61,7 @@ class Joins:
         if source is None:
             return wrapped(self._joins[unwrapped(given)])
         if any(isinstance(one, str) for one in parts):
-            what = "r_ or c_ with a string"
-            raise refusal(what)
+            raise refusal("r_ or c_ with a string")
         made = [self._part(one, source) for one in parts]
         return np.concatenate(made, -1 if self._joins is np.c_ else 0)
 
@@ -107,7 +106,7 @@ def _maker(function: Any) -> Any:
             own = any(found is one for one in given)
             return wrapped(found.copy() if own else found)
         if function in RULES:
-            return _cast(RULES[function](*given, **options), given, options)
+            return _cast(RULES[function](*map(dispatch.stacked, given[:1]), *given[1:], **options), given, options)
         return wrapped(function(*value_of(given), **value_of(options)))
 
     return made
@@ -124,16 +123,6 @@ def _looking(function: Any) -> Any:
 
     @functools.wraps(function)
     def called(*given: Any, **options: Any) -> Any:
-        if given and type(given[0]) in (list, tuple) and recorded_in(given[0]) is not None and function in _WHOLE:
-            given = (dispatch.stacked(given[0]), *given[1:])
         return dispatch.function(function, given, options)
 
     return called
-
-
-# Functions that take a list as one array; the joins take it as many.
-_JOINS = {
-    getattr(np, name, None)
-    for name in ("concatenate", "stack", "hstack", "vstack", "row_stack", "column_stack", "dstack")
-}
-_WHOLE = {one for one in (*RULES, *VALUES) if one not in _JOINS}

@@ -53,13 +53,13 @@ class Methods:
             return found
         return dispatch.function(np.dot, (self, other), {} if out is None else {"out": out})
 
-    def sum(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **rest: Any) -> Any:
+    def sum(self, *given: Any, **options: Any) -> Any:
         """Sum over axes."""
-        return _reduction(np.sum, self, axis, dtype=dtype, out=out, keepdims=keepdims, rest=rest)
+        return dispatch.function(np.sum, (self, *given), options)
 
-    def mean(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **rest: Any) -> Any:
+    def mean(self, *given: Any, **options: Any) -> Any:
         """Take the mean over axes."""
-        return _reduction(np.mean, self, axis, dtype=dtype, out=out, keepdims=keepdims, rest=rest)
+        return dispatch.function(np.mean, (self, *given), options)
 
     def reshape(self, *shape: Any, **options: Any) -> Any:
         """Give the same numbers in another shape."""
@@ -94,8 +94,3 @@ class Methods:
         """Cut the gradient; for those who use `rnngraph.numpy` knowingly."""
         array: Any = self
         return array if array.plain is not None else array.tape.record(DETACH, (array.id,), {})
-
-
-def _reduction(function: Any, x: Any, axis: Any, *, rest: dict[str, Any], **options: Any) -> Any:
-    chosen = {key: one for key, one in options.items() if one is not None and one is not False}
-    return dispatch.function(function, (x, axis), {**chosen, **rest})

@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff import along, ops
-from rnngraph.autodiff.contribution import Array
-from rnngraph.numpy.dispatch import copied, stacked
+from rnngraph.numpy.dispatch import copied, operated
 from rnngraph.numpy.tables import RULES, rule, rules
 from rnngraph.numpy.values import value_of, wrapped
 
 
 def _reshaped(x: Any, shape: Any) -> Any:
-    x = stacked(x)
-    return x.tape.record(ops.RESHAPE, (x.id,), {"shape": shape if isinstance(shape, tuple) else (shape,)})
+    return operated(ops.RESHAPE, [x], {"shape": shape if isinstance(shape, tuple) else (shape,)})
 
 
 @rule(np.reshape)
@@ -35,7 +33,6 @@ def _in_shape_of(function: Any) -> Any:
     """Give the shape that a function of NumPy gives."""
 
     def reshaped(x: Any, *given: Any, **options: Any) -> Any:
-        x = stacked(x)
         shape = function(np.broadcast_to(0, x.shape), *given, **options).shape
         return x if shape == x.shape else _reshaped(x, shape)
 
@@ -49,9 +46,8 @@ def _permuting(function: Any) -> Any:
     """Permute axes as a function of NumPy permutes those of an array whose shape numbers its axes."""
 
     def permuted(x: Any, *given: Any, **options: Any) -> Any:
-        x = stacked(x)
         axes = function(np.broadcast_to(0, range(x.ndim)), *given, **options).shape
-        return x.tape.record(ops.TRANSPOSE, (x.id,), {"axes": axes})
+        return operated(ops.TRANSPOSE, [x], {"axes": axes})
 
     return permuted
 
@@ -62,18 +58,16 @@ rules(_permuting, np.transpose, np.swapaxes, np.moveaxis, np.rollaxis)
 @rule(np.broadcast_to)
 def _broadcast_to(x: Any, shape: Any) -> Any:
     shape = tuple(shape) if np.ndim(shape) else (shape,)
-    return x if x.shape == shape else x.tape.record(along.BROADCAST, (x.id,), {"shape": shape})
-
-
-def _cut(x: Any, parts: list[Array], axis: int) -> list[Any]:
-    ends = np.cumsum([0, *(len(part) for part in parts)]).tolist()
-    lead = (slice(None),) * (axis % x.ndim)
-    return [x[(*lead, slice(first, last))] for first, last in pairwise(ends)]
+    return x if x.shape == shape else operated(along.BROADCAST, [x], {"shape": shape})
 
 
 def _cutting(function: Any) -> Any:
+    """Cut where a function of NumPy cuts the places along the axis."""
+
     def cut(x: Any, sections: Any, axis: int = 0) -> list[Any]:
-        return _cut(x, function(np.arange(x.shape[axis]), sections), axis)
+        ends = np.cumsum([0, *map(len, function(np.arange(x.shape[axis]), sections))]).tolist()
+        lead = (slice(None),) * (axis % x.ndim)
+        return [x[(*lead, slice(first, last))] for first, last in pairwise(ends)]
 
     return cut
 
@@ -85,7 +79,7 @@ rule(np.hsplit)(lambda x, sections: RULES[np.split](x, sections, int(x.ndim > 1)
 
 @rule(np.copy, np.positive, np.conjugate, np.ascontiguousarray, np.asfortranarray, np.asarray, np.asanyarray, np.array)
 def _copy(x: Any, *_: Any, **__: Any) -> Any:
-    return copied(stacked(x))
+    return copied(x)
 
 
 def _keeping(function: Any) -> Any:
@@ -127,7 +121,6 @@ def _by_numbers(function: Any) -> Any:
     """Let a function move the numbers of the elements, and read there."""
 
     def moved(x: Any, *given: Any, **options: Any) -> Any:
-        x = stacked(x)
         return _reshaped(x, (-1,))[function(np.arange(x.size).reshape(x.shape), *value_of(given), **value_of(options))]
 
     return moved

@@ -5,15 +5,26 @@ A conversion with which a gradient would be lost raises one sentence.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from rnngraph.autodiff import ops
 from rnngraph.autodiff.contribution import Array
 from rnngraph.numpy import dispatch
-from rnngraph.numpy.tables import lost
+from rnngraph.numpy.tables import UFUNCS, lost
+
+
+def _operator(function: np.ufunc) -> Callable[[Any, Any], Any]:
+    """Make an operator of a ufunc that is one op."""
+    op = UFUNCS[function]
+
+    def operate(self: Any, other: Any) -> Any:
+        found = dispatch.quick(op, function, self, other)
+        return function(self, other) if found is None else found
+
+    return operate
 
 
 class Protocols(NDArrayOperatorsMixin):
@@ -27,20 +38,7 @@ class Protocols(NDArrayOperatorsMixin):
     plain: Any
 
     # ---- the operators that are used most, without the way through NumPy
-    def __add__(self, other: Any) -> Any:
-        """Record `self + other`."""
-        found = dispatch.quick(ops.ADD, np.add, self, other)
-        return np.add(self, other) if found is None else found
-
-    def __sub__(self, other: Any) -> Any:
-        """Record `self - other`."""
-        found = dispatch.quick(ops.SUBTRACT, np.subtract, self, other)
-        return np.subtract(self, other) if found is None else found
-
-    def __mul__(self, other: Any) -> Any:
-        """Record `self * other`."""
-        found = dispatch.quick(ops.MULTIPLY, np.multiply, self, other)
-        return np.multiply(self, other) if found is None else found
+    __add__, __sub__, __mul__ = map(_operator, (np.add, np.subtract, np.multiply))
 
     def __matmul__(self, other: Any) -> Any:
         """Record `self @ other`."""
