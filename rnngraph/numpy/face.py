@@ -107,7 +107,7 @@ def _maker(function: Any) -> Any:
             return wrapped(found.copy() if own else found)
         if function in RULES:
             return _cast(RULES[function](*map(dispatch.stacked, given[:1]), *given[1:], **options), given, options)
-        return wrapped(function(*value_of(given), **value_of(options)))
+        raise refusal(function.__name__)
 
     return made
 

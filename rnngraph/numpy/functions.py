@@ -38,7 +38,7 @@ rule(np.minimum.reduce)(_reduction(along.MIN, 0))
 
 
 def _choice(op: Op) -> Any:
-    """Choose between two; a constant takes the gradient of a tie, so that maximum(x, 0) is ReLU; else both do."""
+    """Choose between two; of a tie a constant takes the gradient, as in ReLU, and of two recorded arrays each half."""
 
     def chosen(*two: Any) -> Any:
         free = [getattr(one, "requires", False) for one in two]
@@ -60,7 +60,31 @@ def _power(base: Any, exponent: Any) -> Any:
 
 @rule(np.average)
 def _average(x: Any, axis: Any = None, weights: Any = None) -> Any:
-    return np.mean(x, axis=axis) if weights is None else np.sum(x * weights, axis=axis) / np.sum(weights)
+    if weights is None:
+        return np.mean(x, axis=axis)
+    shape = np.shape(value_of(x))
+    if np.ndim(value_of(weights)) < len(shape):  # one a place along the axis
+        weights = np.expand_dims(weights, [k for k in range(len(shape)) if k != axis % len(shape)])
+    return np.sum(x * weights, axis=axis) / np.sum(np.broadcast_to(weights, shape), axis=axis)
+
+
+@rule(np.median)
+def _median(x: Any, axis: Any = None) -> Any:
+    return _quantile(x, 0.5, axis)
+
+
+@rule(np.percentile)
+def _percentile(x: Any, q: Any, axis: Any = None) -> Any:
+    return _quantile(x, np.asarray(q) / 100, axis)
+
+
+@rule(np.quantile)
+def _quantile(x: Any, q: Any, axis: Any = None) -> Any:
+    ordered = np.moveaxis(np.sort(x, axis), 0 if axis is None else axis, 0)
+    at = np.asarray(q) * (len(ordered) - 1)
+    below = np.floor(at).astype(int)
+    share = (at - below).reshape(at.shape + (1,) * (ordered.ndim - 1))
+    return ordered[below] * (1 - share) + ordered[np.minimum(below + 1, len(ordered) - 1)] * share
 
 
 @rule(np.cumsum)
@@ -105,8 +129,8 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
 
 
 @rule(np.trace)
-def _trace(x: Any) -> Any:
-    return np.sum(np.diagonal(x))
+def _trace(x: Any, *given: Any, **options: Any) -> Any:
+    return np.sum(np.diagonal(x, *given, **options), axis=-1)
 
 
 @rule(np.where)

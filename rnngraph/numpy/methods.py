@@ -13,6 +13,7 @@ from rnngraph.numpy.tables import RULES, VALUES, lost, refusal
 from rnngraph.numpy.values import wrapped
 
 NAMES = {"flatten": "ravel", "conj": "positive", "conjugate": "positive"}
+LOSING = ("item", "tolist", "tobytes", "dump", "tofile", "flat", "data", "base", "ctypes")
 
 
 class Methods:
@@ -32,8 +33,9 @@ class Methods:
         if function in RULES or function in VALUES:
             return lambda *a, **k: dispatch.function(function, (array, *a), k)
         if hasattr(np.ndarray, name):
-            if callable(getattr(np.ndarray, name)):
-                raise lost(f".{name}()") if name in ("item", "tolist", "tobytes", "dump", "tofile") else refusal(name)
+            calls = callable(getattr(np.ndarray, name))
+            if calls or name in LOSING:
+                raise lost(f".{name}" + "()" * calls) if name in LOSING else refusal(name)
             return getattr(array._whole(), name)
         raise AttributeError(f"a recorded array has no .{name}, as NumPy's have none")
 
@@ -43,6 +45,7 @@ class Methods:
         array: Any = self
         return wrapped(array.plain.T) if array.plain is not None else array.transpose()
 
+    mT = property(lambda self: self.swapaxes(-1, -2))  # noqa: N815 - NumPy's name
     size = property(lambda self: self._whole().size)
     real = property(lambda self: self)
 

@@ -26,7 +26,7 @@ def _reshape(x: Any, shape: Any = None, order: str = "C", *, newshape: Any = Non
 
 @rule(np.ravel)
 def _ravel(x: Any, order: str = "C") -> Any:
-    return _reshape(x, (-1,), order)
+    return _reshaped(x, (-1,)) if order == "C" else _by_numbers(np.ravel)(x, order=order)
 
 
 def _in_shape_of(function: Any) -> Any:
@@ -52,7 +52,7 @@ def _permuting(function: Any) -> Any:
     return permuted
 
 
-rules(_permuting, np.transpose, np.swapaxes, np.moveaxis, np.rollaxis)
+rules(_permuting, np.transpose, np.matrix_transpose, np.swapaxes, np.moveaxis, np.rollaxis)
 
 
 @rule(np.broadcast_to)
@@ -78,8 +78,8 @@ rule(np.hsplit)(lambda x, sections: RULES[np.split](x, sections, int(x.ndim > 1)
 
 
 @rule(np.copy, np.positive, np.conjugate, np.ascontiguousarray, np.asfortranarray, np.asarray, np.asanyarray, np.array)
-def _copy(x: Any, *_: Any, **__: Any) -> Any:
-    return copied(x)
+def _copy(x: Any, *_: Any, ndmin: int = 0, **__: Any) -> Any:
+    return copied(x) if x.ndim >= ndmin else _reshaped(x, (1,) * (ndmin - x.ndim) + x.shape)
 
 
 def _keeping(function: Any) -> Any:
@@ -95,20 +95,25 @@ def _filled(x: Any, dtype: Any, shape: Any, what: Any) -> Any:
 
 
 @rule(np.zeros_like, np.empty_like)
-def _zeros_like(x: Any, dtype: Any = None, order: Any = None, subok: Any = None, shape: Any = None) -> Any:
+def _zeros_like(x: Any, dtype: Any = None, shape: Any = None, **_: Any) -> Any:
     return _filled(x, dtype, shape, 0)
 
 
 @rule(np.ones_like)
-def _ones_like(x: Any, dtype: Any = None, order: Any = None, subok: Any = None, shape: Any = None) -> Any:
+def _ones_like(x: Any, dtype: Any = None, shape: Any = None, **_: Any) -> Any:
     return _filled(x, dtype, shape, 1)
 
 
-@rule(np.full_like)
-def _full_like(x: Any, what: Any, dtype: Any = None, order: Any = None, subok: Any = None, shape: Any = None) -> Any:
-    made = _filled(x, dtype, shape, 0)
-    made[...] = what
+@rule(np.full)
+def _full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = None) -> Any:
+    made = wrapped(np.zeros(shape, fill_value.dtype if dtype is None else dtype))
+    made[...] = fill_value
     return made
+
+
+@rule(np.full_like)
+def _full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None, **_: Any) -> Any:
+    return _full(x.shape if shape is None else shape, fill_value, x.dtype if dtype is None else dtype)
 
 
 @rule(np.broadcast_arrays)
@@ -118,10 +123,12 @@ def _broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
 
 
 def _by_numbers(function: Any) -> Any:
-    """Let a function move the numbers of the elements, and read there."""
+    """Let a function move the numbers of the elements, which lie in memory as these do, and read there."""
 
     def moved(x: Any, *given: Any, **options: Any) -> Any:
-        return _reshaped(x, (-1,))[function(np.arange(x.size).reshape(x.shape), *value_of(given), **value_of(options))]
+        numbers = np.empty_like(x.value, int)
+        numbers[...] = np.arange(x.size).reshape(x.shape)
+        return _reshaped(x, (-1,))[function(numbers, *value_of(given), **value_of(options))]
 
     return moved
 

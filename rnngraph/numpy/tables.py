@@ -38,7 +38,7 @@ VALUES: set[Any] = {
         "flatnonzero", "searchsorted", "digitize", "histogram", "bincount", "unique", "array2string",
         "array_repr", "array_str", "result_type", "can_cast", "may_share_memory", "shares_memory",
         "iscomplexobj", "isrealobj", "iscomplex", "isreal", "save", "savez", "savez_compressed", "savetxt",
-        "isin", "intersect1d", "percentile", "quantile", "median", "spacing", "min_scalar_type",
+        "isin", "intersect1d", "spacing", "min_scalar_type",
         "common_type", "heaviside",
     )
 }  # fmt: skip

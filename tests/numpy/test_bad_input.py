@@ -126,6 +126,8 @@ REFUSED = {
     "a builtin": (first_of, r"float\(...\) would take a recorded value"),
     "item": (lambda x, w: x.sum() * recurrence(x, w).item(), r"\.item\(\) would take a recorded value"),
     "plain array": (into_plain, "a recorded value was put into a plain array|making a plain NumPy array"),
+    "flat": (lambda x, w: x.sum() * sum(recurrence(x, w) * x.flat), r"\.flat would take a recorded value"),
+    "linspace": (lambda x, w: np.linspace(0.0, np.sum(x @ w)).sum(), r"np.linspace of a recorded array is not"),
     "kron": (lambda x, w: np.kron(x, w).sum(), r"np.kron of a recorded array is not differentiated here; use np.ein"),
     "prod": (lambda x, w: np.prod(x @ w), r"np.prod of a recorded array is not differentiated here; use np.exp"),
     "nothing": (lambda x, w: None, "the function returned nothing that is not recorded"),
