@@ -38,7 +38,7 @@ class StoredArray:
 
     name: str
     shape: tuple[int, ...]
-    source: Path
+    source: Path | str
     reader: Callable[[], Array]
     floating: bool = True
     table: str = ""

@@ -43,14 +43,16 @@ def open_checkpoint(path: str | Path, told: Mapping[str, str]) -> Checkpoint:
         FileError: the file is damaged, lies about its sizes, or holds no arrays.
         MissingToolError: its format needs a package that is not installed.
     """
-    found = _opened(Path(path))
+    source = Path(path)
+    found = _checkpoint(source, read_folder(source)) if source.is_dir() else read_file(source)
+    if not found.arrays:
+        raise FileError(f"{source} holds no arrays.")
     arrays = with_paired_biases(with_usual_names(found.arrays))
     return replace(found, arrays=with_joined_gates(with_split_gates(arrays, told), told))
 
 
-def _opened(source: Path) -> Checkpoint:
-    if source.is_dir():
-        return _checkpoint(source, read_folder(source))
+def read_file(source: Path) -> Checkpoint:
+    """Index a file under the names that it has itself; see `open_checkpoint`."""
     if not source.is_file():
         raise FileError(f"there is no checkpoint {source}.")
     name = source.name.lower()
@@ -58,12 +60,10 @@ def _opened(source: Path) -> Checkpoint:
         if name.endswith(suffixes):
             return reader(source)
     known = ", ".join(suffix for suffixes, _ in _READERS for suffix in suffixes)
-    raise InputError(f"{source} has a suffix of no known checkpoint format: {known}, or a folder of .npy files.")
+    raise InputError(f"{source} has a suffix of no known checkpoint format: {known}, or a folder.")
 
 
 def _checkpoint(path: Path, arrays: list[StoredArray], settings: Settings | None = None) -> Checkpoint:
-    if not arrays:
-        raise FileError(f"{path} holds no arrays.")
     plain, folded = without_weight_norm({plain_name(one.name): one for one in arrays})
     return Checkpoint(path, plain, settings or {}, folded)
 

@@ -53,11 +53,12 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         "kda-bounded", "bound · σ(e^A_log · dt_bias)", _CHANNELS, formulas.bounded_gate, starts.BOUNDED_KDA,
-        named.says_bounded, named.lower_bound, gates=_CHANNEL_GATES,
+        named.says_bounded, named.number("lower_bound", *named.BOUNDS, default=-5.0), gates=_CHANNEL_GATES,
     ),
     Family(
         "gla", "softplus(-bias) / 16", (Form({"b": ("gk_proj.1.bias", "D")}),), formulas.normalised_gate, starts.GLA,
-        named.model_types("gla"), named.normalizer, gates=(Gate("gk_proj", gates.of_output),),
+        named.model_types("gla"), named.number("gate_logit_normalizer", default=16.0),
+        gates=(Gate("gk_proj", gates.of_output),),
     ),
     Family(
         "rwkv-4", "e^time_decay", (Form({"w": ("time_decay", "C")}),), formulas.double_exponential, starts.RWKV4,
@@ -111,7 +112,7 @@ FAMILIES: tuple[Family, ...] = (
             Form({"plain": ("fgate.bias", "H")}), Form({"capped": ("fgate_preact.bias", "H")}),
             Form({"fused": ("ifgate_preact.bias", "2H")}),
         ),
-        formulas.forget_gate, starts.MLSTM, named.model_types("xlstm"), named.soft_cap,
+        formulas.forget_gate, starts.MLSTM, named.model_types("xlstm"), named.number("gate_soft_cap", default=15.0),
         gates=(
             Gate("fgate", gates.of_output, role="plain"), Gate("fgate_preact", gates.of_output, role="capped"),
             Gate("ifgate_preact", gates.of_output, role="fused"),
