@@ -6,14 +6,15 @@ the step chooses to keep a state or to forget it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
-from rnngraph.sources.jax.masks import Spot, mask_that_keeps, stop_at
+from rnngraph.sources.jax.masks import Spot
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, counts, walk
 
 _CASTS = ("convert_element_type", "copy", "reduce_precision")
@@ -75,15 +76,21 @@ class Form:
             self.constants |= closed
             return walk((inside[0], list(closed)), given, visit, literal=literal)
 
+        def added(one: Any, given: Sequence[int]) -> list[int]:
+            made = [next(numbers) for _ in one.outvars]
+            self.lines.append(Line(one, tuple(given), tuple(made)))
+            return made
+
         def visit(one: Any, given: list[int], _: Path) -> Sequence[int]:
-            nested = called(one)
+            nested, branches = called(one), one.params.get("branches", ())
             if nested is not None:
                 is_first = self.checkpoint is None and one.primitive.name in CHECKPOINTS
                 self.checkpoint = one if is_first else self.checkpoint
                 return opened(nested, given)
-            made = [next(numbers) for _ in one.outvars]
-            self.lines.append(Line(one, tuple(given), tuple(made)))
-            return made
+            if branches and all(line.primitive.name in _PLAIN for some in branches for line in some.jaxpr.eqns):
+                every = [opened((some.jaxpr, some.consts), given[1:]) for some in branches]
+                return [added(_choice(one, k), (given[0], *some))[0] for k, some in enumerate(zip(*every, strict=True))]
+            return added(one, given)
 
         self.arguments = [next(numbers) for _ in body(equation)[0].invars]
         self.results = opened(body(equation), self.arguments)
@@ -169,48 +176,6 @@ class Form:
         return frozenset[int]().union(*(some for some in taken if not some & own))
 
     # ---- choices that read no state
-    def kept(self, states: Sequence[int]) -> tuple[Spot, ...]:
-        """Find where the step keeps every state, as in `jnp.where(t < length, new, old)`; nothing where one is not.
-
-        Only what is a choice or a mask of data counts: a state that comes out equal may have been computed.
-        """
-        return self._of_all(states, self._kept)
-
-    def forgotten(self, states: Sequence[int]) -> tuple[Spot, ...]:
-        """Find where the step forgets every state, so that its gradient is exactly zero: nothing where one is not.
-
-        It does so before it reads the state, as in `jnp.where(done, start, h)` or `h * (1 - done)`, or in the end.
-        """
-        return self._of_all(states, self._forgotten)
-
-    def stopped(self, states: Sequence[int]) -> tuple[Spot, ...]:
-        """Find where the step reads every state without its gradient; nothing where it reads one in other ways."""
-        return self._of_all(states, lambda before, _, read: stop_at(self, before, read))
-
-    def _of_all(
-        self, states: Sequence[int], look: Callable[[int, int, frozenset[int]], Spot | None]
-    ) -> tuple[Spot, ...]:
-        read = frozenset(self.first + k for k in states)
-        found = [look(*self.ends(k), read) for k in states]
-        return tuple(one for one in found if one is not None) if None not in found else ()
-
-    def _kept(self, before: int, after: int, states: frozenset[int]) -> Spot | None:
-        line = self.maker.get(after)
-        if line is not None and self.chooses(line, states) and line.given[1:].count(before) == 1:
-            return Spot(line.given[0], line.given[1:].index(before))
-        mask = mask_that_keeps(self, before, after)
-        return None if mask is None else Spot(mask)
-
-    def _forgotten(self, before: int, after: int, states: frozenset[int]) -> Spot | None:
-        found = self.entrance(before, states)
-        if found is not None:
-            return found[1]
-        line = self.maker.get(after)
-        if line is None or not self.chooses(line, states):
-            return None
-        others = [k for k in (0, 1) if not self.reads[line.given[1 + k]] & states]
-        return Spot(line.given[0], others[0], line.given[2 - others[0]]) if len(others) == 1 else None
-
     def entrance(self, before: int, states: frozenset[int]) -> tuple[int, Spot] | None:
         """Find the one choice or product through which the step reads a state; give what comes out."""
         same = {before}  # and where JAX guards the branches of a `cond` under vmap
@@ -238,6 +203,13 @@ class Form:
             return True
         line = self.maker.get(value)
         return line is not None and line.name in _PLAIN and all(self.plain(one) for one in line.given)
+
+
+def _choice(branch: Any, place: int) -> Any:
+    """Write a result of a `cond` that only moves values as a choice between what its branches give."""
+    which, result = branch.invars[0].aval, branch.outvars[place].aval
+    (choice,) = jax.make_jaxpr(jax.lax.select_n)(which, *[result] * len(branch.params["branches"])).eqns
+    return choice
 
 
 def inexact(variable: Any) -> bool:

@@ -58,7 +58,7 @@ class Programs:
 
     def _whole(self, arrays: Sequence[Any], weights: bool) -> Any:
         """Give loss, losses of steps, gradients by leaf, and by scan values, gradients and parts."""
-        slots = {site.number: through_scan.whole_slots(site) for site in self.plan}
+        slots = {site.number: through_scan.whole_slots(site) for site in self.plan.numbered}
 
         def function(own: Any, slots: Any) -> Any:
             every = [own.get(k, one) for k, one in enumerate(arrays)]
@@ -69,7 +69,7 @@ class Programs:
         loss, pull, (rest, noted) = jax.vjp(function, mine, slots, has_aux=True)
         gradients, arrived = pull(jnp.ones_like(loss))
         found = {}
-        for site in self.plan:
+        for site in self.plan.numbered:
             note, own = noted[site.number], arrived[site.number]
             arguments = all_steps(site, note["operands"], note["carried"])
             found[site.number] = {
@@ -120,7 +120,7 @@ class Programs:
         return self.run(arrays, partial(_replaced, results=results), own)
 
     def _entered(self, results: Results) -> dict[int, dict[int, Any]]:
-        return {site.number: {k: results[site.number][k] for k in site.entered} for site in self.plan}
+        return {site.number: {k: results[site.number][k] for k in site.entered} for site in self.plan.numbered}
 
     def _rows(
         self,
@@ -135,7 +135,7 @@ class Programs:
         return walk_rows(site, operands, entering, dict(zip(site.tapped, axes, strict=True)))
 
     def _felt(self, arrays: Sequence[Any]) -> Any:
-        slots = {site.number: through_scan.felt_slots(site) for site in self.plan}
+        slots = {site.number: through_scan.felt_slots(site) for site in self.plan.numbered}
         how = partial(through_scan.whole, by=tap_to_size_one)
         loss, pull = jax.vjp(lambda slots: self.run(arrays, how, slots)[0][0], slots)
         return pull(jnp.ones_like(loss))[0]

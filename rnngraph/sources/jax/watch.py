@@ -114,9 +114,7 @@ def scans(loss_fn: Callable[..., Any], *arguments: Any, has_aux: bool = False) -
     """
     programs, _ = _prepared(loss_fn, arguments, Options(has_aux))
     plan = programs.plan
-    found = tuple(
-        (one.name, one.length, "reverse" if one.reverse else "forward", one.kinds) for one in plan.sites.values()
-    )
+    found = tuple((one.name, one.length, "reverse" if one.reverse else "forward", one.kinds) for one in plan.numbered)
     return Scans(programs.function.title, found, tuple(plan.reasons), (*plan.notes, *plan.unclear.values()))
 
 
