@@ -15,16 +15,31 @@ import jax.numpy as jnp
 import numpy as np
 from jax.interpreters import partial_eval
 
+from rnngraph.checks import is_whole
 from rnngraph.errors import InputError
+from rnngraph.sources.jax.samples import FOUND, NONE, BatchAxis
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a loss function is read."""
+    """How a loss function is read and measured; see `watch`."""
 
     has_aux: bool | None = False  # None: whichever it is
     per_step: Callable[[Any], Any] | None = None
     only: tuple[str, ...] = ()  # the scans that are wanted; all where none is named
+    batch_axis: BatchAxis = FOUND
+    weights: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what is no axis.
+
+        Raises:
+            InputError: it is none.
+        """
+        if self.batch_axis not in (FOUND, NONE) and not is_whole(self.batch_axis):
+            raise InputError(
+                f'batch_axis is {self.batch_axis!r}; pass the axis of the samples in the states, or "none".'
+            )
 
 
 @dataclass(frozen=True, slots=True)
