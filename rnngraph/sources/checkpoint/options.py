@@ -10,7 +10,6 @@ from rnngraph.sources.checkpoint.hand_written.gate_by_gate import TOLD
 from rnngraph.sources.checkpoint.hand_written.packed import ORDER, is_order
 
 _CHOICES = {**TOLD, "bias": ("first", "last")}
-LOSSES = ("last", "sum", "mean", "every")
 
 
 def read_layer_option(text: str | None) -> tuple[list[str], dict[str, str]]:
