@@ -19,7 +19,8 @@ from rnngraph.sources.checkpoint.files import (
 )
 from rnngraph.sources.checkpoint.hand_written.gate_by_gate import with_joined_gates
 from rnngraph.sources.checkpoint.hand_written.packed import with_split_gates
-from rnngraph.sources.checkpoint.hand_written.simple import with_paired_biases, with_usual_names
+from rnngraph.sources.checkpoint.hand_written.simple import with_usual_names
+from rnngraph.sources.checkpoint.jax_cells import with_torch_names
 from rnngraph.sources.checkpoint.keras import Settings, read_h5, read_keras
 from rnngraph.sources.checkpoint.torch_file import read_torch
 from rnngraph.sources.checkpoint.weight_norm import without_weight_norm
@@ -47,7 +48,7 @@ def open_checkpoint(path: str | Path, told: Mapping[str, str]) -> Checkpoint:
     found = _checkpoint(source, read_folder(source)) if source.is_dir() else read_file(source)
     if not found.arrays:
         raise FileError(f"{source} holds no arrays.")
-    arrays = with_paired_biases(with_usual_names(found.arrays))
+    arrays = with_torch_names(with_usual_names(found.arrays))
     return replace(found, arrays=with_joined_gates(with_split_gates(arrays, told), told))
 
 
