@@ -6,7 +6,7 @@ configuration decides between them.
 
 from __future__ import annotations
 
-from rnngraph.sources.decay import formulas, gates, named, recurrent_gates, starts
+from rnngraph.sources.decay import formulas, gates, named, starts
 from rnngraph.sources.decay.family import Family, Form, Gate
 
 _HEADS = {"A": ("A_log", "H"), "b": ("dt_bias", "H")}
@@ -14,7 +14,7 @@ _CHANNELS = (
     Form({"A": ("A_log", "1 1 H 1"), "b": ("dt_bias", "H*K")}),
     Form({"A": ("A_log", "H"), "b": ("dt_bias", "H*K")}),
 )
-_STATES = (Gate("", recurrent_gates.of_states, role="bh"),)
+_STATES = (Gate("", gates.of_states, role="bh"),)
 _CHANNEL_GATES = tuple(Gate(name, gates.with_dt_bias) for name in ("f_b_proj", "f_proj", "f_proj.1"))
 
 
