@@ -16,7 +16,7 @@ import numpy as np
 from rnngraph.autodiff.node import CONSTANT, Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.numpy.finding.carried import Found
-from rnngraph.numpy.finding.products import JOINING, LEAVES, PASSING, PRODUCTS, reached, written
+from rnngraph.numpy.finding.products import JOINING, LEAVES, PASSING, PRODUCTS, below, reached, written
 
 Data: TypeAlias = list[dict[int, set[int]]]  # by step: number of a value -> the nodes that hold it
 
@@ -72,9 +72,9 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
     while waiting:
         i, k = waiting.pop()
         if nodes[i].op not in PRODUCTS:
-            below = [(j, k) for j in nodes[i].inputs if j not in steps and (j, k) not in seen]
-            seen.update(below)
-            waiting += below
+            behind = [(j, k) for j in nodes[i].inputs if j not in steps and (j, k) not in seen]
+            seen.update(behind)
+            waiting += behind
             continue
         for j in nodes[i].inputs:
             for part in _parts(nodes, j) if nodes[j].op in PASSING or nodes[j].op in JOINING else (j,):
@@ -85,7 +85,7 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
     def said(number: int, ids: set[int]) -> Any:
         """Know a constant that is written again, as a column of ones is, by what is in it."""
         i = min(ids)
-        return written(nodes[i]) if nodes[_below(nodes, i)].op is CONSTANT else number
+        return written(nodes[i]) if nodes[below(nodes, i)].op is CONSTANT else number
 
     often = Counter(key for some in found for key in {said(*item) for item in some.items()})  # a weight at every step
     shared = Counter(chain.from_iterable(ids for some in found for ids in some.values()))
@@ -111,16 +111,8 @@ def _is_start(nodes: Sequence[Node], i: int, initial: set[int]) -> bool:
 
 def _parts(nodes: Sequence[Node], i: int) -> list[int]:
     """Take a join apart, behind views too."""
-    below = _below(nodes, i)
-    if nodes[below].op not in JOINING:
-        return [i]
-    return [one for part in nodes[below].inputs for one in _parts(nodes, part)]
-
-
-def _below(nodes: Sequence[Node], i: int) -> int:
-    while nodes[i].op in PASSING:
-        i = nodes[i].inputs[0]
-    return i
+    join = nodes[below(nodes, i)]
+    return [one for part in join.inputs for one in _parts(nodes, part)] if join.op in JOINING else [i]
 
 
 def _make_one(nodes: Sequence[Node], alike: Iterable[set[int]]) -> None:

@@ -61,39 +61,13 @@ class Form:
 
     def __init__(self, equation: Any, known: Collection[int]) -> None:
         """Open the calls of a step; `known` are the arguments that come from no weight and no state."""
-        self.equation, self.known, numbers = equation, known, count()
+        self.equation, self.known, self._numbers = equation, known, count()
         self.lines: list[Line] = []
         self.literals: dict[int, Any] = {}
         self.constants: dict[int, Any] = {}
         self.checkpoint: Any = None  # the first equation that says how to compute again on the way back
-
-        def literal(atom: Any) -> int:
-            self.literals[number := next(numbers)] = atom.val
-            return number
-
-        def opened(inside: tuple[Any, Sequence[Any]], given: Sequence[int]) -> list[int]:
-            closed = {next(numbers): one for one in inside[1]}
-            self.constants |= closed
-            return walk((inside[0], list(closed)), given, visit, literal=literal)
-
-        def added(one: Any, given: Sequence[int]) -> list[int]:
-            made = [next(numbers) for _ in one.outvars]
-            self.lines.append(Line(one, tuple(given), tuple(made)))
-            return made
-
-        def visit(one: Any, given: list[int], _: Path) -> Sequence[int]:
-            nested, branches = called(one), one.params.get("branches", ())
-            if nested is not None:
-                is_first = self.checkpoint is None and one.primitive.name in CHECKPOINTS
-                self.checkpoint = one if is_first else self.checkpoint
-                return opened(nested, given)
-            if branches and all(line.primitive.name in _PLAIN for some in branches for line in some.jaxpr.eqns):
-                every = [opened((some.jaxpr, some.consts), given[1:]) for some in branches]
-                return [added(_choice(one, k), (given[0], *some))[0] for k, some in enumerate(zip(*every, strict=True))]
-            return added(one, given)
-
-        self.arguments = [next(numbers) for _ in body(equation)[0].invars]
-        self.results = opened(body(equation), self.arguments)
+        self.arguments = [next(self._numbers) for _ in body(equation)[0].invars]
+        self.results = self._opened(body(equation), self.arguments)
         self.maker = {one: line for line in self.lines for one in line.made}
         self.first, self.count = counts(equation)
         self.reads: dict[int, frozenset[int]] = dict.fromkeys(self.literals, frozenset())
@@ -106,6 +80,34 @@ class Form:
             )
             for number, variable in zip(line.made, line.equation.outvars, strict=True):
                 self.reads[number], self.moved_by[number] = read, moved if inexact(variable) else frozenset()
+
+    def _opened(self, inside: tuple[Any, Sequence[Any]], given: Sequence[int]) -> list[int]:
+        """Write the lines of a jaxpr with its constants; give the numbers of its results."""
+        closed = {next(self._numbers): one for one in inside[1]}
+        self.constants |= closed
+        return walk((inside[0], list(closed)), given, self._visit, literal=self._literal)
+
+    def _literal(self, atom: Any) -> int:
+        self.literals[number := next(self._numbers)] = atom.val
+        return number
+
+    def _visit(self, one: Any, given: list[int], _: Path) -> Sequence[int]:
+        nested, branches = called(one), one.params.get("branches", ())
+        if nested is not None:
+            is_first = self.checkpoint is None and one.primitive.name in CHECKPOINTS
+            self.checkpoint = one if is_first else self.checkpoint
+            return self._opened(nested, given)
+        if branches and all(line.primitive.name in _PLAIN for some in branches for line in some.jaxpr.eqns):
+            every = [self._opened((some.jaxpr, some.consts), given[1:]) for some in branches]
+            return [
+                self._added(_choice(one, k), (given[0], *some))[0] for k, some in enumerate(zip(*every, strict=True))
+            ]
+        return self._added(one, given)
+
+    def _added(self, one: Any, given: Sequence[int]) -> list[int]:
+        made = [next(self._numbers) for _ in one.outvars]
+        self.lines.append(Line(one, tuple(given), tuple(made)))
+        return made
 
     def made(self, value: int) -> Line | None:
         """Give the line that makes a value, before it is cast."""
