@@ -48,31 +48,19 @@ class Found:
 
 def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
     """Find what is carried; None where nothing is carried from step to step."""
-    time, steps = len(chain.clock), chain.steps
-    carried = read_later(nodes, chain)
-    if not carried:
+    steps = _Steps(nodes, chain)
+    if not steps.carried:
         return None
-    shown = max(time - 3, min(time - 2, 1))  # a state that is masked behind the output leads once less to a product
-    model = carried.get(shown, {})
-    model = {i: reads for i, reads in model.items() if not _follows(nodes, steps, i, set(model) - {i})}
-    main = [state for state, reads in model.items() if any(one.clocked for one in reads)]
-    main += [s for s, reads in model.items() if s not in main and any(one.consumer in chain.weighed for one in reads)]
-    ordered = main + [state for state in model if state not in main]
-    by_step: list[list[int]] = [[] for _ in range(time)]
-    for i in sorted(chain.steps):
-        by_step[chain.steps[i]].append(i)
-    found = Found(chain, {}, {}, {})
-    followed = dict[int, list[int]]()
-    for state in ordered:
-        ids = _followed(nodes, chain, by_step, carried, state, by_step[shown])
+    model, main = steps.model()
+    found, followed = Found(chain, {}, {}, {}), dict[int, list[int]]()
+    for state in [*main, *(one for one in model if one not in main)]:
+        ids = steps.followed(state)
         if ids is not None and all(set(ids).isdisjoint(other) for other in followed.values()):  # a node is one state
             followed[state] = ids
-    if followed and all(len(ids) < time for ids in followed.values()):  # the last step makes no state
+    if followed and all(len(ids) < steps.time for ids in followed.values()):  # the last step makes no state
         chain.clock.pop()
-        chain.steps = {i: k for i, k in steps.items() if k < time - 1}
-    made = {
-        state: _made_of(nodes, chain, by_step, shown, state) for state, ids in followed.items() if len(ids) == time - 1
-    }
+        chain.steps = {i: k for i, k in chain.steps.items() if k < steps.time - 1}
+    made = {state: steps.made_of(state) for state, ids in followed.items() if len(ids) == steps.time - 1}
     followed = {s: ids for s, ids in followed.items() if len(ids) == len(chain.clock) or made.get(s) is not None}
     first = sum(state in followed for state in main) or 1  # of those that are not multiplied by the weights
     for place, (state, ids) in enumerate(followed.items()):
@@ -80,17 +68,93 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
         found.states[kind] = ids
         axes = [one.units for one in model[state] if one.clocked and one.units is not None]
         found.units[kind] = axes[0] if axes else None
-        for k, i in enumerate(ids[:-1]):
-            for read in carried.get(k, {}).get(i, ()):
-                for view in read.via if read.step < len(chain.clock) else ():  # a view is of the step that reads it
-                    chain.steps[view] = max(chain.steps.get(view, 0), read.step)
-                if kind == "h" and read.clocked:
-                    found.seen_through[i] = read.via[::-1]
+        steps.see_through(found, kind)
         last = made.get(state)
         if len(ids) < len(chain.clock) and last is not None:
             found.unread[kind] = last
     found.initial = find_starts(nodes, found)
     return found if "h" in found.states else None
+
+
+class _Steps:
+    """The nodes of a chain by step, and what is read later of each; one step shows the states of all."""
+
+    def __init__(self, nodes: Sequence[Node], chain: Chain) -> None:
+        self.nodes, self.chain, self.time = nodes, chain, len(chain.clock)
+        self.carried = read_later(nodes, chain)
+        self.by_step: list[list[int]] = [[] for _ in range(self.time)]
+        for i in sorted(chain.steps):
+            self.by_step[chain.steps[i]].append(i)
+        # A state that is masked behind the output leads once less to a product.
+        self.shown = max(self.time - 3, min(self.time - 2, 1))
+
+    def model(self) -> tuple[dict[int, list[Read]], list[int]]:
+        """Give the states of the step that shows them with their readers, and those that the weights multiply."""
+        found = self.carried.get(self.shown, {})
+        found = {i: reads for i, reads in found.items() if not self._follows(i, set(found) - {i})}
+        main = [i for i, reads in found.items() if any(one.clocked for one in reads)]
+        weighed = self.chain.weighed
+        main += [i for i, reads in found.items() if i not in main and any(one.consumer in weighed for one in reads)]
+        return found, main
+
+    def _follows(self, state: int, others: set[int]) -> bool:
+        """Tell whether a value follows from other states of its step, as a part of one."""
+        steps = self.chain.steps
+        behind = reached(self.nodes, [state], lambda i: i in others or steps.get(i, -1) != steps[state]) - others
+        return all(steps.get(i, steps[state]) == steps[state] for i in behind)
+
+    def followed(self, state: int) -> list[int] | None:
+        """Find the node of the same state in every step."""
+        nodes, chain, model = self.nodes, self.chain, self.by_step[self.shown]
+        rank, from_end = model.index(state), len(model) - model.index(state)
+        op, shape, operands = wanted = self._kind_of(state)
+        found: list[int] = []
+        for k, here in enumerate(self.by_step):
+            carried = self.carried.get(k, ())
+            some = [i for i in carried if self._kind_of(i) == wanted]
+            if not some:
+                same = [i for i in here if nodes[i].op is op and chain.shape(nodes[i]) == shape]
+                known = [i for i in carried if i in same]
+                alike = [i for i in same if op is ASSEMBLE or len(nodes[i].inputs) == len(operands)]
+                some = [i for i in alike if i in known or self._kind_of(i) == wanted]
+                if k == self.time - 1 and not some:  # the last one may lead nowhere
+                    return found
+                some = some or known or alike
+            if not some:
+                return None
+            places = {i: here.index(i) for i in some} if len(some) > 1 else {}
+            found.append(
+                min(
+                    some,
+                    key=lambda i: min(abs(places[i] - rank), abs(len(here) - places[i] - from_end)) if places else 0,
+                )
+            )
+        return found
+
+    def made_of(self, state: int) -> int | None:
+        """Find, in the last step, what a state is made of that nobody reads there, as a cell behind which a mask stands."""
+        nodes, model, here = self.nodes, self.by_step[self.shown], self.by_step[-1]
+        for one in nodes[state].inputs:
+            like = self._kind_of(one)
+            alike = [i for i in here if nodes[i].op is like[0] and self._kind_of(i) == like]
+            if one in model and alike and self.chain.shape(nodes[one]) == self.chain.shape(nodes[state]):
+                return min(alike, key=lambda i: abs(here.index(i) - model.index(one)))
+        return None
+
+    def see_through(self, found: Found, kind: str) -> None:
+        """Put the views through which a state is read at the steps that read it."""
+        for k, i in enumerate(found.states[kind][:-1]):
+            for read in self.carried.get(k, {}).get(i, ()):
+                for view in read.via if read.step < len(self.chain.clock) else ():
+                    self.chain.steps[view] = max(self.chain.steps.get(view, 0), read.step)
+                if kind == "h" and read.clocked:
+                    found.seen_through[i] = read.via[::-1]
+
+    def _kind_of(self, i: int) -> Kind:
+        """Say what two nodes of the same place in two steps have in common; of an array, steps may put other parts."""
+        node = self.nodes[i]
+        below = tuple([self.nodes[j].op for j in node.inputs if node.op is not ASSEMBLE])
+        return node.op, self.chain.shape(node), below
 
 
 def find_starts(nodes: Sequence[Node], found: Found) -> dict[str, int]:
@@ -103,66 +167,11 @@ def find_starts(nodes: Sequence[Node], found: Found) -> dict[str, int]:
     return starts
 
 
-def _follows(nodes: Sequence[Node], steps: dict[int, int], state: int, others: set[int]) -> bool:
-    """Tell whether a value follows from other states of its step, as a part of one."""
-    behind = reached(nodes, [state], lambda i: i in others or steps.get(i, -1) != steps[state]) - others
-    return all(steps.get(i, steps[state]) == steps[state] for i in behind)
-
-
 def _kind(place: int, main: int) -> str:
     """Name a state: `h` is multiplied by the weights, `c` is the first that is not."""
     if place == 0:
         return "h"
     return "c" if place == main else f"s{place}"
-
-
-def _followed(
-    nodes: Sequence[Node],
-    chain: Chain,
-    by_step: list[list[int]],
-    carried: dict[int, dict[int, list[Read]]],
-    state: int,
-    model: list[int],
-) -> list[int] | None:
-    """Find the node of the same state in every step; `model` are those of the step that shows it."""
-    rank, from_end = model.index(state), len(model) - model.index(state)
-    op, shape, operands = wanted = _kind_of(nodes, state, chain)
-    found: list[int] = []
-    for k, here in enumerate(by_step):
-        deep = [i for i in carried.get(k, ()) if _kind_of(nodes, i, chain) == wanted]
-        if not deep:
-            same = [i for i in here if nodes[i].op is op and chain.shape(nodes[i]) == shape]
-            known = [i for i in carried.get(k, ()) if i in same]
-            alike = [i for i in same if op is ASSEMBLE or len(nodes[i].inputs) == len(operands)]
-            deep = [i for i in alike if i in known or _kind_of(nodes, i, chain) == wanted]
-        if k == len(by_step) - 1 and not deep:  # the last one may lead nowhere
-            return found
-        some = deep or known or alike
-        if not some:
-            return None
-        places = {i: here.index(i) for i in some} if len(some) > 1 else {}
-        near = min(
-            some, key=lambda i: min(abs(places[i] - rank), abs(len(here) - places[i] - from_end)) if places else 0
-        )
-        found.append(near)
-    return found
-
-
-def _made_of(nodes: Sequence[Node], chain: Chain, by_step: list[list[int]], shown: int, state: int) -> int | None:
-    """Find, in the last step, what a state is made of that nobody reads there, as a cell that a mask keeps after it."""
-    model, here = by_step[shown], by_step[-1]
-    for one in nodes[state].inputs:
-        like = _kind_of(nodes, one, chain)
-        alike = [i for i in here if nodes[i].op is like[0] and _kind_of(nodes, i, chain) == like]
-        if one in model and alike and chain.shape(nodes[one]) == chain.shape(nodes[state]):
-            return min(alike, key=lambda i: abs(here.index(i) - model.index(one)))
-    return None
-
-
-def _kind_of(nodes: Sequence[Node], i: int, chain: Chain) -> Kind:
-    """Say what two nodes of the same place in two steps have in common; of an array, steps may put other parts."""
-    node = nodes[i]
-    return node.op, chain.shape(node), tuple([nodes[j].op for j in node.inputs if node.op is not ASSEMBLE])
 
 
 def _start(nodes: Sequence[Node], steps: dict[int, int], ids: Sequence[int], views: Sequence[int]) -> int | None:

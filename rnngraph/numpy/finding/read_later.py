@@ -25,7 +25,6 @@ class Read:
     """A value of a step that is read at a later one."""
 
     consumer: int
-    position: int
     units: int | None
     via: list[int]
     step: int
@@ -45,7 +44,7 @@ def read_later(nodes: Sequence[Node], chain: Chain) -> dict[int, dict[int, list[
             use = chain.clock[clock[i]] if i in clock else None
             clocked = use is not None and use.state == position
             state, units, via = _behind(nodes, chain, source, use.axis if use is not None and clocked else None, kept)
-            found.setdefault(j, {}).setdefault(state, []).append(Read(i, position, units, via, k, clocked))
+            found.setdefault(j, {}).setdefault(state, []).append(Read(i, units, via, k, clocked))
     return found
 
 
