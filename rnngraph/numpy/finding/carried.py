@@ -122,17 +122,14 @@ class _Steps:
                 some = some or known or alike
             if not some:
                 return None
-            places = {i: here.index(i) for i in some} if len(some) > 1 else {}
-            found.append(
-                min(
-                    some,
-                    key=lambda i: min(abs(places[i] - rank), abs(len(here) - places[i] - from_end)) if places else 0,
-                )
-            )
+            if len(some) > 1:
+                places = {i: here.index(i) for i in some}
+                some = [min(some, key=lambda i: min(abs(places[i] - rank), abs(len(here) - places[i] - from_end)))]
+            found.append(some[0])
         return found
 
     def made_of(self, state: int) -> int | None:
-        """Find, in the last step, what a state is made of that nobody reads there, as a cell behind which a mask stands."""
+        """Find, in the last step, what a state is made of that nobody reads there, as a cell before its mask."""
         nodes, model, here = self.nodes, self.by_step[self.shown], self.by_step[-1]
         for one in nodes[state].inputs:
             like = self._kind_of(one)
