@@ -14,6 +14,8 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
 from rnngraph.sources.checkpoint.files import StoredArray
 
+_BIASES = {"weight": "bias", "W": "b", "vars/0": "vars/1", "kernel": "bias", "kernel:0": "bias:0"}
+
 
 @dataclass(frozen=True, slots=True)
 class OutputLayer:
@@ -101,13 +103,7 @@ def is_ours(name: str) -> bool:
 
 def bias_of(name: str, arrays: Mapping[str, StoredArray]) -> str | None:
     """Find the bias that belongs to a weight, by its name."""
-    for ending, bias in (
-        ("weight", "bias"),
-        ("W", "b"),
-        ("vars/0", "vars/1"),
-        ("kernel", "bias"),
-        ("kernel:0", "bias:0"),
-    ):
+    for ending, bias in _BIASES.items():
         if name.endswith(ending):
             other = name.removesuffix(ending) + bias
             return other if other in arrays and len(arrays[other].shape) == 1 else None

@@ -80,7 +80,7 @@ def leaves_of(arguments: tuple[Any, ...]) -> Leaves:
         return found
 
     arrays = tuple(flat[k][1] for k in places)
-    weights = tuple(flat[k][0][0].idx == 0 and _floating(flat[k][1]) for k in places)
+    weights = tuple(flat[k][0][0].idx == 0 and bool(jnp.issubdtype(flat[k][1].dtype, jnp.inexact)) for k in places)
     if not any(weights):
         raise InputError(
             "the first argument of the loss function holds no array of floating-point numbers, and it is what the "
@@ -141,10 +141,6 @@ def _steps(value: Any) -> Any:
 
 def _is_array(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array | np.ndarray | np.generic)
-
-
-def _floating(leaf: Any) -> bool:
-    return bool(jnp.issubdtype(leaf.dtype, jnp.inexact))
 
 
 def _name(path: Sequence[Any]) -> str:
