@@ -1,6 +1,6 @@
 """Put every node of a tape at its timestep, declare the states that were found, and tell weights from data.
 
-In: a tape and what was found. Out: the same tape, as if a layer had been recorded on it; and a sentence.
+In: a tape. Out: the same tape, as if layers had been recorded on it, and what was found.
 """
 
 from __future__ import annotations

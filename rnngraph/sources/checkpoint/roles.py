@@ -1,6 +1,6 @@
 """Find the embedding before and the output layer behind a recurrent stack, by shapes and names.
 
-In: the index of a checkpoint and the stack. Out: an `Embedding` and an output layer, where they are there.
+In: the index of a checkpoint and the widths of the stack. Out: a name with its table, and an `OutputLayer`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from rnngraph.trace.decay import Five
 from rnngraph.trace.magnitudes import Floats
 
 TAG = "{tag}"  # stands for a layer's number and direction in PyTorch's names, such as _l0_reverse
-Written: TypeAlias = tuple[str, str]  # a tensor's name beside its siblings, and its shape (see `shape`)
+Written: TypeAlias = tuple[str, str]  # a tensor's name beside its siblings, and its shape (see `fits`)
 
 
 @dataclass(frozen=True, slots=True)
