@@ -17,7 +17,7 @@ from rnngraph.graph.charts.frame import SMALL, Paper
 from rnngraph.graph.layout.metrics import fit
 from rnngraph.graph.sheet import Shape, Sheet, rectangle, rule, words
 from rnngraph.render.report.text import number_text, printable
-from rnngraph.render.strict import json_line
+from rnngraph.render.strict import json_line, picked
 from rnngraph.trace.used_past import UNUSED, ContextTrace
 
 SCHEMA = 1
@@ -66,18 +66,8 @@ def context_text(trace: ContextTrace, *, ascii_only: bool = False, width: int = 
 
 def context_json(trace: ContextTrace) -> str:
     """Write the curve as one line of JSON."""
-    return json_line({
-        "schema": SCHEMA,
-        "model": trace.model,
-        "timesteps": trace.timesteps,
-        "in_use": trace.in_use,
-        "tolerance": trace.tolerance,
-        "lags": trace.lags.tolist(),
-        "kept": trace.kept.tolist(),
-        "full": trace.full.tolist(),
-        "excess": trace.excess.tolist(),
-        "counts": trace.counts.tolist(),
-    })  # fmt: skip
+    names = ("model", "timesteps", "in_use", "tolerance", "lags", "kept", "full", "excess", "counts")
+    return json_line({"schema": SCHEMA, **picked(trace, *names)})
 
 
 _HEIGHT = 220.0

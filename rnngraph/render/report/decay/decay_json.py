@@ -6,57 +6,35 @@ from typing import Any
 
 from rnngraph.render.report.decay.decay_terminal import summary_of
 from rnngraph.render.report.lags.lags_report import LagSummary
-from rnngraph.render.strict import json_line
+from rnngraph.render.strict import json_line, picked
 from rnngraph.trace.decay import DecayReport, LayerDecay
 
 SCHEMA = 1
-FINDING = ("rule", "severity", "evidence", "cause", "advice", "text")
 
 
 def decay_json(report: DecayReport) -> str:
     """Write the report of `rnngraph decay --json`: one line of JSON, without the line's end."""
     return json_line({
         "schema": SCHEMA,
-        "source": report.source,
         "at": "zero input",
         "unit": "steps",
-        "fresh": report.fresh,
-        "context": report.context,
-        "thresholds": dict(report.thresholds),
+        **picked(report, "source", "fresh", "context", "thresholds", "notes"),
         "layers": [_layer(layer) for layer in report.layers],
-        "unread": [{"name": one.name, "shape": list(one.shape), "reason": one.reason} for one in report.unread],
-        "notes": list(report.notes),
+        "unread": [picked(one, "name", "shape", "reason") for one in report.unread],
     })  # fmt: skip
 
 
 def _layer(layer: LayerDecay) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "name": layer.name,
-        "family": layer.family,
-        "formula": layer.formula,
-        "settings": dict(layer.settings),
-        "n": layer.n,
-        "quantiles": list(layer.quantiles),
-        "published": [list(five) for five in layer.published] if layer.published else None,
-        "judged": layer.judged,
-        "findings": [{name: getattr(one, name) for name in FINDING} for one in layer.findings],
+    document = {
+        **picked(layer, "name", "family", "formula", "settings", "n", "quantiles", "published", "judged"),
+        "findings": [picked(one, "rule", "severity", "evidence", "cause", "advice", "text") for one in layer.findings],
     }
     if layer.live is not None:
-        quantiles = layer.live.quantiles
-        document["live"] = {
-            "quantiles": list(quantiles) if quantiles else None,
-            "credit": _credit(summary_of(layer)),
-            "notes": list(layer.live.notes),
-        }
+        document["live"] = {**picked(layer.live, "quantiles", "notes"), "credit": _credit(summary_of(layer))}
     return document
 
 
 def _credit(credit: LagSummary | None) -> dict[str, Any] | None:
     if credit is None:
         return None
-    return {
-        "half_life": credit.half_life,
-        "reach": credit.reach,
-        "whole": credit.whole,
-        "curve": credit.curve_document(),
-    }
+    return {**picked(credit, "half_life", "reach", "whole"), "curve": credit.curve_document()}

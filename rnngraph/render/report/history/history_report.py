@@ -27,7 +27,7 @@ from rnngraph.history.measurement import Measurement, Reading
 from rnngraph.history.trend import CLOSING, OPENING, Trend
 from rnngraph.render.report.seen.sparklines import character
 from rnngraph.render.report.text import number_text, printable
-from rnngraph.render.strict import json_line
+from rnngraph.render.strict import json_line, picked
 
 WIDEST = 60  # characters of a sparkline
 _STYLES = {OPENING: "bold green", CLOSING: "bold red"}
@@ -138,34 +138,31 @@ def history_json(history: History) -> str:
     """Write the report of `rnngraph history --json`: one line of JSON, without the line's end."""
     return json_line({
         "schema": SCHEMA,
-        "folder": history.folder,
-        "horizon": history.horizon,
-        "asked": history.asked,
+        **picked(history, "folder", "horizon", "asked"),
         "checks": [
             _check(history, one, place, gain)
             for place, (one, gain) in enumerate(zip(history.measurements, history.gains, strict=True))
         ],
         "trend": trend_document(history),
-        "trends": [{"name": one.name, "horizon": one.horizon, **_trend(history, one.trend)} for one in history.series],
-        "skipped": [{"name": one.name, "reason": one.reason} for one in history.skipped],
+        "trends": [picked(one, "name", "horizon") | _trend(history, one.trend) for one in history.series],
+        "skipped": [picked(one, "name", "reason") for one in history.skipped],
     })  # fmt: skip
 
 
 def _check(history: History, one: Measurement, place: int, gain: float) -> dict[str, Any]:
     return {
-        "step": one.step,
         "file": one.label,
-        "loss": one.loss,
-        "verdict": one.verdict,
-        "flags": list(one.flags),
-        "reach": one.reach,
-        "reach_is_whole": one.whole,
         "gain": gain,
-        "half_life": one.half_life,
+        **measurement_document(one),
         "states": [_reading(line, place) for line in history.series if not line.at_input and line.readings[place]],
         "inputs": [_reading(line, place) for line in history.series if line.at_input and line.readings[place]],
         "trend": history.trend.trends[place],
     }
+
+
+def measurement_document(one: Measurement) -> dict[str, Any]:
+    """Lay out what one measurement says of the whole network."""
+    return {**picked(one, "step", "loss", "verdict", "flags", "reach", "half_life"), "reach_is_whole": one.whole}
 
 
 def _reading(line: Series, place: int) -> dict[str, Any]:
@@ -175,14 +172,8 @@ def _reading(line: Series, place: int) -> dict[str, Any]:
 
 def reading_document(one: Reading, gain: float) -> dict[str, Any]:
     """Lay one reading out, with its gain at whatever lag it is compared at."""
-    document = {
-        "name": one.name,
-        "reach": one.reach,
-        "reach_is_whole": one.whole,
-        "gain": gain,
-        "half_life": one.half_life,
-    }
-    return document if one.at_input else {**document, "peak": one.peak, "saturated": one.saturated}
+    document = {**picked(one, "name", "reach", "half_life"), "reach_is_whole": one.whole, "gain": gain}
+    return document if one.at_input else document | picked(one, "peak", "saturated")
 
 
 def trend_document(history: History) -> dict[str, Any]:

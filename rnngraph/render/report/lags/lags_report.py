@@ -26,7 +26,7 @@ from rnngraph.nearest import check_known
 from rnngraph.render.report.seen.chart import BarRows
 from rnngraph.render.report.seen.sparklines import Row
 from rnngraph.render.report.text import Headline, headline_document, printable, spelled, wrapped
-from rnngraph.render.strict import json_line
+from rnngraph.render.strict import json_line, picked
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import REVERSE, LagTrace, StateTrace, Trace
 
@@ -184,12 +184,10 @@ def lags_json(trace: Trace, *, states: Sequence[str] | None = None) -> str:
     """
     return json_line({
         "schema": SCHEMA,
-        "model": trace.model,
-        "timesteps": trace.timesteps,
+        **picked(trace, "model", "timesteps"),
         "states": [_state(one) for one in state_lags(trace, states=states)],
         "updates": [
-            {"recurrence": one.recurrence, "lags": one.lags.tolist(), "log10": (one.log / LN10).tolist()}
-            for one in trace.updates
+            {**picked(one, "recurrence", "lags"), "log10": one.log / LN10} for one in trace.updates
         ],
         "headline": headline_document(headline_of(trace)),
     })  # fmt: skip
@@ -197,21 +195,16 @@ def lags_json(trace: Trace, *, states: Sequence[str] | None = None) -> str:
 
 def _state(one: StateLags) -> dict[str, Any]:
     return {
-        "name": one.state.name,
-        "layer": one.state.layer,
-        "direction": one.state.direction,
-        "kind": one.state.kind,
-        "rate": one.summary.rate,
-        "half_life": one.summary.half_life,
+        **picked(one.state, "name", "layer", "direction", "kind"),
+        **picked(one.summary, "rate", "half_life"),
+        **picked(one.lags, "samples", "max_lag"),
         "memory_horizon": one.summary.reach,
         "losses_available": one.lags.available,
-        "samples": one.lags.samples.tolist(),
         "floor": None,  # of a gain, as earlier versions had one
-        "max_lag": one.lags.max_lag,
         "curve": one.summary.curve_document(),
         "matrix": {
-            "losses": one.lags.losses.tolist(),
-            "timesteps": np.arange(-1, one.matrix.shape[1] - 1).tolist(),
-            "log10": one.matrix.tolist(),
+            "losses": one.lags.losses,
+            "timesteps": np.arange(-1, one.matrix.shape[1] - 1),
+            "log10": one.matrix,
         },
     }
