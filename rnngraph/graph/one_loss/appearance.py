@@ -112,7 +112,7 @@ def _chosen(steps: Steps, segments: Sequence[Segment]) -> set[int]:
 def _whole(trace: Trace, rows: Sequence[SeenRow], seen: OneLoss) -> str:
     """Say what 100 % is, where it is not the state's own gradient."""
     entered = [row for row in rows if row.recurrence.clock == seen.clock]
-    kinds = dict.fromkeys(state.kind for state in trace.states if state.recurrence == entered[0].recurrence.name)
+    kinds = dict.fromkeys(state.kind for state in trace.states_of(entered[0].recurrence))
     layers = {row.recurrence.layer for row in entered}
     own = "each layer's own gradient" if len(layers) > 1 else ""
     if len(kinds) > 1:

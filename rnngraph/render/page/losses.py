@@ -71,8 +71,7 @@ def _kept(count: int, start: int, most: int) -> list[int]:
 def _row(trace: Trace, row: SeenRow) -> dict[str, Any]:
     one = row.recurrence
     states = [state for state in trace.states if state.name in row.states]
-    cell = next(cell for cell in trace.cells if cell.name == one.cell)
-    gate = next((gate for gate in trace.gates if gate.recurrence == one.name and gate.gate == cell.keeps), None)
+    cell, gate = trace.cell_of(one), trace.keeping_gate(one)
     first = states[0]
     return {
         "name": row.name, "note": row.note, "states": [trace.states.index(state) for state in states],

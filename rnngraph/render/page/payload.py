@@ -112,7 +112,7 @@ def _groups(groups: Groups, atoms: Atoms) -> list[Any]:
 
 def _recurrence(trace: Trace, number: int, atoms: Atoms) -> dict[str, Any]:
     one = trace.recurrences[number]
-    cell = next(cell for cell in trace.cells if cell.name == one.cell)
+    cell = trace.cell_of(one)
     valid = np.zeros(trace.timesteps)
     valid[: one.timesteps] = one.valid.sum(axis=0)
     return {"name": one.name, "mark": [cell.marked_from, cell.saturation], "valid": numbers(valid, atoms)}

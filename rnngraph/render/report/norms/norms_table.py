@@ -22,7 +22,7 @@ from rnngraph.graph.style.palette import Scale
 from rnngraph.graph.summary import Summary, summarise
 from rnngraph.render.report.text import bar, ends, magnitude_text, number_text, percent_text, printable, spelled
 from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
-from rnngraph.trace.model import FORWARD, StateTrace, Trace, parameter_of
+from rnngraph.trace.model import FORWARD, StateTrace, Trace
 
 BAR_LEAST, BAR_MOST = 9, 40
 GAP = 2
@@ -64,7 +64,7 @@ def state_table(
         Field("gain", _numbers(state.gain, columns, number_text)),
         Field("sat.", _numbers(state.saturated, columns, percent_text)),
     ]
-    weight = parameter_of(trace, state, "Wh") if state.kind == trace.cell_of(state).kinds[0] else None
+    weight = trace.recurrent_weight(state) if state.kind == trace.cell_of(recurrence).kinds[0] else None
     if weight is not None:
         fields.append(Field("‖dWh‖", _magnitudes(weight.steps, columns)))
     fields = [field for field in fields if field.heading not in LEFT_OUT_FIRST or field.tells]

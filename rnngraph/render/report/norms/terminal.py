@@ -144,11 +144,13 @@ def another_loss(trace: Trace, seen: OneLoss) -> int | None:
 def gate_lines(trace: Trace) -> Iterator[str]:
     """Say how far open the gates stand that keep the states, a line a kind of cell."""
     said: dict[str, list[tuple[str, float]]] = {}
-    for gate in trace.gates:
-        cell, recurrence = trace.cell_of(gate), trace.recurrence_of(gate)
+    for recurrence in trace.recurrences:
+        if (gate := trace.keeping_gate(recurrence)) is None:
+            continue
         mean = gate.mean[: recurrence.timesteps][recurrence.valid.any(axis=0)]
-        if gate.gate == cell.keeps and np.isfinite(mean).any():
-            said.setdefault(cell.keeps_title, []).append((recurrence.name, float(np.nanmean(mean))))
+        if np.isfinite(mean).any():
+            title = trace.cell_of(recurrence).keeps_title
+            said.setdefault(title, []).append((recurrence.name, float(np.nanmean(mean))))
     for title, means in said.items():
         if len(means) == 1:
             listed = f"{means[0][1]:.2f}"
