@@ -32,7 +32,7 @@ def a_diagnosis(*findings: Finding, verdict: str = "healthy", **facts: Any) -> D
     """A network of which half is left at lag 40."""
     known: dict[str, Any] = {
         "model": "net", "verdict": verdict, "flags": (verdict,), "horizon": 40, "decades": math.log10(0.5),
-        "rate": HALF / 40, "half_life": 40.0, "memory_horizon": 40, "measured": "all loss steps, 2 of 9 samples",
+        "rate": HALF / 40, "half_life": 40.0, "measured": "all loss steps, 2 of 9 samples",
         "thresholds": Thresholds().as_dict(), "findings": findings, "reach": 40, "at_input": True, "able": True,
     }  # fmt: skip
     return Diagnosis(**known | facts)
