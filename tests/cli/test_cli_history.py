@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from rnngraph.errors import FileError, InputError
-from rnngraph.render.picture.charts import FORMATS
+from rnngraph.render.format import CHARTS
 from tests.history.trainings import gain, half_life, network, reach, save, save_step
 from tests.typed import strict, typed
 
@@ -75,7 +75,7 @@ def test_what_was_passed_by_is_said(folder: Path) -> None:
     assert "Passed by: other.npz: " in run("a")
 
 
-@pytest.mark.parametrize("suffix", dict.fromkeys(FORMATS.values()))
+@pytest.mark.parametrize("suffix", [row.name for row in CHARTS])
 def test_pictures(folder: Path, suffix: str) -> None:
     assert run("a", "-o", f"h.{suffix}") == ""
     data = Path(f"h.{suffix}").read_bytes()

@@ -18,7 +18,8 @@ from rnngraph.graph.charts.lags_chart import lag_sheet
 from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.sheet import Shape, Sheet
 from rnngraph.graph.style.left import tone
-from rnngraph.render.picture.charts import FORMATS, chart_bytes
+from rnngraph.render.format import CHARTS
+from rnngraph.render.picture.charts import chart_bytes
 from rnngraph.render.picture.svg import svg
 from rnngraph.render.report.context import context_sheet
 from rnngraph.trace.model import Trace
@@ -179,7 +180,7 @@ def test_a_long_sequence_stays_a_small_file() -> None:
     assert "32 of 1500 losses" in data.decode()
 
 
-@pytest.mark.parametrize("name", dict.fromkeys(FORMATS.values()))
+@pytest.mark.parametrize("name", [row.name for row in CHARTS])
 @pytest.mark.parametrize("theme", ["auto", "light", "dark"])
 def test_every_format_in_every_theme(name: str, theme: str) -> None:
     data = chart_bytes(partial(lag_sheet, exact(0.5, timesteps=6)), name, theme=theme)

@@ -13,7 +13,8 @@ import pytest
 from rich.console import Console
 
 from rnngraph.errors import InputError
-from rnngraph.render.picture.charts import FORMATS, report_bytes
+from rnngraph.render.format import CHARTS
+from rnngraph.render.picture.charts import report_bytes
 from rnngraph.render.report.decay.decay_json import decay_json
 from rnngraph.render.report.decay.decay_picture import decay_sheet
 from rnngraph.render.report.decay.decay_terminal import MOST_CURVES, DecayTable, histogram, summary_of
@@ -68,7 +69,7 @@ def test_the_table_fits_and_is_ascii_where_it_must(width: int, encoding: str) ->
 def test_what_a_name_holds_is_not_acted_on() -> None:
     hostile = "a\x1b[31m\n<script>&\u202e"
     assert "\x1b" not in printed(report(hostile), 120)
-    for picture in FORMATS.values():
+    for picture in [row.name for row in CHARTS]:
         data = report_bytes(report(hostile), picture)
         assert picture in ("png", "pdf") or (b"<script>" not in data and b"\x1b" not in data)
     ElementTree.fromstring(report_bytes(report(hostile), "svg"))
