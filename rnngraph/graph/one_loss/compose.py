@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from rnngraph.graph.one_loss.boxes import folds, headers, vertices, word_of
 from rnngraph.graph.one_loss.fold import right_margin
 from rnngraph.graph.one_loss.layout import LABEL_LINE, LABEL_TEXT, LABEL_UP, RANGE, SMALLEST, Layout
 from rnngraph.graph.one_loss.under import Under
-from rnngraph.graph.sheet import Shape, Sheet, Theme, flag, paragraph, words
+from rnngraph.graph.sheet import Shape, Sheet, flag, paragraph, words
 from rnngraph.graph.sizes import is_wide, sizes_of
 
 
@@ -38,11 +37,10 @@ def compose(graph: Graph) -> Sheet:
     )  # fmt: skip
     high = under.y + layout.sizes.margin / 2
     frame = Box(layout.width / 2, -high / 2, layout.width, high)
-    theme = cast(Theme, seen.theme)
     description = " ".join(text for text in (seen.why, seen.small) if text)
     return Sheet(
         shapes, (*under.curves, *curves(layout, axis)), frame, title=graph.title, description=description, unit="px",
-        theme=theme,
+        theme=seen.theme,
     )  # fmt: skip
 
 
@@ -62,7 +60,7 @@ def _row_names(layout: Layout) -> Iterator[Shape]:
         hint = f"{name}, {note}"
         if layout.wide:
             narrow = layout.columns[0].start - x - 4
-            names = whole_lines(name, narrow, 12.5, bold=True, most=2) or [fit_end(name, narrow, 12.5, bold=True)]
+            names = whole_lines(name, narrow, 12.5) or [fit_end(name, narrow, 12.5, bold=True)]
             middle = y + 6.5 * (len(names) - 1)
             yield paragraph(
                 f"row{number}", "row", names, x, middle + 1.5 - 13 * len(names), 13, 12.5, bold=True, hint=hint

@@ -81,7 +81,7 @@ class Layout:
         rooms = self.rooms(self.row(number) - LABEL_UP, left, right)
         for start, stop in rooms:
             found = [one for one in forms if width_of(one, LABEL_TEXT, bold=True) <= stop - start]
-            found += ["\n".join(whole_lines(name, stop - start, LABEL_TEXT, bold=True, most=2))]
+            found += ["\n".join(whole_lines(name, stop - start, LABEL_TEXT))]
             if found[0]:
                 return found[0], start
         start, stop = max(rooms, key=lambda room: room[1] - room[0])

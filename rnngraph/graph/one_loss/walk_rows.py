@@ -56,7 +56,7 @@ def name_of_clock(trace: Trace, clock: int) -> str:
     return " + ".join([first, *others] if len(others) < _NAMED else [first, f"{len(others)} others"])
 
 
-def find_rows(trace: Trace, seen: OneLoss, segments: tuple[Segment, ...], *, split: bool) -> tuple[SeenRow, ...]:
+def find_rows(trace: Trace, seen: OneLoss, segments: tuple[Segment, ...]) -> tuple[SeenRow, ...]:
     """Make a row a layer and direction, or a row a state: the last segment on top, upper layers over lower ones."""
     walks = {walk.states: walk for walk in seen.walks}
     order = {segment.clock: number for number, segment in enumerate(segments)}
@@ -68,7 +68,7 @@ def find_rows(trace: Trace, seen: OneLoss, segments: tuple[Segment, ...], *, spl
 
     for one in sorted(trace.recurrences, key=place):
         states = [state for state in trace.states_of(one) if state.name in measured]
-        for chosen in [[state] for state in states] if split else [states] if states else []:
+        for chosen in [[state] for state in states] if seen.split else [states] if states else []:
             walk = walks.get(tuple(state.name for state in chosen))
             rows.append(_row(trace, one, chosen, walk, segments[order[one.clock]], alone=len(states) == 1))
     return tuple(rows)

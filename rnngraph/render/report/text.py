@@ -70,6 +70,15 @@ def percent_text(share: float) -> str:
     return "<1 %" if 0 < share < 0.005 else part_text(share)
 
 
+def steps_text(half_life: float | None, *, ascii_only: bool = False) -> str:
+    """Write a half-life with three digits; a dash where there is none, as where a gradient does not shrink."""
+    if half_life is None or math.isnan(half_life):
+        return "-"
+    if math.isinf(half_life):
+        return "inf" if ascii_only else "∞"
+    return f"{half_life:.3g}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
+
+
 def wrapped(text: str, console: Console, width: int, style: str = "") -> Iterator[Text]:
     """Break a text into lines that end with their last word."""
     for line in Text(text, style=style).wrap(console, max(width, 1)):

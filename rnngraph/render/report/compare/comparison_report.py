@@ -35,13 +35,12 @@ from rnngraph.history.compare.norms_apart import NormsApart
 from rnngraph.history.compare.side import Side
 from rnngraph.render.report.history.history_report import (
     flags_cell,
-    life_cell,
     measurement_document,
     reach_cell,
     reading_document,
     trend_document,
 )
-from rnngraph.render.report.text import number_text, percent_text, printable
+from rnngraph.render.report.text import number_text, percent_text, printable, steps_text
 from rnngraph.render.strict import json_line, picked
 from rnngraph.trace.magnitudes import Floats
 
@@ -101,7 +100,7 @@ def _place(one: Curves) -> Iterator[tuple[str, str, str]]:
     yield f"{one.name}: reach", a, b
     if one.horizon:
         yield f"{one.name}: left at lag {one.horizon}", _left(one.gains[0]), _left(one.gains[1])
-    yield f"{one.name}: half-life", life_cell(one.a.half_life), life_cell(one.b.half_life)
+    yield f"{one.name}: half-life", steps_text(one.a.half_life), steps_text(one.b.half_life)
     if one.parts is not None:
         apart = [_left(side.gain(one.parts)) for side in (one.a, one.b)]
         yield f"{one.name}: a factor of 3 apart from lag {one.parts} on", apart[0], apart[1]

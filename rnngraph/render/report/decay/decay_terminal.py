@@ -13,10 +13,10 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
+from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text
 from rnngraph.render.report.lags.lags_report import LagSummary, curve_rows, sentence, summed
 from rnngraph.render.report.seen.sparklines import character
-from rnngraph.render.report.text import printable
+from rnngraph.render.report.text import printable, steps_text
 from rnngraph.trace.decay import DecayFinding, DecayReport, Five, LayerDecay
 from rnngraph.trace.model import FORWARD
 

@@ -26,7 +26,7 @@ from rnngraph.history.course import History, Series, skipped_sentences, trend_se
 from rnngraph.history.measurement import Measurement, Reading
 from rnngraph.history.trend import CLOSING, OPENING, Trend
 from rnngraph.render.report.seen.sparklines import character
-from rnngraph.render.report.text import number_text, printable
+from rnngraph.render.report.text import number_text, printable, steps_text
 from rnngraph.render.strict import json_line, picked
 
 WIDEST = 60  # characters of a sparkline
@@ -113,17 +113,12 @@ def history_table(history: History) -> Iterator[tuple[str, ...]]:
     yield "step", "loss", "reach", at, "half-life", "flags"
     for one, gain in zip(history.measurements, history.gains, strict=True):
         left = "-" if math.isnan(gain) else share_text(gain)
-        yield str(one.step), number_text(one.loss), reach_cell(one), left, life_cell(one.half_life), flags_cell(one)
+        yield str(one.step), number_text(one.loss), reach_cell(one), left, steps_text(one.half_life), flags_cell(one)
 
 
 def reach_cell(one: Measurement) -> str:
     """Write a reach; a plus says that it is as far as was measured."""
     return "-" if one.reach is None else f"{one.reach}{'+' if one.whole else ''}"
-
-
-def life_cell(half_life: float | None) -> str:
-    """Write a half-life; a dash where the gradient does not shrink."""
-    return "-" if half_life is None else f"{half_life:.3g}"
 
 
 def flags_cell(one: Measurement) -> str:
