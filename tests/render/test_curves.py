@@ -248,7 +248,6 @@ def test_a_sparkline() -> None:
     assert len(sparkline(list(range(1000)), 30)) == 30
     assert sparkline(list(range(1000)), 30)[0] == "▁"
     assert sparkline(list(range(1000)), 30)[-1] == "█"
-    assert sparkline([1, 8], 60, ascii_only=True).isascii()
 
 
 def test_one_measurement_and_one_step(tmp_path: Path) -> None:

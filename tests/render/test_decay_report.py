@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from rnngraph.cli.streams import SIMPLER
 from rnngraph.errors import InputError
 from rnngraph.render.format import CHARTS
 from rnngraph.render.picture.charts import report_bytes
@@ -50,7 +51,7 @@ def report(name: str = "a.mixer", *, live: bool = True) -> DecayReport:
 
 
 def printed(given: DecayReport, width: int, encoding: str = "utf-8") -> str:
-    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    stream = io.TextIOWrapper(io.BytesIO(), encoding, SIMPLER)
     Console(file=stream, width=width, color_system=None).print(DecayTable(given))
     stream.seek(0)
     return stream.read()
@@ -64,7 +65,8 @@ def test_the_table_fits_and_is_ascii_where_it_must(width: int, encoding: str) ->
     words = " ".join(text.split())
     for said in ("frozen", "An advice.", "b.A_b_log", "a note", "at zero input"):
         assert said in words
-    assert ("∞" in text) == (encoding == "utf-8")
+    assert " inf " in text
+    assert text.isascii() == (encoding == "ascii")
 
 
 def test_what_a_name_holds_is_not_acted_on() -> None:
@@ -101,10 +103,9 @@ def test_decays_fall_where_their_logarithm_is() -> None:
     assert [axis.share(value) for value in (0.0, 0.1, 10.0, 1e3, 1e9, math.inf)] == [0, 0, 0.5, 1, 1, 1]
 
 
-@pytest.mark.parametrize(("ascii_only", "text"), [(False, "█  ▅"), (True, "8  5")])
-def test_where_no_decay_falls_a_histogram_is_blank(ascii_only: bool, text: str) -> None:
+def test_where_no_decay_falls_a_histogram_is_blank() -> None:
     layer = replace(report().layers[0], half_lives=np.array([1.0, 1.0, 1000.0]))
-    assert histogram(layer, Axis(0, 3), 4, ascii_only=ascii_only) == text
+    assert histogram(layer, Axis(0, 3), 4) == "█  ▅"
 
 
 @pytest.mark.parametrize("half_lives", [[np.inf], [np.nan], [0.0], [1.0], [1e-9, 1e30], [1e20]])
@@ -147,12 +148,14 @@ def test_decades_are_written_as_a_person_would(number: int, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("half_life", "text"), [(0.0, "0"), (0.0331, "0.0331"), (1e7, "1e7"), (1.5e-7, "1.5e-7"), (math.inf, "∞")]
-)
-def test_half_lives_are_written_with_three_digits(half_life: float, text: str) -> None:
+    ("half_life", "text"),
+    [
+        (0.0, "0"), (0.0331, "0.0331"), (1e7, "1e7"), (1.5e-7, "1.5e-7"), (math.inf, "inf"), (math.nan, "-"),
+        (None, "-"),
+    ],
+)  # fmt: skip
+def test_half_lives_are_written_with_three_digits(half_life: float | None, text: str) -> None:
     assert steps_text(half_life) == text
-    assert steps_text(math.inf, ascii_only=True) == "inf"
-    assert steps_text(math.nan) == "-"
 
 
 def test_another_format_and_an_empty_report_are_refused() -> None:

@@ -79,7 +79,7 @@ class VerdictView:
     untried: str | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the report out for the width and the characters of a console."""
+        """Lay the report out for the width of a console."""
         yield Headline(headline(self.diagnosis))
         yield Text()
         one = seen(self.trace)

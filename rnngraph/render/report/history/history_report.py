@@ -41,12 +41,12 @@ class HistoryReport:
     history: History
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the report out for the width and the characters of a console."""
-        history, width, ascii_only = self.history, options.max_width, options.ascii_only
+        """Lay the report out for the width of a console."""
+        history = self.history
         yield Text(trend_sentence(history), style=_STYLES.get(history.trend.trend or "", "bold"))
         yield Text(f"Now, at step {history.measurements[-1].step}: {history.measurements[-1].said}")
         yield Text()
-        yield _sparklines(history, width, ascii_only)
+        yield _sparklines(history, options.max_width)
         yield Text()
         yield _table(history)
         for text in skipped_sentences(history):
@@ -54,22 +54,21 @@ class HistoryReport:
         yield Text(_notes(history), style="dim")
 
 
-def _sparklines(history: History, width: int, ascii_only: bool) -> Table:
+def _sparklines(history: History, width: int) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(overflow="fold", max_width=max(width // 3, 8), style="bold")
     room = max(min(width // 3, WIDEST), 4)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    arrow = "->" if ascii_only else "→"
     for one in history.series:
-        ends = f"lag {_ends(one, 0)} {arrow} {_ends(one, -1)}"
+        ends = f"lag {_ends(one, 0)} to {_ends(one, -1)}"
         trend = one.trend.trend or "too early to tell"
-        line = sparkline(one.reaches, room, ascii_only=ascii_only)
-        table.add_row(printable(one.name), line, Text.assemble(ends, "  ", (trend, _STYLES.get(trend, ""))))
+        said = Text.assemble(ends, "  ", (trend, _STYLES.get(trend, "")))
+        table.add_row(printable(one.name), sparkline(one.reaches, room), said)
     return table
 
 
-def sparkline(reaches: Sequence[int | None], width: int, *, ascii_only: bool = False) -> str:
+def sparkline(reaches: Sequence[int | None], width: int) -> str:
     """Draw reaches, a sign a measurement, from 0 to the longest of them; a blank is not known.
 
     Where there are more measurements than signs they are taken evenly, the first and the last among them.
@@ -78,7 +77,7 @@ def sparkline(reaches: Sequence[int | None], width: int, *, ascii_only: bool = F
     most = max((reach for reach in reaches if reach is not None), default=0) or 1
     chosen = (reaches[place] for place in places)
     values = (math.nan if reach is None else reach for reach in chosen)
-    return "".join(character(value, 0, most, ascii_only=ascii_only) for value in values)
+    return "".join(character(value, 0, most) for value in values)
 
 
 def _ends(one: Series, place: int) -> str:
