@@ -17,6 +17,7 @@ import rnngraph as rg
 from rnngraph.graph.style.left import tone
 from tests.graph import mock_networks as mocks
 from tests.render.browser import Browser, Opened
+from tests.render.exact_networks import exact
 from tests.render.page.opened import UNLIKE, Open, bare, halving, network, replace_labels, show, written
 from tests.render.page.test_page_file import HOSTILE
 from tests.traces import make_trace
@@ -44,6 +45,14 @@ def test_it_begins_at_the_last_loss_with_what_each_step_keeps(show: Open) -> Non
     )
     assert one.page.inner_text("h1") == one.page.title().partition(".")[0].replace(" %", "\xa0%") + "."
     assert one.page.inner_text("#meta").startswith("Seen from the loss at t=59; median of 2 samples.")
+
+
+def test_each_direction_ends_at_its_own_end(show: Open) -> None:
+    one = show(exact(0.99, both=True, timesteps=20))
+    said = [text for text in one.shown("#picture text") if "reaches" in text]
+    assert [text.partition(" left")[0].rpartition(":")[0] for text in said] == [
+        "forward: this loss reaches the start", "reverse: this loss reaches the end",
+    ]  # fmt: skip
 
 
 def test_the_map_and_the_curve_stand_where_the_numbers_are(show: Open) -> None:

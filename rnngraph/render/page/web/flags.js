@@ -31,7 +31,7 @@ export function saidOf(marks, short = false) {
   if (growing.length) return short ? `this loss: ×100 from lag ${first} on` : `this loss's gradient passes ×100 at lag ${first}`;
   if (of("cut").length) return short ? `this loss: cut after lag ${last}` : `this loss's credit is cut after lag ${last}, where ${left} is left`;
   if (of("lost").length) return short ? `this loss: followed to lag ${last}` : `this loss was followed to lag ${last} only, where ${left} is left`;
-  if (of("dies").length < marks.length) return `this loss${short ? "" : "'s credit"} reaches the start: ${left} left`;
+  if (of("dies").length < marks.length) return `this loss${short ? "" : "'s credit"} reaches the ${rows[marks[0].row].reverse ? "end" : "start"}: ${left} left`;
   return ending(marks, short);
 }
 
