@@ -55,7 +55,7 @@ def test_the_report_has_a_row_a_measurement_and_a_sparkline_a_place(folder: Path
     assert lines[1].startswith("Now, at step 500: It remembers")
     spark = next(line for line in lines if line.startswith("relu"))
     assert spark.split()[1] == "▃▄▅███"  # eighths of 39, rounded up: 13, 17, 24, 37, 39, 39
-    assert "lag 13 → 39+" in spark
+    assert "lag 13 to 39+" in spark
     assert "opening" in spark
     table = lines[lines.index(next(line for line in lines if line.startswith("step"))) :]
     assert table[0].split() == ["step", "loss", "reach", "gain", "at", "lag", "39", "half-life", "flags"]
