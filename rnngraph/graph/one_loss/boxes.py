@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from rnngraph.diagnosis.sentences import part_text, share_text
 from rnngraph.graph.layout.geometry import one_line
@@ -39,9 +38,9 @@ def _fold(vertex: Vertex, layout: Layout, axis: Axis) -> Iterator[Shape]:
     top = layout.top
     ranges = list(_ranges(layout, column))
     count, *broken = vertex.label.split("\n")
-    yield replace(
-        rectangle(vertex.id, "vertex", span.start, top, span.size, layout.bottom - top, form="box", fill="fold",
-                  stroke="red" if broken else "rule", thickness=2.0 if broken else 1.0, line="dotted"),
+    yield rectangle(
+        vertex.id, "vertex", span.start, top, span.size, layout.bottom - top, form="box", fill="fold",
+        stroke="red" if broken else "rule", thickness=2.0 if broken else 1.0, line="dotted",
         subject=vertex.id, column=vertex.column,
         hint=one_line("; ".join([f"{count}, {_name(column)}", *broken, *(text for _, text, _ in ranges)])),
     )  # fmt: skip
@@ -123,9 +122,9 @@ def _state(vertex: Vertex, x: float, layout: Layout) -> Iterator[Shape]:
         stroke, thickness = "red", 3.0
     strong = share is not None and share >= MARK
     size = next((size for size in (NUMBER, 11.5, SMALLEST) if width_of(text, size, bold=strong) <= width - 4), SMALLEST)
-    yield replace(
-        rectangle(vertex.id, "vertex", x - width / 2, y - height / 2, width, height, form="box", fill=fill,
-                  stroke=stroke, thickness=thickness, line="dashed" if vertex.padding else "solid"),
+    yield rectangle(
+        vertex.id, "vertex", x - width / 2, y - height / 2, width, height, form="box", fill=fill, stroke=stroke,
+        thickness=thickness, line="dashed" if vertex.padding else "solid",
         text=fit(text, width - 2, size, bold=strong), ink=ink, size=size, bold=strong, subject=vertex.id,
         hint=one_line(vertex.note), column=vertex.column,
     )  # fmt: skip
@@ -141,9 +140,9 @@ def _initial(vertex: Vertex, x: float, layout: Layout) -> Shape:
     y, share = layout.row(layout.number_of(vertex.row)), vertex.share
     found = tone(share if share is not None else math.nan, floor=layout.seen.floor)
     strong = share is not None and share >= MARK
-    return replace(
-        rectangle(vertex.id, "vertex", x - CIRCLE, y - CIRCLE, 2 * CIRCLE, 2 * CIRCLE, form="ellipse", fill=found.name,
-                  stroke="line", thickness=1.0),
+    return rectangle(
+        vertex.id, "vertex", x - CIRCLE, y - CIRCLE, 2 * CIRCLE, 2 * CIRCLE, form="ellipse", fill=found.name,
+        stroke="line", thickness=1.0,
         text=fit(vertex.label, 22, SMALLEST, bold=strong), ink=found.text, size=SMALLEST, bold=strong,
         subject=vertex.id, hint=one_line(vertex.note), column=vertex.column,
     )  # fmt: skip
@@ -152,10 +151,10 @@ def _initial(vertex: Vertex, x: float, layout: Layout) -> Shape:
 def _loss(vertex: Vertex, x: float, layout: Layout) -> Shape:
     here = bool(vertex.label)
     radius = layout.sizes.loss if here else 10.0
-    return replace(
-        rectangle(vertex.id, "vertex", x - radius, layout.loss - radius, 2 * radius, 2 * radius, form="ellipse",
-                  fill="k12" if here else "paper", stroke="k12" if here else "line", thickness=1.0,
-                  line="solid" if here else "dotted"),
+    return rectangle(
+        vertex.id, "vertex", x - radius, layout.loss - radius, 2 * radius, 2 * radius, form="ellipse",
+        fill="k12" if here else "paper", stroke="k12" if here else "line", thickness=1.0,
+        line="solid" if here else "dotted",
         text=vertex.label, ink="paper", size=13.0, bold=True, subject=vertex.id, hint=vertex.note,
         column=vertex.column,
     )  # fmt: skip
@@ -167,8 +166,10 @@ def _input(vertex: Vertex, x: float, room: float, layout: Layout) -> Shape:
     word = word_of(column)
     size = next((size for size in (12.0, 11.0) if width_of(word, size) <= room - 2), SMALLEST)
     text = fit(word, room - 2, size)
-    shape = words(vertex.id, "vertex", text, x, layout.last_row + 63, size, ink="muted" if word == "x" else "ink")
-    return replace(shape, subject=vertex.id, hint=word if text != "x" else "the input", column=vertex.column)
+    return words(
+        vertex.id, "vertex", text, x, layout.last_row + 63, size, ink="muted" if word == "x" else "ink",
+        subject=vertex.id, hint=word if text != "x" else "the input", column=vertex.column,
+    )  # fmt: skip
 
 
 def word_of(column: Column) -> str:

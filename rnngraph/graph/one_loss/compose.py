@@ -96,20 +96,20 @@ def lay_out(graph: Graph) -> Layout:
     sizes, wide = sizes_of(seen.width), is_wide(seen.width)
     margin = right_margin(seen.width, seen.rows)
     steps = [column for column in graph.columns if column.kind == "step"]
-    folds = [column for column in graph.columns if column.kind == "fold"]
+    folded = [column for column in graph.columns if column.kind == "fold"]
     room = seen.width - sizes.first - margin
     if seen.own:
-        pitch = max(sizes.pitch, min(WIDEST, (room - 60 * len(folds)) / max(len(steps), 1)))
-        room = max(room, pitch * len(steps) + 60 * len(folds))
-    elif folds:
+        pitch = max(sizes.pitch, min(WIDEST, (room - 60 * len(folded)) / max(len(steps), 1)))
+        room = max(room, pitch * len(steps) + 60 * len(folded))
+    elif folded:
         # A fold had better be wide enough to say its range.
-        pitch = max(sizes.close, min(sizes.pitch, (room - RANGE * len(folds)) / max(len(steps), 1)))
-        pitch = max(sizes.least, min(pitch, (room - sizes.fold * len(folds)) / max(len(steps), 1)))
+        pitch = max(sizes.close, min(sizes.pitch, (room - RANGE * len(folded)) / max(len(steps), 1)))
+        pitch = max(sizes.least, min(pitch, (room - sizes.fold * len(folded)) / max(len(steps), 1)))
     else:
         pitch = min(WIDEST, room / max(len(steps), 1))
-    roots = sum(math.sqrt(column.count) for column in folds) or 1.0
-    least = min(sizes.fold, (room - pitch * len(steps)) / max(len(folds), 1))
-    left_over = room - pitch * len(steps) - least * len(folds)
+    roots = sum(math.sqrt(column.count) for column in folded) or 1.0
+    least = min(sizes.fold, (room - pitch * len(steps)) / max(len(folded), 1))
+    left_over = room - pitch * len(steps) - least * len(folded)
     wider = _for_words(graph.columns, pitch, left_over, _WORD * sizes.pitch)
     left_over -= sum(wider.values())
     spans, x = [], sizes.first

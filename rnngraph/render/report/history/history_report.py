@@ -22,7 +22,7 @@ from rnngraph.graph.charts.overlay import Curve, Panel, credit_panel, draw_panel
 from rnngraph.graph.key import Swatch
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.style.palette import strengths
-from rnngraph.history.course import History, Series, skipped_sentences, trend_sentence
+from rnngraph.history.course import History, Series, history_sentences, now_sentence, skipped_sentences, trend_sentence
 from rnngraph.history.measurement import Measurement, Reading
 from rnngraph.history.trend import CLOSING, OPENING, Trend
 from rnngraph.render.report.seen.sparklines import character
@@ -44,7 +44,7 @@ class HistoryReport:
         """Lay the report out for the width of a console."""
         history = self.history
         yield Text(trend_sentence(history), style=_STYLES.get(history.trend.trend or "", "bold"))
-        yield Text(f"Now, at step {history.measurements[-1].step}: {history.measurements[-1].said}")
+        yield Text(now_sentence(history))
         yield Text()
         yield _sparklines(history, options.max_width)
         yield Text()
@@ -189,9 +189,9 @@ def history_sheet(history: History, *, width: int = 900, theme: str = "auto") ->
     Raises:
         InputError: an option that is not one of its choices.
     """
-    paper, colours, last = Paper(width, theme), strengths(len(history.measurements)), history.measurements[-1]
-    title, now = trend_sentence(history), f"Now, at step {last.step}: {last.said}"
-    paper.head(title, now, *skipped_sentences(history))
+    paper, colours = Paper(width, theme), strengths(len(history.measurements))
+    title, now, *skipped = history_sentences(history)
+    paper.head(title, now, *skipped)
     draw_panels(paper, [_panel(history, one, colours) for one in history.series])
     shown = dict(zip(history.steps, colours, strict=True))
     ends = [Swatch(f"step {step}", shown[step]) for step in dict.fromkeys((history.steps[0], history.steps[-1]))]
