@@ -48,11 +48,24 @@ def test_it_begins_at_the_last_loss_with_what_each_step_keeps(show: Open) -> Non
 
 
 def test_each_direction_ends_at_its_own_end(show: Open) -> None:
-    one = show(exact(0.99, both=True, timesteps=20))
+    one = show(exact(0.99, both=True, timesteps=20), context={"viewport": {"width": 1900, "height": 900}})
     said = [text for text in one.shown("#picture text") if "reaches" in text]
     assert [text.partition(" left")[0].rpartition(":")[0] for text in said] == [
         "forward: this loss reaches the start", "reverse: this loss reaches the end",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("keeps", "width", "said"), [
+    (0.99, 600, ["forward: 90 % left", "reverse: 91 % left"]),
+    (0.5, 390, ["◂ forward to lag 6", "reverse to lag 6 ▸"]),
+])  # fmt: skip
+def test_the_flags_of_two_directions_do_not_meet(show: Open, keeps: float, width: int, said: list[str]) -> None:
+    one = show(exact(keeps, both=True, timesteps=20), context={"viewport": {"width": width, "height": 900}})
+    assert one.shown("#picture .flag-text") == said
+    first, second = (one.page.locator("#picture .flag").nth(place).bounding_box() for place in (0, 1))
+    assert first
+    assert second
+    assert first["x"] + first["width"] <= second["x"]
 
 
 def test_the_map_and_the_curve_stand_where_the_numbers_are(show: Open) -> None:
