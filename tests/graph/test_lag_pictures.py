@@ -210,7 +210,9 @@ def test_the_axis_of_the_curve_ends_where_the_curve_does() -> None:
 def test_what_cannot_be_drawn_is_said() -> None:
     trace = exact(0.5, timesteps=6)
     silent = rg.record((rg.nn.RNN(2, 3)(rg.Tape().input(np.ones((1, 4, 2)))) * 0.0).sum(), lags=True)
+    broken = replace(trace, lags=tuple(replace(one, log=np.full_like(one.log, np.nan)) for one in trace.lags))
     cases: tuple[tuple[Trace, dict[str, Any], str], ...] = (
+        (broken, {}, "no loss of the trace reaches a recurrence with a finite gradient"),
         (replace(trace, lags=()), {}, "the trace holds no lags"),
         (trace, {"states": ["rnn.hh"]}, "no row 'rnn.hh'.*did you mean rnn.h"),
         (trace, {"theme": "pink"}, "the theme 'pink'"),

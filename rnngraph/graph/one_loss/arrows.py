@@ -153,12 +153,9 @@ class _Arrows:
         return ((a, y), (b - way * 8, y), (b - way * 2, y), (b, self._bottom(target) + 1)), (0.0, 0.0)
 
     def _crossing(self, source: Vertex, target: Vertex) -> tuple[tuple[Point, ...], Point]:
-        """Go from the first step of a decoder to the last one of its encoder."""
+        """Go from the first step of a decoder to the last one of its encoder, which stands below."""
         a, b = (self._x(source) - INSET, self._bottom(source) + 1), (self._x(target), self._top(target) - 1)
         middle = (a[1] + b[1]) / 2
-        if b[1] <= a[1]:  # the encoder stands above
-            a, b = (a[0], self._top(source)), (b[0], self._bottom(target) + 1)
-            middle = (a[1] + b[1]) / 2
         return (a, (a[0], middle), (b[0], middle), b), (b[0] - 34, middle)
 
     def _x(self, vertex: Vertex) -> float:
