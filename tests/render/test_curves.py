@@ -26,8 +26,8 @@ from rnngraph.graph.style.palette import step_of, strengths
 from rnngraph.render.picture.charts import report_bytes
 from rnngraph.render.picture.dot import dot
 from rnngraph.render.picture.svg import svg
-from rnngraph.render.report.compare.comparison_report import comparison_sheet
-from rnngraph.render.report.history.history_report import history_sheet, sparkline
+from rnngraph.render.report.comparison_report import comparison_sheet
+from rnngraph.render.report.history_report import history_sheet, sparkline
 from tests.contrast import luminance
 from tests.history.trainings import network, save
 

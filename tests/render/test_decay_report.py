@@ -16,9 +16,8 @@ from rnngraph.cli.streams import SIMPLER
 from rnngraph.errors import InputError
 from rnngraph.render.format import CHARTS
 from rnngraph.render.picture.charts import report_bytes
-from rnngraph.render.report.decay.decay_json import decay_json
 from rnngraph.render.report.decay.decay_picture import decay_sheet
-from rnngraph.render.report.decay.decay_terminal import MOST_CURVES, DecayTable, histogram, summary_of
+from rnngraph.render.report.decay.decay_report import MOST_CURVES, DecayTable, decay_json, histogram, summary_of
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text
 from rnngraph.render.report.text import steps_text
 from rnngraph.trace.decay import DecayFinding, DecayReport, LayerDecay, LiveDecay, Unread

@@ -22,9 +22,9 @@ from rnngraph.nearest import check_known
 from rnngraph.render.format import CHARTS
 from rnngraph.render.picture import graphviz
 from rnngraph.render.picture.svg import svg
-from rnngraph.render.report.compare.comparison_report import comparison_sheet, comparison_table
+from rnngraph.render.report.comparison_report import comparison_sheet, comparison_table
 from rnngraph.render.report.decay.decay_picture import decay_sheet
-from rnngraph.render.report.history.history_report import history_sheet, history_table
+from rnngraph.render.report.history_report import history_sheet, history_table
 from rnngraph.trace.decay import DecayReport
 
 _SWITCH = 760  # pixels of the page, below which the narrow chart is shown

@@ -1,6 +1,7 @@
-"""The decay report for a rich console: a row a layer with its histogram, what is wrong, and what a batch did.
+"""The decay report for a rich console: a row a layer with its histogram, what is wrong, and what a batch did; and JSON.
 
-In: a `DecayReport`. Out: something that a rich console prints, as wide as the page and no wider.
+In: a `DecayReport`. Out: something that a rich console prints, as wide as the page and no wider; or strict JSON, null
+where a half-life is infinite or no number.
 """
 
 from __future__ import annotations
@@ -8,15 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text
-from rnngraph.render.report.lags.lags_report import LagSummary, curve_rows, sentence, summed
+from rnngraph.render.report.lags_report import LagSummary, curve_rows, sentence, summed
 from rnngraph.render.report.seen.sparklines import character
 from rnngraph.render.report.text import printable, steps_text
+from rnngraph.render.strict import json_line, picked
 from rnngraph.trace.decay import DecayFinding, DecayReport, Five, LayerDecay
 from rnngraph.trace.model import FORWARD
 
@@ -199,3 +202,34 @@ def reach(credit: LagSummary | None) -> str:
     if credit is None or credit.reach is None:
         return "not seen"
     return f"{credit.reach}{' at least' if credit.whole else ''}"
+
+
+SCHEMA = 1
+
+
+def decay_json(report: DecayReport) -> str:
+    """Write the report of `rnngraph decay --json`: one line of JSON, without the line's end."""
+    return json_line({
+        "schema": SCHEMA,
+        "at": "zero input",
+        "unit": "steps",
+        **picked(report, "source", "fresh", "context", "thresholds", "notes"),
+        "layers": [_layer(layer) for layer in report.layers],
+        "unread": [picked(one, "name", "shape", "reason") for one in report.unread],
+    })  # fmt: skip
+
+
+def _layer(layer: LayerDecay) -> dict[str, Any]:
+    document = {
+        **picked(layer, "name", "family", "formula", "settings", "n", "quantiles", "published", "judged"),
+        "findings": [picked(one, "rule", "severity", "evidence", "cause", "advice", "text") for one in layer.findings],
+    }
+    if layer.live is not None:
+        document["live"] = {**picked(layer.live, "quantiles", "notes"), "credit": _credit(summary_of(layer))}
+    return document
+
+
+def _credit(credit: LagSummary | None) -> dict[str, Any] | None:
+    if credit is None:
+        return None
+    return {**picked(credit, "half_life", "reach", "whole"), "curve": credit.curve_document()}

@@ -33,7 +33,7 @@ from rnngraph.history.compare.contrast import (
 )
 from rnngraph.history.compare.norms_apart import NormsApart
 from rnngraph.history.compare.side import Side
-from rnngraph.render.report.history.history_report import (
+from rnngraph.render.report.history_report import (
     flags_cell,
     measurement_document,
     reach_cell,
