@@ -82,7 +82,7 @@ def sparkline(reaches: Sequence[int | None], width: int) -> str:
 
 def _ends(one: Series, place: int) -> str:
     known = [reading for reading in one.readings if reading is not None and reading.reach is not None]
-    return "-" if not known else f"{known[place].reach}{'+' if known[place].whole else ''}"
+    return reach_cell(known[place]) if known else "-"
 
 
 def _table(history: History) -> Table:
@@ -115,7 +115,7 @@ def history_table(history: History) -> Iterator[tuple[str, ...]]:
         yield str(one.step), number_text(one.loss), reach_cell(one), left, steps_text(one.half_life), flags_cell(one)
 
 
-def reach_cell(one: Measurement) -> str:
+def reach_cell(one: Measurement | Reading) -> str:
     """Write a reach; a plus says that it is as far as was measured."""
     return "-" if one.reach is None else f"{one.reach}{'+' if one.whole else ''}"
 
