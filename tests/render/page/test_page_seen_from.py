@@ -290,6 +290,19 @@ def test_what_is_seen_is_exported(show: Open, tmp_path: Path) -> None:
     assert title > 1_000
 
 
+def test_a_wide_title_stays_on_what_is_exported(show: Open, tmp_path: Path) -> None:
+    one = show(halving(), title=" ".join(["W" * 9] * 12))
+    with one.page.expect_download() as event:
+        one.page.click("#svg")
+    event.value.save_as(tmp_path / "a.svg")
+    tree = ElementTree.parse(tmp_path / "a.svg").getroot()
+    lines = [element.text or "" for element in tree.iter("{http://www.w3.org/2000/svg}text")]
+    longest = max(len(line) for line in lines if "WW" in line)
+    assert 18 * longest <= float(
+        tree.get("width") or 0
+    )  # in bold and 20 pixels high, such a letter is as wide or wider
+
+
 def pixels(one: Opened, data: bytes, colours: list[str], rows: int) -> list[int]:
     """Count the pixels of a picture's upper rows that have these colours, in a page of their own."""
     count = """async ([data, colours, rows]) => {
