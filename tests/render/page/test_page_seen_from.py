@@ -298,9 +298,7 @@ def test_a_wide_title_stays_on_what_is_exported(show: Open, tmp_path: Path) -> N
     tree = ElementTree.parse(tmp_path / "a.svg").getroot()
     lines = [element.text or "" for element in tree.iter("{http://www.w3.org/2000/svg}text")]
     longest = max(len(line) for line in lines if "WW" in line)
-    assert 18 * longest <= float(
-        tree.get("width") or 0
-    )  # in bold and 20 pixels high, no such letter is narrower
+    assert 18 * longest <= float(tree.get("width") or 0)  # in bold and 20 pixels high, no such letter is narrower
 
 
 def pixels(one: Opened, data: bytes, colours: list[str], rows: int) -> list[int]:
