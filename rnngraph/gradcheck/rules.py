@@ -83,7 +83,7 @@ def _wrong_in(entry: Entry, wanted: Sequence[bool], generator: np.random.Generat
     for k, place in enumerate(places):
         point = subject.points[k]  # no step along a share of each element leaves a logarithm's domain
         drawn = generator.normal(size=point.shape) * np.abs(point) if point.any() else subject.direction(k, generator)
-        one = Line(subject, k, np.asarray(drawn)).compare()
+        one = Line(subject, {k: np.asarray(drawn)}).compare()
         if one.wrong:
             reason = f"it gives {one.analytic:.6g} along a random direction, differences give {one.numeric:.6g}"
             yield _culprit(entry, place, (one.analytic, one.numeric, one.relative_error), reason)

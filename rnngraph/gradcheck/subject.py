@@ -5,7 +5,7 @@ In: functions, a tape or an op. Out: a `Subject`, in float64 wherever the argume
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 
 TOLERANCES = {"float32": 1e-3, "float64": 1e-6}  # the relative errors that pass
+SEPARATE = 64  # arguments that get a row of their own; the rest are moved together, so that the cost stays linear
 
 
 @dataclass(slots=True)
@@ -29,9 +30,6 @@ class Subject:
     claimed: list[Any]
     narrow: bool = False  # what is claimed was computed in float32, whatever the outputs are in
     wanted: float | None = None  # the relative error that passes, where it is not that of the precision
-    recorded: Callable[[Subject], Any] = lambda _: (
-        None
-    )  # itself at its point -> the right gradients, where there are any
     trusted: Collection[int] = ()  # places whose gradient passes, on the word of ops' rules, where nothing can be told
 
     @property
@@ -54,18 +52,26 @@ class Subject:
         """Give the places of the arguments that have a gradient."""
         return [place for place, gradient in enumerate(self.claimed) if gradient is not None]
 
-    def moved(self, place: int, direction: Array, offset: float) -> list[Array]:
-        """Give the outputs with one argument moved, in float64."""
-        points = [*self.points[:place], self.points[place] + offset * direction, *self.points[place + 1 :]]
+    def rows(self) -> list[tuple[str, list[int]]]:
+        """Give the rows of a report: their names, and the places that are moved together."""
+        places = self.floating()
+        apart = places if len(places) <= SEPARATE else places[: SEPARATE - 1]
+        rest = places[len(apart) :]
+        together = [(f"{self.names[rest[0]]} .. {self.names[rest[-1]]} ({len(rest)} leaves)", rest)] if rest else []
+        return [(self.names[place], [place]) for place in apart] + together
+
+    def moved(self, direction: Mapping[int, Array], offset: float) -> list[Array]:
+        """Give the outputs with the arguments at some places moved, in float64."""
+        points = [*self.points]
+        for place, one in direction.items():
+            points[place] = points[place] + offset * one
         return [np.asarray(output).astype(np.float64) for output in self.run(points)]
 
-    def direction(self, place: int, generator: np.random.Generator, part: Any = ...) -> Array:
-        """Draw a direction as long as the point itself, or of unit elements where that is zero; 0 outside of a part."""
+    def direction(self, place: int, generator: np.random.Generator) -> Array:
+        """Draw a direction as long as the point itself, or of unit elements where that is zero."""
         point = self.points[place]
-        drawn = np.asarray(generator.normal(size=point.shape) * (float(np.sqrt(np.mean(point * point))) or 1.0))
-        direction = np.zeros_like(point)
-        direction[part] = drawn[part]
-        return direction
+        length = float(np.sqrt(np.mean(point * point))) or 1.0
+        return np.asarray(generator.normal(size=point.shape) * length)
 
     def at(self, points: list[Array]) -> Subject:
         """Give the same at another point."""

@@ -114,7 +114,7 @@ MUTANTS: tuple[tuple[str, str, str, str], ...] = (
     ("softmax", "d = d / len(d)", "pass", "scores: it is 3 times the right one"),
     ("softmax", "-= 1", "-= 0", "wrong"),
     ("rnn", "reversed(range(x.shape[1]))", "reversed(range(1, x.shape[1]))",
-     "x: step 0 is missing from it.*Wx: step 0 is missing from it.*b: step 0 is missing"),
+     "x, Wx, Wh, b: step 0 is missing from it"),
     ("gru", "+ total * z", "+ total * (1 - z)", f"x: {BACK}: .* past the weights"),
     ("both", "dx[:, t] += da @ Wxb.T", "dx[:, t] = da @ Wxb.T", "right: .*x: what comes back through Wha is missing"),
     ("both", "dx[:, t] += da @ Wxa.T", "pass", "right: .*x: what comes back through Wha is missing"),
