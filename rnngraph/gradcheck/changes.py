@@ -72,7 +72,7 @@ def _seeing(edge: Edge, value: Array) -> Node:
 def changes(replay: Replay) -> Iterator[tuple[str, Change]]:
     """Give the mistakes that show in several gradients."""
     yield from _carried(replay)
-    yield from _transposed(replay)
+    yield from _seen_otherwise(replay)
     for op in (TANH, SIGMOID, RELU):
         some = [node for node in replay.nodes if isinstance(node, Node) and node.op is op and node.timestep >= 0]
         for words, slope in SLOPES.items() if some else ():
@@ -147,25 +147,36 @@ def _met(replay: Replay, edge: Edge) -> str:
     return next((leaf.removeprefix("given.") for leaf in leaves if leaf), f"'{entry.op.name}'")
 
 
-def _transposed(replay: Replay) -> Iterator[tuple[str, Change]]:
-    """Give the change of recurrent weights that are not transposed on the way back."""
-    weights = {one.weight for one in replay.tape.recurrences}
-    found = {leaf.id for leaf in replay.leaves if leaf is not None and str(leaf.name) in weights}
-    instead: dict[int, Entry] = {}
-    for (entry, place), source in _edges(replay):
-        if source in found and entry.op is TRANSPOSE:
-            found.add(entry.id)
-        elif source in found and entry.op in (MATMUL, DOT):
-            value = entry.arguments[place]
-            if value.shape == value.shape[::-1]:
-                instead[entry.id] = _seeing((entry, place), value.T)
-    if instead:
-        yield "the recurrent weight is not transposed on the way back, or twice", instead
+def _seen_otherwise(replay: Replay) -> Iterator[tuple[str, Change]]:
+    """Give the products that see their recurrent weight turned on the way back, or the state of a neighbouring step."""
+    named, pairs = {one.weight for one in replay.tape.recurrences}, list[tuple[int, int]]()
+    weights = {leaf.id for leaf in replay.leaves if leaf is not None and str(leaf.name) in named}
+    for one in replay.tape.recurrences:
+        for kind, ids in one.states.items():
+            pairs += pairwise([one.initial.get(kind, -1), *(ids[::-1] if one.reverse else ids)])
+    later, before = dict(pairs), {after: state for state, after in pairs}
+    turned, above, below = dict[int, Entry](), dict[int, Entry](), dict[int, Entry]()
+    for edge, source in _edges(replay):
+        entry, step = edge[0], edge[0].timestep
+        if source in weights and entry.op is TRANSPOSE:
+            weights.add(entry.id)
+        if entry.op not in (MATMUL, DOT):
+            continue
+        value = entry.arguments[edge[1]]
+        if source in weights and value.shape == value.shape[::-1]:
+            turned[entry.id] = _seeing(edge, value.T)
+        elif source in later and step == replay.tape.entry(later[source]).timestep:
+            above[entry.id] = _seeing(edge, replay.tape.entry(later[source]).value)
+        elif source in before and step == replay.tape.entry(source).timestep:
+            other = replay.tape.entry(before[source]).value if before[source] >= 0 else np.zeros_like(value)
+            below[entry.id] = _seeing(edge, other)
+    yield "the recurrent weight is not transposed on the way back, or twice", turned
+    yield "it is formed with the state after the step, not with the one before it", above
+    yield "it is formed with the state before the step, not with the one after it", below
 
 
 def changes_of(replay: Replay, place: int) -> Iterator[tuple[str, Change]]:
-    """Give the changes of one leaf's gradient: states of another step, and some of its uses or all others left out."""
-    yield from _states_of_another_step(replay)
+    """Give the changes of one leaf's gradient: some of its uses, or all others, are left out."""
     leaf: Any = replay.leaves[place]
     steps, places, views = defaultdict[int, list[Edge]](list), defaultdict[str, list[Edge]](list), {leaf.id}
     for edge, source in _edges(replay):
@@ -182,24 +193,3 @@ def changes_of(replay: Replay, place: int) -> Iterator[tuple[str, Change]]:
         others = [edge for other, some in steps.items() if other != step for edge in some]
         yield f"it is that of step {step} alone: it is overwritten (=), not added to (+=)", _without(others)
         yield f"step {step} is missing from it", _without(steps[step])
-
-
-def _states_of_another_step(replay: Replay) -> Iterator[tuple[str, Change]]:
-    """Give the products that see the state of a neighbouring step on the way back."""
-    pairs: list[tuple[int, int]] = []
-    for one in replay.tape.recurrences:
-        for kind, ids in one.states.items():
-            pairs += pairwise([one.initial.get(kind, -1), *(ids[::-1] if one.reverse else ids)])
-    later, before = dict(pairs), {after: state for state, after in pairs}
-    seen: dict[str, dict[int, Entry]] = {"after": {}, "before": {}}
-    for edge, source in _edges(replay):
-        entry, step = edge[0], edge[0].timestep
-        if entry.op not in (MATMUL, DOT):
-            continue
-        if source in later and step == replay.tape.entry(later[source]).timestep:
-            seen["after"][entry.id] = _seeing(edge, replay.tape.entry(later[source]).value)
-        elif source in before and step == replay.tape.entry(source).timestep:
-            value = replay.tape.entry(before[source]).value if before[source] >= 0 else 0 * entry.arguments[edge[1]]
-            seen["before"][entry.id] = _seeing(edge, value)
-    yield "it is formed with the state after the step, not with the one before it", seen["after"]
-    yield "it is formed with the state before the step, not with the one after it", seen["before"]
