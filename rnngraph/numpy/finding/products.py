@@ -41,13 +41,14 @@ def number_values(nodes: Sequence[Node], *, alike: bool = False) -> list[int]:
     """
     table: dict[Any, int] = {}
     found: list[int] = []
+    number_of = found.__getitem__
     for node in nodes:
         inputs: Any = node.inputs
         key: Any = node.id
         if inputs:
-            key = node.op, *[found[i] for i in inputs]
+            key = node.op, *map(number_of, inputs)
             if node.options:
-                key = key, *[frozen(one) for one in node.options.values()]
+                key = key, *map(frozen, node.options.values())
         elif node.op is CONSTANT and alike:
             key = node.value.shape
         elif node.op is CONSTANT and node.value.size == 1:
