@@ -13,16 +13,11 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
+from rnngraph.gradcheck.mistakes import off
 from rnngraph.gradcheck.subject import Subject
 from rnngraph.numpy.calls import owners
 
-SAME = 1e-6  # relative
-
-
-def same(one: Array, other: Array) -> bool:
-    """Tell gradients that differ by rounding from others."""
-    level = SAME * max(float(np.abs(one).max(initial=0.0)), float(np.abs(other).max(initial=0.0)))
-    return bool((np.abs(one - other) <= level).all())
+SAME = 1e-6  # relative; what differs by less is rounded otherwise
 
 
 def with_handed(subject: Subject, rest: Sequence[Any]) -> tuple[Subject, list[int]]:
@@ -61,7 +56,8 @@ def with_handed(subject: Subject, rest: Sequence[Any]) -> tuple[Subject, list[in
         there = subject.gradients(points, upstream)
         return [one + own - right for one, own, right in zip(there, claimed, subject.claimed, strict=True)]
 
-    trusted = [k for k, right in enumerate(subject.claimed) if same(right, claimed[k])]
+    pairs = enumerate(zip(claimed, subject.claimed, strict=True))
+    trusted = [k for k, (own, right) in pairs if off(own, right) <= SAME * np.abs(right).max(initial=0.0)]
     return replace(subject, names=names, claimed=claimed, gradients=gradients, trusted=trusted), known
 
 

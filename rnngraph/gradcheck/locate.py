@@ -58,7 +58,7 @@ def _explained(pair: Pair, candidates: Iterable[Candidate], sought: Collection[i
 def _alone(look: Look, places: Iterable[int], pair: Pair) -> Iterator[Candidate]:
     """Give the mistakes that are told from one gradient alone."""
     for place in places:
-        for words, made in mistakes(pair[0][place], pair[1][place], look.units, look.axis_of(place)):
+        for words, made in mistakes(pair[0][place], pair[1][place], look.units, look.time_of(place)):
             yield words, {place: made}
 
 

@@ -12,11 +12,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.ops import INDEX
 from rnngraph.gradcheck.mistakes import off
 from rnngraph.gradcheck.replayed import Replay
 from rnngraph.gradcheck.subject import Subject
-from rnngraph.numpy.placed import split
 
 MOST = 8  # timesteps that are looked at one by one
 ROUNDING = 1e3  # of a gradient, in units of the last place of its largest element
@@ -64,19 +62,6 @@ class Look:
         shapes = [(self.subject.outputs[k].shape, axis) for k, axis in self.axes.items()]
         fitting = (axis for shape, axis in shapes if point.ndim == len(shape) and point.shape[axis] == shape[axis])
         return next(fitting, None)
-
-    def axis_of(self, place: int) -> int | None:
-        """Give that axis, or the one along which every step reads a place of its own; None where there is none."""
-        leaf, read = self.right.leaves[place], dict[int, set[int]]()
-        if self.time_of(place) is not None or leaf is None:
-            return self.time_of(place)
-        for entry in self.right.nodes:
-            if entry.op is INDEX and entry.inputs == (leaf.id,) and entry.timestep >= 0:
-                where = split(entry.options["index"], leaf.value.shape)
-                for axis, at in zip(where.axes, where.place, strict=True) if where is not None else ():
-                    read.setdefault(axis, set()).add(at)
-        whole = [axis for axis, some in read.items() if len(some) == leaf.value.shape[axis] > 1]
-        return whole[0] if len(whole) == 1 else None
 
     @property
     def ways(self) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The mistakes that are told from a gradient alone: a factor, a transposition, timesteps or gates elsewhere.
+"""The mistakes that are told from a gradient alone: a factor, a transposition, places or gates in another order.
 
 In: a gradient that is wrong, and the right one. Out: words, and what the mistake makes of the right one.
 """
@@ -27,21 +27,22 @@ def explains(made: Array, claimed: Array, right: Array) -> bool:
     return off(made, claimed) <= EXPLAINED * min(off(claimed, right), float(np.abs(claimed).max(initial=0.0)))
 
 
-def mistakes(claimed: Array, right: Array, sizes: Collection[int], axis: int | None) -> Iterator[tuple[str, Array]]:
+def mistakes(claimed: Array, right: Array, sizes: Collection[int], time: int | None) -> Iterator[tuple[str, Array]]:
     """Give mistakes, and what they make of the right gradient.
 
-    `axis` holds its timesteps, and where there is none `sizes` may be a gate's.
+    `time` is the axis of its timesteps, and where there is none `sizes` may be a gate's.
     """
     yield "the gradient is zero throughout: it is not computed, or overwritten", np.zeros_like(right)
     factor = float((claimed * right).sum()) / (float((right * right).sum()) or 1.0)
     yield "the sign is wrong" if abs(factor + 1) < 1e-4 else f"it is {factor:.4g} times the right one", factor * right
     if right.ndim == 2 and right.shape[0] == right.shape[1]:
         yield "it is transposed", right.T
-    if axis is not None:
-        yield "its timesteps are reversed", np.flip(right, axis)
-        yield "it stands one timestep too late", np.roll(right, 1, axis)
-        yield "it stands one timestep too early", np.roll(right, -1, axis)
-    for blocks in gate_blocks(right.shape, sizes) if axis is None else ():
+    for axis in range(right.ndim):
+        along, place = ("over time", "timestep") if axis == time else (f"along axis {axis}", f"place of axis {axis}")
+        yield f"it is reversed {along}", np.flip(right, axis)
+        yield f"it stands one {place} too late", np.roll(right, 1, axis)
+        yield f"it stands one {place} too early", np.roll(right, -1, axis)
+    for blocks in gate_blocks(right.shape, sizes) if time is None else ():
         for (one, here), (other, there) in combinations(blocks.items(), 2):
             swapped = right.copy()
             swapped[here], swapped[there] = right[there], right[here]
