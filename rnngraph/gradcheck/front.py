@@ -19,11 +19,11 @@ from rnngraph.errors import GradientError, InputError
 from rnngraph.gradcheck.arguments import check_rows
 from rnngraph.gradcheck.handed import with_handed
 from rnngraph.gradcheck.locate import locate
-from rnngraph.gradcheck.replayed import Replay, recorded_subject
+from rnngraph.gradcheck.replayed import recorded_subject
 from rnngraph.gradcheck.report import CheckReport, CheckRow
 from rnngraph.gradcheck.rules import wrong_rules
 from rnngraph.gradcheck.slopes import is_noisy
-from rnngraph.gradcheck.subject import TOLERANCES, Subject
+from rnngraph.gradcheck.subject import TOLERANCES
 from rnngraph.gradcheck.written import layer_subject, pair_subject
 
 NARROW = "It computes in float32 on the way, where an error below about 1 % can hide: let it compute in float64."
@@ -75,19 +75,9 @@ def check(subject: Any, *rest: Any, directions: int = 3, seed: int = 0, toleranc
         elif not passed and right is None and pair.dtype == "float64" and is_noisy(pair, generator):
             pair = pair.rounded()
             rows, notes = check_rows(pair, generator, directions)
-        where = _where(pair, rows, pair.floating(), right)
+        where = tuple(locate(pair, rows, pair.floating(), right))
     note = " ".join([*notes, NARROW] if pair.narrow else notes)
     return CheckReport(tuple(rows), (), pair.tolerance, pair.dtype, note, where)
-
-
-def _where(
-    subject: Subject, rows: Sequence[CheckRow], known: Sequence[int], right: Replay | None, *, unsure: bool = False
-) -> tuple[str, ...]:
-    """Say where gradients that are wrong are so, or also those that cannot be told, beside the others of `known`."""
-    pairs = zip(subject.rows(), rows, strict=True)
-    moved = [places for (_, places), row in pairs if row.wrong or (unsure and not row.passed)]
-    wrong = [k for places in moved for k in places if len(places) == 1 or k not in subject.trusted]
-    return tuple(locate(subject, wrong, [place for place in known if place not in wrong], right)) if wrong else ()
 
 
 def _recorded(
@@ -105,7 +95,7 @@ def _recorded(
         subject.wanted = tolerance
         rows, told = check_rows(subject, np.random.default_rng(seed), directions)
         notes += told
-        where = _where(subject, rows, known, replay, unsure=True) if rest else ()
+        where = tuple(locate(subject, rows, known, replay)) if rest else ()
     culprits, searched = wrong_rules(nodes, seed, search=not rest and any(row.wrong for row in rows))
     if fault and not culprits:
         raise fault  # no sampled rule explains it

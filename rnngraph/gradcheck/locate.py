@@ -1,6 +1,6 @@
 """Say where a gradient is wrong: by which mistake, in which step, across which steps, and in which gate.
 
-In: a subject, its wrong arguments and the right gradients. Out: sentences. A mistake is named where it makes what was
+In: a subject, its rows and the right gradients. Out: sentences. A mistake is named where it makes what was
 claimed; where none does, the loss is limited to one timestep after the other.
 """
 
@@ -15,26 +15,34 @@ from rnngraph.gradcheck.changes import changes, changes_of
 from rnngraph.gradcheck.look import Look, Pair
 from rnngraph.gradcheck.mistakes import explains, gate_blocks, mistakes
 from rnngraph.gradcheck.replayed import Change, Replay
+from rnngraph.gradcheck.report import CheckRow
 from rnngraph.gradcheck.subject import Subject
 
 OVERWRITTEN = "right for a loss at any one step, and wrong for their sum: it is overwritten (=), not added to (+=)."
 Candidate: TypeAlias = tuple[str, Mapping[int, Any]]  # a mistake, and what it makes of some gradients, by place
 
 
-def locate(subject: Subject, wrong: Sequence[int], fine: Sequence[int], right: Replay | None) -> Iterator[str]:
-    """Say where the wrong gradients are wrong, where others are `fine`; without the right ones, only which."""
+def locate(subject: Subject, rows: Sequence[CheckRow], known: Sequence[int], right: Replay | None) -> Iterator[str]:
+    """Say where the gradients that did not pass are wrong, of those that are `known`; without the right ones, which."""
 
     def listed(places: Iterable[int]) -> str:
         return ", ".join(subject.names[place] for place in sorted(places))
 
+    failed = [(places, row) for (_, places), row in zip(subject.rows(), rows, strict=True) if not row.passed]
+    if not failed:
+        return
+    look = None if right is None else Look(subject, right)
+    off = {k for places, _ in failed for k in places if look is not None and look.is_wrong(look.whole, k)}
+    wrong = off | {places[0] for places, row in failed if row.wrong and len(places) == 1}
+    fine = set(known) - wrong
     if wrong and fine:
         yield f"wrong: {listed(wrong)}; right: {listed(fine)}."
-    if right is None:
+    if look is None:
         return
-    look = Look(subject, right)
-    left = {place for place in wrong if look.is_wrong(look.whole, place)}
-    alone = _explained(look.whole, _alone(look, left, look.whole), ())
-    found = alone | _explained(look.whole, _shared(look, left), left.difference(*alone.values()))
+    left = off
+    found = _explained(look.whole, _alone(look, left, look.whole))
+    rest = left.difference(*found.values())
+    found |= _explained(look.whole, _shared(look, left), rest) if rest else {}
     while some := max([places & left for places in found.values()], key=len, default=set()):
         yield f"{listed(some)}: {next(words for words, places in found.items() if places & left == some)}."
         left -= some
@@ -43,8 +51,8 @@ def locate(subject: Subject, wrong: Sequence[int], fine: Sequence[int], right: R
         yield from _over_time(look, place, sorted(left)) if timed else _by_loss(look, place)
 
 
-def _explained(pair: Pair, candidates: Iterable[Candidate], sought: Collection[int]) -> dict[str, set[int]]:
-    """Find which gradients each mistake explains, until one explains all that are sought."""
+def _explained(pair: Pair, candidates: Iterable[Candidate], sought: Collection[int] = ()) -> dict[str, set[int]]:
+    """Find which gradients each mistake explains, until one explains all that are sought, if any are."""
     found: dict[str, set[int]] = {}
     for words, made in candidates:
         places = {place for place, one in made.items() if explains(one, pair[0][place], pair[1][place])}
@@ -70,10 +78,10 @@ def _shared(look: Look, wrong: Collection[int]) -> Iterator[Candidate]:
         found = look.right.gradients(look.subject.points, upstream, change)
         return {place: found[place] for place in places}
 
-    for k, one in enumerate(upstream if len(upstream) > 1 and wrong else ()):
+    for k, one in enumerate(upstream if len(upstream) > 1 else ()):
         unused = [*upstream[:k], np.zeros_like(one), *upstream[k + 1 :]]
         yield f"the gradient that comes in at output {k} of the forward is not used", made(wrong, unused)
-    for words, change in changes(look.right) if wrong else ():
+    for words, change in changes(look.right):
         yield words, made(wrong, upstream, change)
     for place in sorted(wrong):
         for words, change in changes_of(look.right, place):
@@ -130,7 +138,7 @@ def _in_gates(look: Look, place: int, pair: Pair) -> Iterator[str]:
     shape = look.subject.points[place].shape
     if len(shape) > 2 or look.time_of(place) is not None or not look.is_wrong(pair, place):
         return
-    known = next(iter(_explained(pair, _alone(look, [place], pair), ())), "")
+    known = next(iter(_explained(pair, _alone(look, [place], pair))), "")
     for blocks in gate_blocks(shape, look.units):
         bad = [label for label, part in blocks.items() if look.is_wrong(pair, place, part)]
         if 0 < len(bad) < len(blocks):

@@ -38,10 +38,10 @@ def mistakes(claimed: Array, right: Array, sizes: Collection[int], time: int | N
     if right.ndim == 2 and right.shape[0] == right.shape[1]:
         yield "it is transposed", right.T
     for axis in range(right.ndim):
-        along, place = ("over time", "timestep") if axis == time else (f"along axis {axis}", f"place of axis {axis}")
+        along = "over time" if axis == time else f"along axis {axis}"
         yield f"it is reversed {along}", np.flip(right, axis)
-        yield f"it stands one {place} too late", np.roll(right, 1, axis)
-        yield f"it stands one {place} too early", np.roll(right, -1, axis)
+        yield f"it stands one place too late {along}", np.roll(right, 1, axis)
+        yield f"it stands one place too early {along}", np.roll(right, -1, axis)
     for blocks in gate_blocks(right.shape, sizes) if time is None else ():
         for (one, here), (other, there) in combinations(blocks.items(), 2):
             swapped = right.copy()
