@@ -39,31 +39,33 @@ def locate(subject: Subject, rows: Sequence[CheckRow], known: Sequence[int], rig
         yield f"wrong: {listed(wrong)}; right: {listed(fine)}."
     if look is None:
         return
-    left = off
-    found = _explained(look.whole, _alone(look, left, look.whole))
-    rest = left.difference(*found.values())
-    found |= _explained(look.whole, _shared(look, left), rest) if rest else {}
+    left, found = off, dict[str, set[int]]()
+    timed = {place for place in left if look.time_of(place) is not None}
+    _explain(found, look.whole, _alone(look, left, look.whole), left)
+    _explain(found, look.whole, _shared(look, left), left)
+    _explain(found, look.whole, _used(look, timed), timed)
+    if timed <= set[int]().union(*found.values()):  # else what is wrong within a step shows in the weights too
+        _explain(found, look.whole, _used(look, left - timed), left - timed)
     while some := max([places & left for places in found.values()], key=len, default=set()):
         yield f"{listed(some)}: {next(words for words, places in found.items() if places & left == some)}."
         left -= some
-    timed = [place for place in sorted(left) if look.time_of(place) is not None]
-    for place in timed or sorted(left):
+    timed &= left
+    for place in sorted(timed or left):
         yield from _over_time(look, place, sorted(left)) if timed else _by_loss(look, place)
 
 
-def _explained(pair: Pair, candidates: Iterable[Candidate], sought: Collection[int] = ()) -> dict[str, set[int]]:
-    """Find which gradients each mistake explains, until one explains all that are sought, if any are."""
-    found: dict[str, set[int]] = {}
-    for words, made in candidates:
+def _explain(found: dict[str, set[int]], pair: Pair, candidates: Iterable[Candidate], sought: set[int]) -> None:
+    """Add the gradients that each mistake explains to what was found, until one explains all that are sought."""
+    rest = sought.difference(*found.values())
+    for words, made in candidates if rest else ():
         places = {place for place, one in made.items() if explains(one, pair[0][place], pair[1][place])}
         if places:
             found[words] = found.get(words, set()) | places
-            if sought and places.issuperset(sought):
+            if found[words] >= rest:
                 break
-    return found
 
 
-def _alone(look: Look, places: Iterable[int], pair: Pair) -> Iterator[Candidate]:
+def _alone(look: Look, places: Collection[int], pair: Pair) -> Iterator[Candidate]:
     """Give the mistakes that are told from one gradient alone."""
     for place in places:
         for words, made in mistakes(pair[0][place], pair[1][place], look.units, look.time_of(place)):
@@ -71,21 +73,25 @@ def _alone(look: Look, places: Iterable[int], pair: Pair) -> Iterator[Candidate]
 
 
 def _shared(look: Look, wrong: Collection[int]) -> Iterator[Candidate]:
-    """Give the mistakes that show in several gradients, and those in the uses of one argument."""
+    """Give the mistakes that show in several gradients."""
     upstream = look.subject.upstream
-
-    def made(places: Iterable[int], upstream: Sequence[Any], change: Change | None = None) -> dict[int, Any]:
-        found = look.right.gradients(look.subject.points, upstream, change)
-        return {place: found[place] for place in places}
-
     for k, one in enumerate(upstream if len(upstream) > 1 else ()):
         unused = [*upstream[:k], np.zeros_like(one), *upstream[k + 1 :]]
-        yield f"the gradient that comes in at output {k} of the forward is not used", made(wrong, unused)
+        yield f"the gradient that comes in at output {k} of the forward is not used", _made(look, wrong, unused)
     for words, change in changes(look.right):
-        yield words, made(wrong, upstream, change)
+        yield words, _made(look, wrong, upstream, change)
+
+
+def _used(look: Look, wrong: Collection[int]) -> Iterator[Candidate]:
+    """Give the mistakes in the uses of one argument."""
     for place in sorted(wrong):
         for words, change in changes_of(look.right, place):
-            yield words, made([place], upstream, change)
+            yield words, _made(look, [place], look.subject.upstream, change)
+
+
+def _made(look: Look, places: Iterable[int], upstream: Sequence[Any], change: Change | None = None) -> dict[int, Any]:
+    found = look.right.gradients(look.subject.points, upstream, change)
+    return {place: found[place] for place in places}
 
 
 def _over_time(look: Look, place: int, wrong: Sequence[int]) -> Iterator[str]:
@@ -138,9 +144,10 @@ def _in_gates(look: Look, place: int, pair: Pair) -> Iterator[str]:
     shape = look.subject.points[place].shape
     if len(shape) > 2 or look.time_of(place) is not None or not look.is_wrong(pair, place):
         return
-    known = next(iter(_explained(pair, _alone(look, [place], pair))), "")
+    known = dict[str, set[int]]()
+    _explain(known, pair, _alone(look, [place], pair), {place})
     for blocks in gate_blocks(shape, look.units):
         bad = [label for label, part in blocks.items() if look.is_wrong(pair, place, part)]
         if 0 < len(bad) < len(blocks):
             words = f"gate block{'s' * (len(bad) > 1)} {', '.join(bad)} wrong, the others right"
-            yield f"{look.subject.names[place]}: {known or words}."
+            yield f"{look.subject.names[place]}: {next(iter(known), words)}."
