@@ -63,7 +63,9 @@ def _leading(nodes: Sequence[Node], one: Found) -> set[int]:
     steps, inside = one.chain.steps, set(one.made(""))
     for i in sorted(steps, reverse=True):
         if i in inside:
-            inside.update([j for j in nodes[i].inputs if j in steps])
+            for j in nodes[i].inputs:
+                if j in steps:
+                    inside.add(j)
     return inside
 
 
