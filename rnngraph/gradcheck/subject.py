@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 
 TOLERANCES = {"float32": 1e-3, "float64": 1e-6}  # the relative errors that pass
-SEPARATE = 64  # arguments that get a row of their own; the rest are moved together, so that the cost stays linear
+SEPARATE = 64  # rows at most of leaves of a tape; the rest are moved together, so that the cost stays linear
 
 
 @dataclass(slots=True)
@@ -53,12 +53,14 @@ class Subject:
         return [place for place, gradient in enumerate(self.claimed) if gradient is not None]
 
     def rows(self) -> list[tuple[str, list[int]]]:
-        """Give the rows of a report: their names, and the places that are moved together."""
+        """Give the rows of a report: their names, and the places that are moved together, which rules vouch for."""
         places = self.floating()
-        apart = places if len(places) <= SEPARATE else places[: SEPARATE - 1]
-        rest = places[len(apart) :]
-        together = [(f"{self.names[rest[0]]} .. {self.names[rest[-1]]} ({len(rest)} leaves)", rest)] if rest else []
-        return [(self.names[place], [place]) for place in apart] + together
+        together = [place for place in places if place in self.trusted] if len(places) > SEPARATE else []
+        rest = together[SEPARATE - 1 :]
+        rows = [(self.names[place], [place]) for place in places if place not in rest]
+        return rows + (
+            [(f"{self.names[rest[0]]} .. {self.names[rest[-1]]} ({len(rest)} leaves)", rest)] if rest else []
+        )
 
     def moved(self, direction: Mapping[int, Array], offset: float) -> list[Array]:
         """Give the outputs with the arguments at some places moved, in float64."""

@@ -120,3 +120,13 @@ def test_constants_in_float32_make_no_tape_of_float32() -> None:
 
     report = rg.check(rg.trace_function(loss, draw(3, 2)))
     assert (report.passed, report.dtype) == (True, "float64")
+
+
+def test_a_wrong_one_of_very_many_has_a_row_of_its_own() -> None:
+    params = {f"w{k}": draw(3, seed=k) + 1 for k in range(70)}
+    loss = rg.trace_function(lambda given: sum((one**2).sum() for one in given.values()), params)
+    gradients = {f"d{name}": 2 * one for name, one in params.items()}
+    assert rg.check(loss, gradients).passed
+    report = rg.check(loss, gradients | {"dw68": 4 * params["w68"]})
+    assert [row.name for row in report.rows if not row.passed] == ["dw68"]
+    assert report.where[-1] == "dw68: it is 2 times the right one."
