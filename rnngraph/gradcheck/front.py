@@ -73,7 +73,7 @@ def check(subject: Any, *rest: Any, directions: int = 3, seed: int = 0, toleranc
             pair = replace(pair, run=right.run, outputs=right.run(pair.points), narrow=True)
             rows, notes = check_rows(pair, generator, directions)
         elif not passed and right is None and pair.dtype == "float64" and is_noisy(pair, generator):
-            pair = pair.rounded()
+            pair = replace(pair, narrow=True, coarse=True)
             rows, notes = check_rows(pair, generator, directions)
         where = tuple(locate(pair, rows, pair.floating(), right))
     note = " ".join([*notes, NARROW] if pair.narrow else notes)

@@ -32,7 +32,7 @@ class Line:
         """Measure the rounding where the outputs round coarsely; the direction is given by place."""
         self.subject, self.direction, self.name, self._seen = subject, direction, name, dict[float, list[Array]]()
         self.coarse = subject.epsilon > 1e-10
-        self.rounding = self._rounding() if self.coarse else 0.0
+        self.rounding = max(self.jitter(CLOSE), 0.3 * subject.epsilon * self.level()) if self.coarse else 0.0
 
     def at(self, offset: float) -> list[Array]:
         """Give the outputs."""
@@ -112,9 +112,6 @@ class Line:
             if (third > 16 * self.subject.epsilon * np.abs(values[2]).max(initial=0.0)).any():
                 return True
         return False
-
-    def _rounding(self) -> float:
-        return max(self.jitter(CLOSE), 0.3 * self.subject.epsilon * self.level())
 
     def jitter(self, apart: float) -> float:
         """Measure the standard deviation of a weighted sum by rounding: what is left of values close to each other."""

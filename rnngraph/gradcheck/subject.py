@@ -29,14 +29,15 @@ class Subject:
     outputs: list[Array]
     claimed: list[Any]
     narrow: bool = False  # what is claimed was computed in float32, whatever the outputs are in
+    coarse: bool = False  # so were the outputs, although they are in float64
     wanted: float | None = None  # the relative error that passes, where it is not that of the precision
     trusted: Collection[int] = ()  # places whose gradient passes, on the word of ops' rules, where nothing can be told
 
     @property
     def epsilon(self) -> float:
         """The rounding unit of the outputs: of the coarsest of them."""
-        floats = [output.dtype for output in self.outputs if output.dtype.kind == "f"]
-        return max(float(np.finfo(dtype).eps) for dtype in [np.dtype(np.float64), *floats])
+        floats = {output.dtype for output in self.outputs if output.dtype.kind == "f"} | {np.dtype(np.float64)}
+        return max(float(np.finfo(dtype).eps) for dtype in floats | ({np.dtype(np.float32)} if self.coarse else set()))
 
     @property
     def dtype(self) -> str:
@@ -78,14 +79,6 @@ class Subject:
     def at(self, points: list[Array]) -> Subject:
         """Give the same at another point."""
         return replace(self, points=points, outputs=self.run(points), claimed=self.gradients(points, self.upstream))
-
-    def rounded(self) -> Subject:
-        """Give the same with outputs in float32, in which they were computed on the way."""
-
-        def run(points: Sequence[Array]) -> list[Array]:
-            return [np.asarray(one, np.float32) for one in self.run(points)]
-
-        return replace(self, run=run, outputs=run(self.points), narrow=True)
 
     def near(
         self, share: float, generator: np.random.Generator, turned: Callable[[Array], Array] = np.asarray
