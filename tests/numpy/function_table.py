@@ -113,8 +113,8 @@ print(rg.check(traced, traced.handed))
 
 The report names what is wrong by the change of a right backward that gives just what was claimed: nothing is carried
 from step to step, or by the cell state, along one direction, through one weight, or from step 3 to 2; the slope of tanh
-is left out; a sum is overwritten; a factor; gates that are swapped. Of a pair whose mistake is none of these it says at
-which steps, for which losses and in which gate the gradient is wrong; its forward is recorded for that.
+is left out; a sum is overwritten; a factor; an axis or gates in another order. Of a pair whose mistake is none of these
+it says at which steps, for which losses and in which gate the gradient is wrong; its forward is recorded for that.
 
 ## Weights in a file
 
