@@ -59,6 +59,7 @@ def test_a_slope_that_rounding_hides_does_not_pass_whatever_is_claimed(factor: f
     assert (report.passed, report.differs) == (False, False)
     assert "cannot tell" in str(report)
     assert "x: differences cannot tell, because the slope is too small, or the forward too steep" in report.note
+    assert report.where == (("x: it is 3 times the right one.",) if factor == 3.0 else ())
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [(1.0, "tell"), (3.0, "WRONG"), (-1.0, "WRONG")])
