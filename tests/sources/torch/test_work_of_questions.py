@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 nn = torch.nn
 rows = pytest.importorskip("rnngraph.sources.torch.answers.rows")
 chains = pytest.importorskip("rnngraph.sources.torch.finding.chains")
+edges = pytest.importorskip("rnngraph.sources.torch.autograd.edges")
 dispatch = pytest.importorskip("torch.utils._python_dispatch")
 
 
@@ -85,6 +86,30 @@ def test_a_piece_of_a_walk_runs_no_step_of_another() -> None:
         np.testing.assert_allclose(
             np.ldexp(piece.double().numpy(), exponents[:, None, None]), whole.double(), rtol=1e-4
         )
+
+
+def test_where_the_calls_of_a_layer_lead_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer that is called a step at a time leads to its call before: nobody walks on from there for each call."""
+    looks, own = [], edges.number_of
+
+    def look(node: Any) -> int:
+        looks.append(node)
+        return int(own(node))
+
+    monkeypatch.setattr(edges, "number_of", look)
+    counts = []
+    for steps in (20, 40):
+        layer, state, total = nn.LSTM(3, 4), None, torch.zeros(())
+        with rnngraph.torch.watch(layer) as watch:
+            for one in torch.randn(steps, 1, 2, 3):
+                output, state = layer(one, state)
+                total = total + output.square().sum()
+            total.backward()
+        recording = watch.recording()
+        looks.clear()
+        rows.Rows(recording)
+        counts.append(len(looks))
+    assert counts[1] < 2.5 * counts[0]
 
 
 class Made(dispatch.TorchDispatchMode):  # type: ignore[misc, name-defined]

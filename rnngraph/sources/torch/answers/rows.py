@@ -6,6 +6,7 @@ fused layer is told by steps.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 
 from rnngraph.sources.torch.autograd.arrived import Arrived, near_one
-from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, bytes_of, home_of_float64, number_of, oldest
+from rnngraph.sources.torch.autograd.edges import Edge, bytes_of, home_of_float64, number_of, oldest, walk_down
 from rnngraph.sources.torch.autograd.kernels import all_above, held
 from rnngraph.sources.torch.autograd.question import ask
 from rnngraph.sources.torch.finding.clocks import Port
@@ -59,7 +60,9 @@ class Rows:
                 self.outputs[edge] = port.call.layer.layout.spread(share).cpu()
             for t in range(port.first, port.last + 1):
                 self.by_step.setdefault((recording.shares.clock(port), t), []).append(port)
-        self._leads = {call: self._leads_on(call) for call in self.calls}
+        nodes = {edge[0] for edge in (*self.states, *self.ports, *self.inputs, *self.extra)}
+        least = oldest(nodes)
+        self._leads = {call: _leads_on(call, nodes, least) for call in self.calls}
 
     def _part_inputs(self, fed: Fed) -> None:
         """Part the fused layers whose input is told at once from those to which others add."""
@@ -196,12 +199,6 @@ class Rows:
         """Whether all samples of a fused layer are walked, as something below it takes its gradient."""
         return self._leads[call] or call in self.summed
 
-    def _leads_on(self, call: Call) -> bool:
-        """Whether another state, or another layer, lies below a fused layer."""
-        roots = [edge[0] for edge in (call.layer.x_edge, *call.layer.initial_edges) if edge is not None]
-        nodes = {edge[0] for edge in (*self.states, *self.ports, *self.inputs, *self.extra)}
-        return not nodes.isdisjoint(at_and_below(roots, oldest(nodes)))
-
     def _onward(self, call: Call, leaving: Leaving) -> dict[Edge, tuple[Any, Integers]]:
         """Give what a fused layer hands on, by the edges that lead to it."""
         layer, found, inside = call.layer, Arrived(), self.recording.inside(call)
@@ -222,3 +219,9 @@ class Rows:
         for rows, exponents in leaving.of(inside.x):
             wide = torch.from_numpy(rows).to(home_of_float64(inside.layer.x.tensor.device)).transpose(1, 2)
             yield inside.layout.gathered(wide, lead=1), exponents
+
+
+def _leads_on(call: Call, nodes: Collection[Any], least: int) -> bool:
+    """Whether any of some nodes, the oldest of which is numbered `least`, lies below a fused layer."""
+    roots = [edge[0] for edge in (call.layer.x_edge, *call.layer.initial_edges) if edge is not None]
+    return any(node in nodes for node in itertools.chain(roots, (node for _, node, _ in walk_down(roots, least))))
