@@ -56,7 +56,7 @@ class Rows:
         self.outputs: dict[Edge, Any] = {}  # what enters at those of fused layers, (T, N, ·) on this machine
         for edge, share in recording.shares.at.items():
             port = recording.shares.ports[edge]
-            if port.kind == "out":
+            if port.call is not None and port.kind == "out":
                 self.outputs[edge] = port.call.layer.layout.spread(share).cpu()
             for t in range(port.first, port.last + 1):
                 self.by_step.setdefault((recording.shares.clock(port), t), []).append(port)
