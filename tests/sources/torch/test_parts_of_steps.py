@@ -148,6 +148,58 @@ def test_features_that_a_loop_reads_off_its_state() -> None:
     check(trace, "change.h", trail, "x")
 
 
+def test_a_state_that_the_next_step_fades_is_what_its_own_step_made() -> None:
+    class Fading(nn.Module):  # type: ignore[misc, name-defined]
+        """A gated average whose state fades by the time that has passed, before a step reads it; the last is read."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.gate, self.new, self.fade = nn.Linear(2 * H, H), nn.Linear(2 * H, H), nn.Linear(H, H)
+
+        def forward(self, x: Any, trail: Trail) -> None:
+            h, outputs = x.new_zeros(N, H), x.new_zeros(0, N, H)
+            for one in x:
+                h = h * (-self.fade(one).relu()).exp()
+                joined = torch.cat([one, h], 1)
+                z = self.gate(joined).sigmoid()
+                h = (1 - z) * h + z * self.new(joined).tanh()
+                trail.add(h=h)
+                outputs = torch.cat([outputs, h[None]])
+            trail.losses[T - 1] = outputs[-1].square().sum()
+
+    torch.manual_seed(0)
+    watch, trail = watched(Fading().double(), torch.randn(T, N, H).double())
+    trace = watch.trace()
+    assert trace.lags[0].losses.tolist() == [T - 1]
+    check(trace, "gate.h", trail, "h")
+
+
+def test_a_state_keeps_its_place_where_another_is_handed_on_from_some_step_on() -> None:
+    class Rollout(nn.Module):  # type: ignore[misc, name-defined]
+        """Reads data at first, and then what it foretold; neighbours are read off the hidden state."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix, self.x, self.head = nn.Linear(2 * H, H), nn.Linear(D, H), nn.Linear(H, D)
+
+        def forward(self, x: Any, trail: Trail) -> None:
+            h, y = x.new_zeros(N, H), x[0]
+            for t, one in enumerate(x):
+                read = one if t < T // 2 else y
+                mixed = self.mix(torch.cat([h.roll(1, 1), h.roll(-1, 1)], 1))
+                h = (mixed + self.x(read)).tanh() / 2 + h / 2
+                y = read + self.head(h)
+                trail.add(h=h, y=y)
+                trail.losses[t] = y.square().sum()
+
+    torch.manual_seed(0)
+    watch, trail = watched(Rollout().double(), torch.randn(T, N, D).double())
+    trace = watch.trace()
+    assert [one.name for one in trace.states] == ["mix.h", "mix.h2"]
+    check(trace, "mix.h", trail, "y")
+    check(trace, "mix.h2", trail, "h")
+
+
 def test_blocks_on_one_another() -> None:
     class Block(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
