@@ -200,6 +200,30 @@ def test_a_state_keeps_its_place_where_another_is_handed_on_from_some_step_on() 
     check(trace, "mix.h2", trail, "h")
 
 
+def test_steps_that_have_a_layer_of_their_own_beside_those_that_all_share() -> None:
+    class Memory(nn.Module):  # type: ignore[misc, name-defined]
+        """Asks what it has written so far, every step a question of its own, and writes the answer into it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.asks = nn.ModuleList(nn.Linear(D, H) for _ in range(T))
+            self.read, self.write = Gate(), Gate()
+
+        def forward(self, x: Any, trail: Trail) -> None:
+            memory = x.new_zeros(N, H)
+            for ask in self.asks:
+                answer = self.read(x, memory * ask(x)).tanh()
+                memory = self.write(answer[:, :D], memory)
+                trail.add(memory=memory)
+            trail.losses[T - 1] = memory.square().sum()
+
+    torch.manual_seed(0)
+    watch, trail = watched(Memory().double(), torch.randn(N, D).double())
+    trace = watch.trace()
+    assert [one.name for one in trace.recurrences] == ["write"]
+    check(trace, "write.h", trail, "memory")
+
+
 def test_blocks_on_one_another() -> None:
     class Block(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:

@@ -124,12 +124,17 @@ def _reason(one: Recurrence, calls: Sequence[Call]) -> str:
 
 
 def _is_stepwise(one: Recurrence, calls: Sequence[Call]) -> bool:
-    """Tell steps, between which the same happens every time, from a module that is used again further up."""
+    """Tell steps, between which the same happens every time, from a module that is used again further up.
+
+    That one weight is used every time is enough: a step may have a layer of its own as well.
+    """
     between = [
-        tuple(call.path for call in calls if a.end <= call.begin and call.end <= b.begin)
+        {call.path: call for call in calls if a.end <= call.begin and call.end <= b.begin}
         for a, b in zip(one.calls, one.calls[1:], strict=False)
     ]
-    return len(set(between)) < len(between) or not any(between)
+    paths = {tuple(some) for some in between}
+    every = [call for path, call in between[0].items() if all(path in some for some in between)]
+    return len(paths) < len(between) or not any(paths) or any(True for one in every for _ in one.module.parameters())
 
 
 def _runs(one: Recurrence, tops: list[Any], others: Sequence[Recurrence] = ()) -> list[Recurrence]:
