@@ -224,6 +224,52 @@ def test_steps_that_have_a_layer_of_their_own_beside_those_that_all_share() -> N
     check(trace, "write.h", trail, "memory")
 
 
+class Spike(nn.Module):  # type: ignore[misc, name-defined]
+    """A soft step, in place of a surrogate gradient."""
+
+    def forward(self, x: Any) -> Any:
+        return (4 * x).sigmoid()
+
+
+class Neuron(nn.Module):  # type: ignore[misc, name-defined]
+    """Leaks, spikes and is reset, of one step (N, H) or of all (T, N, H); its charge is an attribute; no weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spike, self.charge = Spike(), 0.0
+
+    def forward(self, x: Any) -> Any:
+        return self.step(x) if x.dim() == 2 else torch.stack([self.step(one) for one in x])
+
+    def step(self, x: Any) -> Any:
+        self.charged = self.charge + (x - self.charge) / 2
+        spike = self.spike(self.charged - 1)
+        self.charge = self.charged * (1 - spike)
+        return spike
+
+
+@pytest.mark.parametrize("key", ["charge", "charged"])
+def test_what_makes_the_spikes_of_a_neuron_is_a_part_of_it(key: str) -> None:
+    torch.manual_seed(0)
+    model, trail = nn.Sequential(nn.Linear(D, H), Neuron()).double(), Trail()
+    x = torch.randn(T, N, D).double() + 1
+    neuron, step = model[1], model[1].step
+
+    def noted(x: Any) -> Any:
+        spike = step(x)
+        trail.add(charge=neuron.charge, charged=neuron.charged)
+        return spike
+
+    neuron.step = noted
+    with rnngraph.torch.watch(model) as watch:
+        spikes = torch.stack([model(one) for one in x]) if key == "charge" else model(x)
+        trail.losses[T - 1] = spikes.mean(0).square().sum()
+        trail.total().backward()
+    trace = watch.trace()
+    assert [one.name for one in trace.states] == ["1.h"]
+    check(trace, "1.h", trail, key)
+
+
 def test_blocks_on_one_another() -> None:
     class Block(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
