@@ -79,8 +79,9 @@ def find(
     inner = [one for one in direct if not any(_holds(one, other) for other in others) and not is_between(one, others)]
     if not marked:
         loops = [one for one in heavy if is_plain(one.module) and not any(_holds(other, one) for other in outer)]
-        loops = [one for one in loops if not any(_holds(one, other) for other in [*fused, *inner])]
-        loops = [one for one in loops if _is_direct(one, [*fused, *inner]) and not (inner and _is_tree(one))]
+        some = [*fused, *inner]
+        loops = [one for one in loops if _is_direct(one, some) and not any(_holds(one, other) for other in some)]
+        loops = [one for one in loops if not (inner and _is_tree(one))]
         inner += [one for k, one in enumerate(loops) if not any(_at_once(one, other) for other in loops[:k])]
         inner = inner or _in_turns(outer)
     reasons |= {one.path: TREE for one in inner if _is_tree(one)}
@@ -90,13 +91,13 @@ def find(
     around = [one for one in chains if reasons.get(one.path) == ANEW]
     reasons = {one.path: reasons[one.path] for one in chains if one.path in reasons and not _is_inside(one, around)}
     if found:  # beside a recurrence, what has no state to lose needs no word
-        reasons = {path: why for path, why in reasons.items() if why != ANEW or _keeps(by_path[path])}
+        reasons = {path: why for path, why in reasons.items() if _keeps(by_path[path], weights=why != ANEW)}
     return Found(found, reasons)
 
 
-def _keeps(calls: Sequence[Call]) -> bool:
-    """Whether a module hands out several tensors or holds one between its calls, as one with a state does."""
-    return any(len(call.values) > 1 for call in calls)
+def _keeps(calls: Sequence[Call], *, weights: bool) -> bool:
+    """Whether a module, as one with a state does, hands out several tensors or holds one between calls; or weighs."""
+    return any(len(call.values) > 1 for call in calls) or (weights and _has_weights(calls[0].module))
 
 
 def _is_fused(calls: list[Call]) -> bool:
