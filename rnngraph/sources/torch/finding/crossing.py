@@ -35,7 +35,7 @@ def crossing(calls: list[Call], roots: list[Any]) -> Chain:
     every = [steps.twins(k, at, [*own, *states[at]], some) for k, some in enumerate([*states, []])]
     missing = [[row[place] is None for row in every] for place in range(len(own))]
     order = sorted(range(len(own)), key=lambda place: (missing[place][-1], sum(missing[place])))
-    alike = [list(takewhile(bool, (row[place] for place in order))) for row in every]
+    alike = [[edge for edge in takewhile(bool, (row[place] for place in order)) if edge] for row in every]
     for k, some in enumerate(states):
         known = all(any(below in every[k] for below in steps.down(k, edge)) for edge in some)
         if not (known and (linked[k] or k not in whole)):
