@@ -224,6 +224,28 @@ def test_steps_that_have_a_layer_of_their_own_beside_those_that_all_share() -> N
     check(trace, "write.h", trail, "memory")
 
 
+def test_a_cell_of_ones_own_that_is_derived_from_the_base_of_those_of_pytorch() -> None:
+    class Fading(nn.RNNCellBase):  # type: ignore[misc, name-defined]
+        """Its state fades before it is read; one chunk of weights more than a tanh cell has."""
+
+        def forward(self, x: Any, h: Any) -> Any:
+            gates = x @ self.weight_ih.T + (0.9 * h) @ self.weight_hh.T
+            keep, new = gates.chunk(2, 1)
+            return keep.sigmoid() * h + new.tanh()
+
+    class Loop(Stepwise):
+        def forward(self, x: Any, trail: Trail) -> None:
+            h = x.new_zeros(N, H)
+            for t, one in enumerate(x):
+                h = self.cell(one, h)
+                trail.add(h=h)
+                trail.losses[t] = self.head(h).square().sum()
+
+    torch.manual_seed(0)
+    watch, trail = watched(Loop(Fading(D, H, bias=False, num_chunks=2)).double(), data())
+    check(watch.trace(), "cell.h", trail, "h")
+
+
 class Spike(nn.Module):  # type: ignore[misc, name-defined]
     """A soft step, in place of a surrogate gradient."""
 
