@@ -111,7 +111,7 @@ def assert_healthy(
         allowed.add("vanishing")
     wrong = [flag for flag in diagnosis.flags if flag not in allowed]
     if wrong:
-        raise AssertionError(f"the network is not healthy: {', '.join(wrong)}.\n\n{diagnosis}")
+        raise AssertionError(f"the network is not healthy: {', '.join(wrong)}.\n\n{diagnosis.full()}")
     return diagnosis
 
 

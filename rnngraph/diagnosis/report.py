@@ -38,6 +38,7 @@ NO_UPDATE = (
     "it is at hand, in this package's own layers and, with LagOptions(updates=True), in PyTorch's fused layers that "
     "are called once."
 )
+MORE = "print(diagnosis.full())"
 # Colours that read on a light and on a dark ground, in a terminal and on a page.
 _STYLES = {ERROR: "bold #cc3311", WARNING: "bold #997700", NOTE: "#4477aa"}
 _PAGE = '<div class="rnngraph-diagnosis" style="font-family:sans-serif;white-space:pre-wrap">{code}</div>'
@@ -50,8 +51,12 @@ class Diagnosis(Judged):
     """The verdict on a network, with everything that it rests on; see `Judged` for the fields."""
 
     def __str__(self) -> str:
-        """Write the report as plain text."""
-        return "\n".join("".join(text for text, _ in line) for line in lines(self))
+        """Write the report as plain text: what was found, why, and what helps."""
+        return _plain(lines(self))
+
+    def full(self) -> str:
+        """Write every finding with its cause and advice too, and the thresholds that they rest on."""
+        return _plain(lines(self, full=True))
 
     def __rich__(self) -> Text:
         """Give the report to a rich console."""
@@ -73,18 +78,24 @@ def text_of(parts: Iterable[list[Part]]) -> Text:
     return Text("\n").join([Text.assemble(*line) for line in parts])
 
 
-def lines(diagnosis: Judged) -> Iterator[list[Part]]:
-    """Give the report in full line by line, each a list of styled parts."""
+def _plain(parts: Iterable[list[Part]]) -> str:
+    return "\n".join("".join(text for text, _ in line) for line in parts)
+
+
+def lines(diagnosis: Judged, *, full: bool = False) -> Iterator[list[Part]]:
+    """Give the report line by line, each a list of styled parts."""
     title, why, attempt = headline(diagnosis)
     yield [(title, "bold")]
     for word, text in (("Why  ", why), ("Try  ", attempt)):
         if text:
             yield [(word, "bold"), (text, "")]
     yield []
-    yield from body(diagnosis, full=True)
+    yield from body(diagnosis, full=full)
 
 
-def body(diagnosis: Judged, *, full: bool, tried: bool = False, untried: str | None = None) -> Iterator[list[Part]]:
+def body(
+    diagnosis: Judged, *, full: bool, tried: bool = False, untried: str | None = None, more: str = MORE
+) -> Iterator[list[Part]]:
     """Give what stands below the three sentences.
 
     Args:
@@ -92,6 +103,7 @@ def body(diagnosis: Judged, *, full: bool, tried: bool = False, untried: str | N
         full: every finding with its cause, advice and thresholds; else what the three sentences do not say.
         tried: also what was tried in vain.
         untried: why no remedy was tried.
+        more: how to ask for the rest.
     """
     _, why, attempt = headline(diagnosis)
     colour = "bold #228833" if diagnosis.healthy else _STYLES[ERROR]
@@ -129,7 +141,7 @@ def body(diagnosis: Judged, *, full: bool, tried: bool = False, untried: str | N
     for note in diagnosis.notes:
         yield [("Note: ", "bold"), (f"{note.rstrip('.')}.", "")]
     if not full:
-        yield [(f"Measured: {diagnosis.measured}. More: --verbose, --json.", "dim")]
+        yield [(f"Measured: {diagnosis.measured}. More: {more}.", "dim")]
         return
     limits = ", ".join(f"{name} {value:g}" for name, value in diagnosis.thresholds.items())
     yield [(f"Horizon: lag {diagnosis.horizon}. Measured: {diagnosis.measured}. Thresholds: {limits}.", "dim")]

@@ -391,7 +391,7 @@ def test_thresholds_are_keywords_and_are_printed() -> None:
     strict = rg.diagnose(trace, vanishing=-2.5)
     assert strict.verdict == "vanishing"
     assert strict.thresholds["vanishing"] == -2.5
-    assert "vanishing -2.5" in str(strict)
+    assert "vanishing -2.5" in strict.full()
 
 
 def test_the_horizon_decides() -> None:
@@ -488,4 +488,4 @@ def test_shown_as_text_rich_and_html() -> None:
     page = diagnosis._repr_html_()
     assert "vanishing" in page
     assert page.startswith("<div")
-    assert "broken" not in str(diagnosis) + page
+    assert "broken" not in diagnosis.full() + page

@@ -141,7 +141,7 @@ def test_an_explosion_is_told_of_the_path_on_which_most_is_left() -> None:
 
 def judged(monkeypatch: pytest.MonkeyPatch, *rules: str, flags: tuple[str, ...] | None = None, **options: Any) -> bool:
     """Whether a diagnosis with these findings and flags passes."""
-    made = SimpleNamespace(findings=[found(rule) for rule in rules], flags=flags or rules)
+    made = SimpleNamespace(findings=[found(rule) for rule in rules], flags=flags or rules, full=str)
     monkeypatch.setattr("rnngraph.diagnosis.diagnose.diagnose", lambda trace, **others: made)
     try:
         assert_healthy(SimpleNamespace(), **options)  # type: ignore[arg-type]

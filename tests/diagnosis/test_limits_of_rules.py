@@ -141,4 +141,4 @@ def test_without_inputs_the_states_of_the_lowest_layer_are_judged() -> None:
     assert blind.decades == pytest.approx(blind.by_layer[0].decades_from_first)
     assert "in the states" in str(blind)
     assert "What the network is fed is not known" in str(blind)
-    assert "is not known" not in str(rg.diagnose(trace))
+    assert "is not known" not in rg.diagnose(trace).full()

@@ -44,7 +44,7 @@ def text(diagnosis: Diagnosis, **options: Any) -> list[str]:
 
 
 # ---- the body
-END = "Measured: all loss steps, 2 of 9 samples. More: --verbose, --json."
+END = "Measured: all loss steps, 2 of 9 samples. More: print(diagnosis.full())."
 HEALTHY = "Verdict: healthy at lag 40: 50 % is left at the input; halved every 40 steps; 1 % or more to lag 40."
 
 

@@ -228,11 +228,11 @@ def test_what_is_left_is_said(decades: float, peak: float, words: str) -> None:
 
 # ---- truncation, beside the advice
 @pytest.mark.parametrize(("reach", "steps", "lengths"), [
-    (7, 90, [16, 45]), (8, 90, [16, 45]), (9, 90, [32, 45]), (0, 90, [2, 45]), (1, 90, [2, 45]), (None, 90, [2, 45]),
+    (7, 90, [16]), (8, 90, [16]), (9, 90, [32]), (0, 90, [2]), (1, 90, [2]), (None, 90, [2]),
     (60, 90, [45]), (2, 8, [4]), (3, 6, [3]), (1, 3, [2]), (1, 2, []),
 ])  # fmt: skip
 @pytest.mark.parametrize("error", [0.25, 0.0099, 0.01, None])
-def test_chunks_of_about_twice_the_reach_and_of_half_of_the_steps(
+def test_chunks_of_about_twice_the_reach_or_of_half_of_the_steps(
     reach: int | None, steps: int, lengths: list[int], error: float | None
 ) -> None:
     layer = a_layer("lstm", recurrence=SimpleNamespace(name="lstm", layer=0, direction="forward", timesteps=steps))

@@ -115,7 +115,7 @@ def test_the_diagnosis_holds_it_of_the_network_and_of_each_layer() -> None:
         assert one.update is not None
         assert one.update.lag == 64
         assert one.update.decades == pytest.approx((log[place] - log[0]) / math.log(10))
-    assert "comes from lag 64 and beyond" in str(diagnosis)
+    assert "comes from lag 64 and beyond" in diagnosis.full()
 
 
 def test_of_a_cell_by_hand_nothing_is_said() -> None:
@@ -123,7 +123,7 @@ def test_of_a_cell_by_hand_nothing_is_said() -> None:
     diagnosis = rg.diagnose(trace)
     assert diagnosis.update is None
     assert diagnosis.by_layer[0].update is None
-    assert "and beyond" not in str(diagnosis)
+    assert "and beyond" not in diagnosis.full()
 
 
 def test_of_a_linear_unit_it_is_the_closed_form() -> None:

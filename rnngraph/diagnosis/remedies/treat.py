@@ -92,12 +92,9 @@ def _numbers(bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], bef
 
 
 def _truncations(network: Network, tries: Tries) -> dict[int, float]:
-    """Measure how far chunks are off: of about twice the reach, and of half of the steps."""
+    """Measure how far chunks of about twice the reach are off; of half of the steps, where it reaches through."""
     steps = network.head.layer.recurrence.timesteps
-    lengths = sorted({2 ** (2 * (network.reach or 1) - 1).bit_length(), steps // 2})
-    found = {}
-    for length in [one for one in lengths if 1 < one < steps]:
-        error = tries.truncation(length)
-        if error is not None:
-            found[length] = error
-    return found
+    twice = 2 ** (2 * (network.reach or 1) - 1).bit_length()
+    length = twice if twice < steps else steps // 2
+    error = tries.truncation(length) if length > 1 else None
+    return {} if error is None else {length: error}

@@ -111,7 +111,9 @@ class VerdictView:
         if one is not None and len(one.walks) <= _MOST_ROWS:
             yield seen_rows(self.trace, one, with_sum=False)
             yield Text()
-        text = text_of(body(self.diagnosis, full=self.verbose, tried=self.verbose, untried=self.untried))
+        full = self.verbose
+        parts = body(self.diagnosis, full=full, tried=full, untried=self.untried, more="--verbose, --json")
+        text = text_of(parts)
         for line in text.wrap(console, options.max_width):
             line.rstrip()
             yield line
