@@ -234,7 +234,7 @@ def test_a_cell_of_ones_own_that_is_derived_from_the_base_of_those_of_pytorch() 
             return keep.sigmoid() * h + new.tanh()
 
     class Loop(Stepwise):
-        def forward(self, x: Any, trail: Trail) -> None:
+        def forward(self, x: Any, trail: Trail, h: Any = None) -> None:
             h = x.new_zeros(N, H)
             for t, one in enumerate(x):
                 h = self.cell(one, h)
