@@ -246,6 +246,27 @@ def test_a_cell_of_ones_own_that_is_derived_from_the_base_of_those_of_pytorch() 
     check(watch.trace(), "cell.h", trail, "h")
 
 
+def test_an_activation_that_several_layers_share_needs_no_word_beside_a_recurrence() -> None:
+    class Deep(nn.Module):  # type: ignore[misc, name-defined]
+        """A few layers with one activation module, below a cell."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers, self.cell = nn.ModuleList(nn.Linear(H, H) for _ in range(4)), nn.GRUCell(H, H)
+            self.shared = nn.ReLU()
+
+        def forward(self, x: Any, trail: Trail) -> None:
+            for layer in self.layers:
+                x = self.shared(layer(x))
+            h = x.new_zeros(N, H)
+            for t, one in enumerate(x):
+                h = self.cell(one, h)
+                trail.losses[t] = h.square().sum()
+
+    watch, _ = watched(Deep(), torch.randn(T, N, H))
+    assert [line.split()[0] for line in str(watch).splitlines()] == ["path", "cell"]
+
+
 class Spike(nn.Module):  # type: ignore[misc, name-defined]
     """A soft step, in place of a surrogate gradient."""
 
