@@ -6,7 +6,7 @@ In: a chain. Out: a `Found`: node ids by timestep for every kind of state, their
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from typing import TypeAlias
 
@@ -14,7 +14,7 @@ from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node, Op
 from rnngraph.numpy.finding.chains import Chain
-from rnngraph.numpy.finding.products import GIVEN, VIEWING, reached
+from rnngraph.numpy.finding.products import GIVEN, PRODUCTS, VIEWING, reached
 from rnngraph.numpy.finding.read_later import Read, read_later
 
 Kind: TypeAlias = tuple[Op, tuple[int, ...], tuple[Op, ...]]
@@ -48,28 +48,32 @@ class Found:
 
 def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
     """Find what is carried; None where nothing is carried from step to step."""
-    time, steps = len(chain.clock), chain.steps
-    carried = read_later(nodes, chain)
-    if not carried:
-        return None
-    shown = max(time - 3, min(time - 2, 1))  # a state that is masked behind the output leads once less to a product
-    model = carried.get(shown, {})
-    model = {i: reads for i, reads in model.items() if not _follows(nodes, steps, i, set(model) - {i})}
-    main = [state for state, reads in model.items() if any(one.clocked for one in reads)]
-    main += [s for s, reads in model.items() if s not in main and any(one.consumer in chain.weighed for one in reads)]
-    ordered = main + [state for state in model if state not in main]
+    time = len(chain.clock)
     by_step: list[list[int]] = [[] for _ in range(time)]
     for i in sorted(chain.steps):
         by_step[chain.steps[i]].append(i)
+    shown = max(time - 3, min(time - 2, 1))  # a state that is masked behind the output leads once less to a product
+    carried = read_later(nodes, chain)
+    if not carried:
+        return None
+    while True:
+        model = {i: reads for i, reads in carried.get(shown, {}).items()}
+        model = {i: reads for i, reads in model.items() if not _follows(nodes, chain.steps, i, set(model) - {i})}
+        main = [state for state, reads in model.items() if any(one.clocked for one in reads)]
+        main += [s for s, some in model.items() if s not in main and any(one.consumer in chain.weighed for one in some)]
+        followed = dict[int, list[int]]()
+        for state in [*main, *(state for state in model if state not in main)]:
+            taken = set[int]().union(*followed.values())  # a node is one state
+            ids = None if state in taken else _followed(nodes, chain, by_step, carried, state, by_step[shown], taken)
+            if ids is not None:
+                followed[state] = ids
+        ended = [ids for ids in followed.values() if len(ids) < time]
+        if not any(_taken_back(nodes, chain.steps, carried, ids) for ids in ended):
+            break
     found = Found(chain, {}, {}, {})
-    followed = dict[int, list[int]]()
-    for state in ordered:
-        ids = _followed(nodes, chain, by_step, carried, state, by_step[shown])
-        if ids is not None and all(set(ids).isdisjoint(other) for other in followed.values()):  # a node is one state
-            followed[state] = ids
     if followed and all(len(ids) < time for ids in followed.values()):  # the last step makes no state
         chain.clock.pop()
-        chain.steps = {i: k for i, k in steps.items() if k < time - 1}
+        chain.steps = {i: k for i, k in chain.steps.items() if k < time - 1}
     made = {
         state: _made_of(nodes, chain, by_step, shown, state) for state, ids in followed.items() if len(ids) == time - 1
     }
@@ -91,6 +95,26 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
             found.unread[kind] = last
     found.initial = find_starts(nodes, found)
     return found if "h" in found.states else None
+
+
+def _taken_back(
+    nodes: Sequence[Node], steps: dict[int, int], carried: dict[int, dict[int, list[Read]]], ids: list[int]
+) -> bool:
+    """Take for the state what it was made of alone, where no next step makes anything of the last: a decay, a reset.
+
+    What is made of it then belongs to the step that reads it.
+    """
+    sources = [
+        [j for j in nodes[i].inputs if steps.get(j) == k and nodes[j].value.shape == nodes[i].value.shape]
+        for k, i in enumerate(ids)
+    ]
+    alone = all(len(some) == 1 and steps.keys() & nodes[i].inputs == set(some) for i, some in zip(ids, sources))
+    if not alone or any(nodes[i].op in PRODUCTS for i in ids):
+        return False
+    for k, (i, (source,)) in enumerate(zip(ids, sources, strict=True)):
+        reads = [replace(read, via=[*read.via, i]) for read in carried[k].pop(i, ())]
+        carried[k].setdefault(source, []).extend(reads)
+    return True
 
 
 def find_starts(nodes: Sequence[Node], found: Found) -> dict[str, int]:
@@ -123,15 +147,16 @@ def _followed(
     carried: dict[int, dict[int, list[Read]]],
     state: int,
     model: list[int],
+    taken: set[int],
 ) -> list[int] | None:
     """Find the node of the same state in every step; `model` are those of the step that shows it."""
     rank, from_end = model.index(state), len(model) - model.index(state)
     op, shape, operands = wanted = _kind_of(nodes, state, chain)
     found: list[int] = []
     for k, here in enumerate(by_step):
-        deep = [i for i in carried.get(k, ()) if _kind_of(nodes, i, chain) == wanted]
+        deep = [i for i in carried.get(k, ()) if i not in taken and _kind_of(nodes, i, chain) == wanted]
         if not deep:
-            same = [i for i in here if nodes[i].op is op and chain.shape(nodes[i]) == shape]
+            same = [i for i in here if i not in taken and nodes[i].op is op and chain.shape(nodes[i]) == shape]
             known = [i for i in carried.get(k, ()) if i in same]
             alike = [i for i in same if op is ASSEMBLE or len(nodes[i].inputs) == len(operands)]
             deep = [i for i in alike if i in known or _kind_of(nodes, i, chain) == wanted]
