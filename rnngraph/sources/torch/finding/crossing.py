@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of, oldest, plain, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of, oldest, plain, shape_of, walk_down
 from rnngraph.sources.torch.finding.chains import Chain, age, ends_at, leave_out_weights, spans
 from rnngraph.sources.torch.watching.calls import Call
 
@@ -29,6 +29,8 @@ def crossing(calls: list[Call], roots: list[Any]) -> Chain:
         known = _twins(calls, len(calls) - 2, states[-2], roots)
         states[-1] = [edge for edge in known if edge is not None] or states[-1]
     final = _twins(calls, len(calls) - 1, states[-1], roots)
+    while None in final and (made_of := _made_of(calls, states, final.index(None))):
+        states, final = made_of, _twins(calls, len(calls) - 1, made_of[-1], roots)
     order = sorted(range(len(final)), key=lambda place: final[place] is None)  # what nobody reads in the end comes last
     states = [[some[k] for k in order] if len(some) == len(order) else some for some in states]
     return Chain([*states, [edge for edge in final if edge is not None]], [False, *map(bool, states)])
@@ -99,6 +101,22 @@ def _not_of_others(states: list[list[Edge]]) -> list[list[Edge]]:
         else:
             places.append(place)
     return [[one[k] for k in places] if len(one) == len(states[middle]) else one for one in states]
+
+
+def _made_of(calls: list[Call], states: list[list[Edge]], place: int) -> list[list[Edge]]:
+    """Take for a state what it was made of alone, as where the next step begins with a decay; else nothing."""
+    found = []
+    for call, some in zip(calls, states, strict=False):
+        if len(some) <= place:
+            return []
+        edge = some[place]
+        reach = descending(list(walk_down([edge[0]], call.begin)), call)
+        begins = [(one, number_of(one[0])) for one in edge[0].next_functions if one[0] is not None]
+        below = [one for one, begin in begins if one[0] in reach or calls[0].begin <= begin < call.begin]
+        if call.made(edge[0]) or len(below) != 1 or shape_of(below[0]) != shape_of(edge) or below[0] in some:
+            return []
+        found.append([*some[:place], below[0], *some[place + 1 :]])
+    return found
 
 
 def _twins(calls: list[Call], k: int, before: list[Edge], roots: list[Any]) -> list[Edge | None]:
