@@ -34,6 +34,7 @@ class Found:
     there: Array | None = None  # (N, T) which samples there are at each step; None where it is all
     direction: str = "forward"
     name: str = ""
+    woven_starts: frozenset[int] = frozenset()  # what stands before the first steps of runs that take turns
 
     @property
     def time(self) -> int:

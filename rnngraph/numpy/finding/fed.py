@@ -64,7 +64,7 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
 
     What comes out of another recurrence, a node in `others`, is no data.
     """
-    steps, initial = one.chain.steps, set(one.initial.values())
+    steps, initial = one.chain.steps, one.woven_starts.union(one.initial.values())
     found: Data = [{} for _ in range(one.time)]
     past = steps.keys() | others | initial
     waiting = [(i, steps[i]) for i in one.inside]
@@ -102,7 +102,7 @@ def _first(nodes: Sequence[Node], some: dict[int, set[int]]) -> dict[int, set[in
     return {n: ids for n, ids in some.items() if alone or (reached(nodes, ids) - ids).isdisjoint(every - ids)}
 
 
-def _is_start(nodes: Sequence[Node], i: int, initial: set[int]) -> bool:
+def _is_start(nodes: Sequence[Node], i: int, initial: frozenset[int]) -> bool:
     """Tell a state before the first step: as it is, behind a mask, or a plain array of zeros that was read again."""
     if not initial.isdisjoint((i, *nodes[i].inputs)):
         return True

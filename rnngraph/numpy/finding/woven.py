@@ -57,4 +57,7 @@ def _together(runs: list[Found]) -> Found:
         for kind in first.states
     }
     inside = set[int]().union(*(one.inside for one in runs))
-    return Found(chain, states, {}, first.units, inside=inside, direction=first.direction)
+    starts = frozenset(start for one in runs for start in one.initial.values())
+    return Found(
+        chain, states, {}, first.units, inside=inside, direction=first.direction, woven_starts=starts
+    )  # fmt: skip
