@@ -51,10 +51,15 @@ class Fed:
         return math.nan if weight is None else float(weight.detach().norm())
 
 
+def outside(run: Pass, recurrences: Sequence[Recurrence]) -> tuple[Behind, set[Edge]]:
+    """Make what tells whether a recurrence lies behind an edge, and give the edges at which recurrences hand out."""
+    walls = {port.edge for one in recurrences for port in own_ports(one)}
+    return recurrences_behind(run, walls), walls
+
+
 def fed_inputs(run: Pass, recurrences: Sequence[Recurrence]) -> list[Fed]:
     """Find the inputs, in the order of the recurrences that read them."""
-    walls = {port.edge for one in recurrences for port in own_ports(one)}
-    behind = recurrences_behind(run, walls)
+    behind, walls = outside(run, recurrences)
     found: list[Fed] = []
     for one in recurrences:
         if one.how == SEQUENCE:
