@@ -113,15 +113,12 @@ def _alternates(some: Sequence[Call], others: Sequence[Call]) -> bool:
 def set_clocks(run: Pass, recurrences: Sequence[Recurrence], read: Read) -> list[int]:
     """Give every recurrence the number of its clock; `read` tells what one without calls takes, step by step."""
     clocks: list[int] = []
-    leaders: list[Recurrence] = []
-    for one in recurrences:
-        ways = ((k, way) for k, leader in enumerate(leaders) if (way := _way(run, one, leader, read)))
-        same, way = next(ways, (len(leaders), 0))
-        if not way:
-            leaders.append(one)
-        elif way < 0:
+    for place, one in enumerate(recurrences):
+        ways = ((k, way) for k in reversed(range(place)) if (way := _way(run, one, recurrences[k], read)))
+        near, way = next(ways, (-1, 0))
+        if way < 0:
             one.turn()
-        clocks.append(same)
+        clocks.append(clocks[near] if way else max(clocks, default=-1) + 1)
     return clocks
 
 

@@ -51,7 +51,13 @@ def raw_loops(roots: list[Any], names: Mapping[int, str], calls: Sequence[Call] 
             one = _of_products(_where(some, calls), some, roots)
             if one is not None:
                 found.append((begin, end, one))
-    return numbered([one for _, _, one in sorted(found, key=lambda some: some[0])])
+    loops = [one for _, _, one in sorted(found, key=lambda some: some[0])]
+    for one in loops:
+        one.others = frozenset(
+            node for other in loops if other is not one for some in other.states for node, _ in some
+        )
+        one.made.clear()
+    return numbered(loops)
 
 
 def _depend(some: list[Any], others: list[Any]) -> bool:
