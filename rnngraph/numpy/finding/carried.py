@@ -105,17 +105,26 @@ def _taken_back(
 
     What is made of it then belongs to the step that reads it.
     """
-    sources = [
-        [j for j in nodes[i].inputs if steps.get(j) == k and nodes[j].value.shape == nodes[i].value.shape]
-        for k, i in enumerate(ids)
-    ]
-    alone = all(len(some) == 1 and steps.keys() & nodes[i].inputs == set(some) for i, some in zip(ids, sources))
-    if not alone or any(nodes[i].op in PRODUCTS for i in ids):
-        return False
-    for k, (i, (source,)) in enumerate(zip(ids, sources, strict=True)):
-        reads = [replace(read, via=[*read.via, i]) for read in carried[k].pop(i, ())]
+    some = [_made_of_one(nodes, steps, i) for i in ids]
+    for k, (i, one) in enumerate(zip(ids, some, strict=True) if None not in some else ()):
+        source, passed = one or (i, [])
+        reads = [replace(read, via=[*read.via, *passed]) for read in carried[k].pop(i, ())]
         carried[k].setdefault(source, []).extend(reads)
-    return True
+        steps |= dict.fromkeys(passed, k + 1)
+    return None not in some
+
+
+def _made_of_one(nodes: Sequence[Node], steps: dict[int, int], i: int) -> tuple[int, list[int]] | None:
+    """Find the nearest value of the same step and shape of which alone a value is made, and what lies between."""
+    passed, behind = list[int](), {i}
+    while not passed or len(behind) > 1 or nodes[min(behind)].value.shape != nodes[i].value.shape:
+        at = max(behind)
+        below = {j for j in nodes[at].inputs if j in steps}
+        if nodes[at].op in PRODUCTS or not below or any(steps[j] != steps[i] for j in below):
+            return None
+        passed.append(at)
+        behind = (behind - {at}) | below
+    return behind.pop(), passed
 
 
 def find_starts(nodes: Sequence[Node], found: Found) -> dict[str, int]:
@@ -176,12 +185,14 @@ def _followed(
 
 def _made_of(nodes: Sequence[Node], chain: Chain, by_step: list[list[int]], shown: int, state: int) -> int | None:
     """Find, in the last step, what a state is made of that nobody reads there, as a cell that a mask keeps after it."""
-    model, here = by_step[shown], by_step[-1]
-    for one in nodes[state].inputs:
+    model, here = set(by_step[shown]), by_step[-1]
+    behind = reached(nodes, [state], lambda i: i not in model or nodes[i].op in PRODUCTS)
+    for one in sorted(behind & model - {state}, reverse=True):
         like = _kind_of(nodes, one, chain)
         alike = [i for i in here if nodes[i].op is like[0] and _kind_of(nodes, i, chain) == like]
-        if one in model and alike and chain.shape(nodes[one]) == chain.shape(nodes[state]):
-            return min(alike, key=lambda i: abs(here.index(i) - model.index(one)))
+        if alike and chain.shape(nodes[one]) == chain.shape(nodes[state]):
+            place = by_step[shown].index(one)
+            return min(alike, key=lambda i: abs(here.index(i) - place))
     return None
 
 

@@ -107,16 +107,31 @@ def _made_of(calls: list[Call], states: list[list[Edge]], place: int) -> list[li
     """Take for a state what it was made of alone, as where the next step begins with a decay; else nothing."""
     found = []
     for call, some in zip(calls, states, strict=False):
-        if len(some) <= place:
+        one = _made_of_one(call, some[place], calls[0].begin) if place < len(some) else None
+        if one is None or one in some:
             return []
-        edge = some[place]
-        reach = descending(list(walk_down([edge[0]], call.begin)), call)
-        begins = [(one, number_of(one[0])) for one in edge[0].next_functions if one[0] is not None]
-        below = [one for one, begin in begins if one[0] in reach or calls[0].begin <= begin < call.begin]
-        if call.made(edge[0]) or len(below) != 1 or shape_of(below[0]) != shape_of(edge) or below[0] in some:
-            return []
-        found.append([*some[:place], below[0], *some[place + 1 :]])
+        found.append([*some[:place], one, *some[place + 1 :]])
     return found
+
+
+def _made_of_one(call: Call, edge: Edge, first: int) -> Edge | None:
+    """Find the nearest edge of the same shape, made since a call, of which alone one is made of all that descends."""
+    own, older = descending(list(walk_down([edge[0]], call.begin)), call), set[Any]()
+
+    def is_older(node: Any) -> bool:
+        return node is not None and (node in older or first <= number_of(node) < call.begin)
+
+    for node in at_and_below([edge[0]], call.begin):
+        if any(is_older(one) for one, _ in node.next_functions):  # it comes from steps before
+            older.add(node)
+    passed, behind = False, {edge}
+    while not passed or len(behind) > 1 or shape_of(min(behind, key=age)) != shape_of(edge):
+        at = max(behind, key=age)
+        below = {tuple(one) for one in at[0].next_functions if one[0] in own or is_older(one[0])}
+        if call.made(at[0]) or not below or not all(node in own for node, _ in below):
+            return None
+        passed, behind = True, (behind - {at}) | below
+    return behind.pop()
 
 
 def _twins(calls: list[Call], k: int, before: list[Edge], roots: list[Any]) -> list[Edge | None]:
