@@ -22,6 +22,7 @@ TWINS: dict[str, tuple[Twin, tuple[str, ...]]] = {
     "two layers in one loop": (Twin((twins.tanh, twins.residual)), EVERY),
     "layers of two kinds": (Twin((twins.tanh, twins.diagonal, twins.decayed)), EVERY),
     "three layers both ways": (Twin((twins.residual, twins.tanh, twins.tanh), by_layer=True, both=True), EVERY),
+    "one layer both ways": (Twin((twins.tanh,), by_layer=True, both=True), EVERY),
     "two steps back": (Twin((twins.tanh,), back=2), ("modules", "numpy", "tape")),
     "three steps back": (Twin((twins.residual, twins.tanh), back=3), ("modules", "numpy", "tape")),
     "detached by the cell": (Twin((twins.tanh,), cut=4), ("modules", "tape")),

@@ -6,7 +6,8 @@ guessed from values.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.node import Node
@@ -17,8 +18,8 @@ from rnngraph.autodiff.tape import Tape
 class Clocks:
     """Clocks by entry id; two that meet in a step-by-step op become one."""
 
-    def __init__(self, tape: Tape) -> None:
-        """Follow the time axis through the tape."""
+    def __init__(self, tape: Tape, fed: Mapping[int, Sequence[int]] | None = None) -> None:
+        """Follow the time axis through the tape; `fed` are the numbers of the recurrences that read each input."""
         self._same: list[int] = []
         self._of: dict[int, int] = {}
         self.narrow: set[int] = set()  # entries (N, T, ·) that come step by step from others such, or from nowhere
@@ -33,7 +34,7 @@ class Clocks:
                 self._node(tape, entry)
         # States that are nodes have a clock of their own where nothing over time leads in.
         self.of_recurrence = [self._recurrence(one) for one in tape.recurrences]
-        for one, other in in_step(tape):
+        for one, other in in_step(tape, fed or {}):
             self._same[self._root(self.of_recurrence[one])] = self._root(self.of_recurrence[other])
 
     def _node(self, tape: Tape, node: Node) -> None:
@@ -71,7 +72,7 @@ class Clocks:
         return self._root(self.of_recurrence[number])
 
 
-def in_step(tape: Tape) -> Iterator[tuple[int, int]]:
+def in_step(tape: Tape, fed: Mapping[int, Sequence[int]]) -> Iterator[tuple[int, int]]:
     """Yield pairs of recurrences, whose states are nodes, that take the same step at the same time.
 
     Either one reads the states that the other makes at the same step and none of another, as a layer above does; or
@@ -79,8 +80,11 @@ def in_step(tape: Tape) -> Iterator[tuple[int, int]]:
     """
     own = [number for number, one in enumerate(tape.recurrences) if one.block is None]
     for place, number in enumerate(own):
-        fed = tape.recurrences[number].fed
-        yield from ((number, other) for other in own[:place] if fed and tape.recurrences[other].fed == fed)
+        data = tape.recurrences[number].fed
+        yield from ((number, other) for other in own[:place] if data and tape.recurrences[other].fed == data)
+    for readers in fed.values():
+        pairs = pairwise(number for number in readers if number in own)
+        yield from (some for some in pairs if len({tape.recurrences[number].timesteps for number in some}) == 1)
     for (upper, lower), gaps in _gaps(tape, own).items():
         if gaps == {0} and tape.recurrences[upper].timesteps == tape.recurrences[lower].timesteps:
             yield upper, lower
