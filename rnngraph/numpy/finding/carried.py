@@ -57,20 +57,7 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
     carried = read_later(nodes, chain)
     if not carried:
         return None
-    while True:
-        model = {i: reads for i, reads in carried.get(shown, {}).items()}
-        model = {i: reads for i, reads in model.items() if not _follows(nodes, chain.steps, i, set(model) - {i})}
-        main = [state for state, reads in model.items() if any(one.clocked for one in reads)]
-        main += [s for s, some in model.items() if s not in main and any(one.consumer in chain.weighed for one in some)]
-        followed = dict[int, list[int]]()
-        for state in [*main, *(state for state in model if state not in main)]:
-            taken = set[int]().union(*followed.values())  # a node is one state
-            ids = None if state in taken else _followed(nodes, chain, by_step, carried, state, by_step[shown], taken)
-            if ids is not None:
-                followed[state] = ids
-        ended = [ids for ids in followed.values() if len(ids) < time]
-        if not any(_taken_back(nodes, chain.steps, carried, ids) for ids in ended):
-            break
+    model, main, followed = _all_followed(nodes, chain, by_step, carried, shown)
     found = Found(chain, {}, {}, {})
     if followed and all(len(ids) < time for ids in followed.values()):  # the last step makes no state
         chain.clock.pop()
@@ -96,6 +83,30 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
             found.unread[kind] = last
     found.initial = find_starts(nodes, found)
     return found if "h" in found.states else None
+
+
+def _all_followed(
+    nodes: Sequence[Node],
+    chain: Chain,
+    by_step: list[list[int]],
+    carried: dict[int, dict[int, list[Read]]],
+    shown: int,
+) -> tuple[dict[int, list[Read]], list[int], dict[int, list[int]]]:
+    """Follow what the step that shows them carries on: the states there, the main ones of them, and each by step."""
+    while True:
+        some = carried.get(shown, {})
+        model = {i: reads for i, reads in some.items() if not _follows(nodes, chain.steps, i, set(some) - {i})}
+        main = [state for state, reads in model.items() if any(one.clocked for one in reads)]
+        main += [s for s, reads in model.items() if s not in main and any(r.consumer in chain.weighed for r in reads)]
+        followed = dict[int, list[int]]()
+        for state in [*main, *(state for state in model if state not in main)]:
+            taken = set[int]().union(*followed.values())  # a node is one state
+            ids = None if state in taken else _followed(nodes, chain, by_step, carried, state, by_step[shown], taken)
+            if ids is not None:
+                followed[state] = ids
+        ended = [ids for ids in followed.values() if len(ids) < len(by_step)]
+        if not any(_taken_back(nodes, chain.steps, carried, ids) for ids in ended):
+            return model, main, followed
 
 
 def _taken_back(

@@ -60,7 +60,7 @@ def breaks_of(tape: Tape, one: Recurrence) -> tuple[Booleans | None, Booleans | 
 
 
 def _same(tape: Tape, one: Recurrence, before: int, t: int, batch: int) -> Array:
-    """Tell the samples of which all states are what they were; what no node made, a last one that none reads, is out."""
+    """Tell the samples of which all states are what they were, but for a last one that no node made nor reads."""
     some = [[tape.entry(ids[k]) for k in (before, t)] for ids in one.states.values()]
     pairs = [(a.value, b.value) for a, b in some if b.op is not CONSTANT]
     axis = one.batch_axis or 0

@@ -28,8 +28,8 @@ from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.clocks import set_clocks
 from rnngraph.sources.torch.finding.entrance import Entrance
 from rnngraph.sources.torch.finding.fed_inputs import Steps, edges_in, entering_steps, fed_inputs, outside
-from rnngraph.sources.torch.finding.within import Entering
 from rnngraph.sources.torch.finding.recurrence import Recurrence
+from rnngraph.sources.torch.finding.within import Entering
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes

@@ -53,9 +53,7 @@ def raw_loops(roots: list[Any], names: Mapping[int, str], calls: Sequence[Call] 
                 found.append((begin, end, one))
     loops = [one for _, _, one in sorted(found, key=lambda some: some[0])]
     for one in loops:
-        one.others = frozenset(
-            node for other in loops if other is not one for some in other.states for node, _ in some
-        )
+        one.others = frozenset(node for other in loops if other is not one for some in other.states for node, _ in some)
         one.made.clear()
     return numbered(loops)
 
