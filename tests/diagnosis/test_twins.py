@@ -20,6 +20,7 @@ TWINS: dict[str, tuple[Twin, tuple[str, ...]]] = {
     "decays of two states": (Twin((twins.lstm,)), EVERY),
     "two states that are kept": (Twin((twins.masked,)), EVERY),
     "two layers in one loop": (Twin((twins.tanh, twins.residual)), EVERY),
+    "a decay below what is like it": (Twin((twins.decayed, twins.residual)), EVERY),
     "layers of two kinds": (Twin((twins.tanh, twins.diagonal, twins.decayed)), EVERY),
     "three layers both ways": (Twin((twins.residual, twins.tanh, twins.tanh), by_layer=True, both=True), EVERY),
     "one layer both ways": (Twin((twins.tanh,), by_layer=True, both=True), EVERY),

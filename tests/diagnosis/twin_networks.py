@@ -97,7 +97,8 @@ class Twin:
         own = {name.rpartition("_")[2]: weight for name, weight in p.items() if name.rpartition("_")[0] == key}
         if self.cut and t and t % self.cut == 0:
             s = tuple(one.detach() for one in s)
-        return dict(self.keys)[key](B, own, x, s, t)
+        made: States = dict(self.keys)[key](B, own, x, s, t)
+        return made
 
     def run(self, step: Callable[..., States], zeros: Any, xs: list[Any]) -> list[Any]:
         """Run all steps; give what the last layer hands out at each."""

@@ -137,7 +137,8 @@ leaf, or another factor at every step (a gate of the input). Something new must 
 maximum that nothing reads on the way is none.
 
 A state is a value of one step that is read at a later one on the way to a later product, and follows from no other
-state of its step: what the weights multiply is `h`, the next one `c`. The axis that is summed away holds the units, so
+state of its step: what the weights multiply is `h`, the next one `c`. What the next step makes of a state alone,
+as by a decay, a reset or a mask, belongs to that step. The axis that is summed away holds the units, so
 that the other one is the batch. Runs of one cell that take turns along one sequence, as where a state is read two steps
 back, are one recurrence. A batch that shrinks or grows is put into the whole one, and a sample counts where it is
 there. Places that fall from step to step are the reverse direction. `steps=` says how many timesteps there are where

@@ -181,7 +181,9 @@ def _followed(
             known = [i for i in carried.get(k, ()) if i in same]
             alike = [i for i in same if op is ASSEMBLE or len(nodes[i].inputs) == len(operands)]
             deep = [i for i in alike if i in known or _kind_of(nodes, i, chain) == wanted]
-        if k == len(by_step) - 1 and not deep:  # the last one may lead nowhere
+            if k == len(by_step) - 1:  # the last one may lead nowhere: what is like it may be another layer's
+                deep = [i for i in deep if _products_within(nodes, chain, i) == _products_within(nodes, chain, state)]
+        if k == len(by_step) - 1 and not deep:
             return found
         some = deep or known or alike
         if not some:
@@ -192,6 +194,13 @@ def _followed(
         )
         found.append(near)
     return found
+
+
+def _products_within(nodes: Sequence[Node], chain: Chain, i: int) -> int:
+    """Count the products of its step of which a value is made."""
+    step = chain.steps[i]
+    behind = reached(nodes, [i], lambda j: chain.steps.get(j) != step)
+    return sum(nodes[j].op in PRODUCTS and chain.steps.get(j) == step for j in behind)
 
 
 def _made_of(nodes: Sequence[Node], chain: Chain, by_step: list[list[int]], shown: int, state: int) -> int | None:
