@@ -18,6 +18,7 @@ TWINS: dict[str, tuple[Twin, tuple[str, ...]]] = {
     "an episode that begins": (Twin((twins.reset,)), EVERY),
     "a slow state": (Twin((twins.slow,)), EVERY),
     "decays of two states": (Twin((twins.lstm,)), EVERY),
+    "a cell that gates see": (Twin((twins.peephole,)), EVERY),
     "two states that are kept": (Twin((twins.masked,)), EVERY),
     "two layers in one loop": (Twin((twins.tanh, twins.residual)), EVERY),
     "a decay below what is like it": (Twin((twins.decayed, twins.residual)), EVERY),

@@ -58,13 +58,20 @@ def lstm(B: Any, p: Any, x: Any, s: States, t: int) -> States:
     return B.tanh(c) / (1 + B.exp(-(h @ p["Q"]))), c
 
 
+def peephole(B: Any, p: Any, x: Any, s: States, t: int) -> States:
+    """What the gates see of the cell is decayed with it."""
+    h, c = 0.9 * s[0], 0.8 * s[1]
+    c = c / (1 + B.exp(-(x @ p["V"] + c * p["u"]))) + B.tanh(x @ p["W"] + h @ p["U"] + 0.5 * c * p["u"])
+    return B.tanh(c) / (1 + B.exp(-(h @ p["Q"]))), c
+
+
 def masked(B: Any, p: Any, x: Any, s: States, t: int) -> States:
     """Behind its end a sample keeps both states."""
     m = (torch.tensor(THERE) if B is torch else THERE)[:, t]
     return tuple(m * new + (1 - m) * old for new, old in zip(lstm(B, p, x, s, t), s, strict=True))
 
 
-STATES = {slow: 2, lstm: 2, masked: 2}
+STATES = {slow: 2, lstm: 2, peephole: 2, masked: 2}
 
 
 @dataclass(frozen=True)

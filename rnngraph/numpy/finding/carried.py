@@ -122,7 +122,13 @@ def _taken_back(
         reads = [replace(read, via=[*read.via, *passed]) for read in carried[k].pop(i, ())]
         carried[k].setdefault(source, []).extend(reads)
         steps |= dict.fromkeys(passed, k + 1)
-    return None not in some
+    if None in some:
+        return False
+    for i in sorted(steps):  # and all that is made of it
+        steps[i] = max([steps[i], *(steps[j] for j in nodes[i].inputs if j in steps)])
+    for k, reads_of in carried.items():
+        carried[k] = {i: reads for i, reads in reads_of.items() if steps[i] == k}
+    return True
 
 
 def _made_of_one(nodes: Sequence[Node], steps: dict[int, int], i: int) -> tuple[int, list[int]] | None:
