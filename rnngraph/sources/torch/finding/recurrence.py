@@ -32,7 +32,7 @@ class Recurrence:
     made: dict[int, list[Any]] = field(default_factory=dict)  # the nodes of steps that were looked at
     stride: int = 1  # from a step to the one that goes on from it: more of a dilated one, -1 where time runs back
     anew: Sequence[int] = ()  # steps at which all begins anew while another recurrence goes on
-    others: frozenset[Any] = frozenset()  # the nodes of other loops' states, where its steps begin behind them
+    others: frozenset[Any] = frozenset()  # nodes of other raw loops' states: its own steps end there
     table: bool = False  # a row is another sample in every step, so that all rows count as one sample
     axis: int = 0  # of the samples, in states of more than two axes
 
