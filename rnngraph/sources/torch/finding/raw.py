@@ -36,14 +36,15 @@ def raw_loops(roots: list[Any], names: Mapping[int, str], calls: Sequence[Call] 
     Of weights that depend on each other's products, which are one cell, the first counts.
     """
     nodes = at_and_below(roots)
-    cells: list[list[Any]] = []
+    cells: list[tuple[list[Any], set[Any]]] = []
     found: list[tuple[int, int, Recurrence]] = []
     for some in sorted(_uses(nodes, names).values(), key=lambda some: (-len(some), number_of(some[0]))):
         along = len(some) >= LEAST and all(a in at_and_below([b], number_of(a)) for a, b in pairwise(some))
-        if along and not any(_depend(some, cell) for cell in cells):
+        cell = some, set(at_and_below(some[-1:])) if along else set()
+        if along and not any(_depend(cell, other) for other in cells):
             one = _of_weight(names[id(_leaf(some[0]))], some, roots)
             if one is not None:
-                cells.append(some)
+                cells.append(cell)
                 found.append((number_of(some[0]), number_of(some[-1]), one))
     for some in sorted(_side_by_side(nodes), key=len, reverse=True):
         begin, end = number_of(some[0]), number_of(some[-1])
@@ -58,10 +59,9 @@ def raw_loops(roots: list[Any], names: Mapping[int, str], calls: Sequence[Call] 
     return numbered(loops)
 
 
-def _depend(some: list[Any], others: list[Any]) -> bool:
-    """Whether of the products with two weights each has some that depend on the other's."""
-    below = (set(at_and_below(one[-1:])) for one in (others, some))
-    return all(not behind.isdisjoint(one) for one, behind in zip((some, others), below, strict=True))
+def _depend(one: tuple[list[Any], set[Any]], other: tuple[list[Any], set[Any]]) -> bool:
+    """Whether of the products with two weights, given with all below the last, each has some that depend on others."""
+    return not one[1].isdisjoint(other[0]) and not other[1].isdisjoint(one[0])
 
 
 def numbered(found: list[Recurrence]) -> list[Recurrence]:
