@@ -23,6 +23,8 @@ MAKERS = (
     "frombuffer", "loadtxt", "genfromtxt", "tri", "fromfunction", "logspace", "geomspace", "meshgrid",
 )  # fmt: skip
 
+_LEFT_TO_CHANCE = frozenset((np.empty, np.empty_like))
+
 
 class _IsArray(type):
     def __instancecheck__(cls, one: object) -> bool:
@@ -101,14 +103,14 @@ def _maker(function: Any) -> Any:
     def made(*given: Any, **options: Any) -> Any:
         given, options = tuple(unwrapped(list(given))), {key: unwrapped(one) for key, one in options.items()}
         source = recorded_in([*given, *options.values()])
-        if source is None:
-            found = function(*given, **options)
-            # A fresh array has unlike parts; one that is the user's own must not be written to.
-            own = any(found is one for one in given)
-            return wrapped(found.copy() if own else found)
-        if function in RULES:
+        if source is not None and function in RULES:
             return _cast(RULES[function](*given, **options), given, options)
-        return wrapped(function(*value_of(given), **value_of(options)))
+        found = function(*value_of(given), **value_of(options))
+        if function in _LEFT_TO_CHANCE and found.dtype.kind == "f":
+            found.fill(0)  # what stood there, which may be NaN, is nothing that was computed
+        # A fresh array has unlike parts; one that is the user's own must not be written to.
+        own = any(found is one for one in given)
+        return wrapped(found.copy() if own else found)
 
     return made
 
