@@ -66,7 +66,7 @@ def _replace_globals(space: dict[str, Any], read: set[str], stand_for: Any, undo
 
     undo.callback(restore)
     for name, old in before.items():
-        plain = is_leaf(old) or type(old) in (dict, list, tuple)
+        plain = is_leaf(old) or isinstance(old, dict) or type(old) in (list, tuple)
         plain = plain or (type(old) is np.ndarray and old.dtype.kind in "iub")
         holds = name in read and ((plain and not name.startswith("__")) or hasattr(old, "__dict__"))
         new = stand_for(name, old, beside=name in read, holds=holds)
