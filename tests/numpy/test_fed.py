@@ -313,3 +313,22 @@ def test_layers_with_dropout_over_the_sequence_between_them_take_their_steps_tog
     )
     assert len({one.clock for one in whole.recurrences}) == 1
     assert str(rg.diagnose(whole)) == str(rg.diagnose(single))
+
+
+def of_one_sample(x: Any, Wx: Any, Wh: Any, start: tuple[int, ...], row: tuple[int, ...]) -> Any:
+    h, total = np.zeros(start), 0.0
+    for t in range(T):
+        h = np.tanh(np.dot(x[t].reshape(row), Wx) + np.dot(h, Wh))
+        total = total + (t + 1) * np.sum(h**2)
+    return total
+
+
+@pytest.mark.parametrize(("start", "row"), [((1, H), (1, D)), ((1, H), (D,)), ((H,), (1, D))])
+def test_a_sample_that_is_alone_has_an_axis_of_its_own_or_none(start: tuple[int, ...], row: tuple[int, ...]) -> None:
+    x, *weights = draw(T, D), *SIMPLE
+    flat, other = (
+        rg.record(rg.trace_function(of_one_sample, x, *weights, *one), lags=True)
+        for one in (((H,), (D,)), (start, row))
+    )
+    np.testing.assert_allclose(other.input_lags[0].log, flat.input_lags[0].log, rtol=1e-12)
+    assert str(rg.diagnose(other)) == str(rg.diagnose(flat))

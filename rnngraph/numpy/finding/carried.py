@@ -14,7 +14,7 @@ from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node, Op
 from rnngraph.numpy.finding.chains import Chain
-from rnngraph.numpy.finding.products import GIVEN, VIEWING, reached
+from rnngraph.numpy.finding.products import GIVEN, PRODUCTS, VIEWING, reached
 from rnngraph.numpy.finding.read_later import Read, read_later
 
 Kind: TypeAlias = tuple[Op, tuple[int, ...], tuple[Op, ...]]
@@ -95,12 +95,18 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
 
 def find_starts(nodes: Sequence[Node], found: Found) -> dict[str, int]:
     """Find what stands before the first states, by kind, where that is known and of their shape."""
-    chain, starts = found.chain, dict[str, int]()
-    for kind, ids in found.states.items():
-        start = _start(nodes, chain.steps, ids, found.seen_through.get(ids[0], ())) if len(ids) > 1 else None
-        if start is not None and chain.shape(nodes[start]) == chain.shape(nodes[ids[0]]):
-            starts[kind] = start
-    return starts
+    shape = found.chain.shape
+    first = {kind: shape(nodes[ids[0]]) for kind, ids in found.states.items()}
+    return {kind: start for kind, start in starts_of(nodes, found).items() if shape(nodes[start]) == first[kind]}
+
+
+def starts_of(nodes: Sequence[Node], found: Found) -> dict[str, int]:
+    """Find what stands before the first states, by kind, where that is known, of whatever shape."""
+    starts = {
+        kind: _start(nodes, found.chain.steps, ids, found.seen_through.get(ids[0], ()))
+        for kind, ids in found.states.items() if len(ids) > 1
+    }  # fmt: skip
+    return {kind: start for kind, start in starts.items() if start is not None}
 
 
 def _follows(nodes: Sequence[Node], steps: dict[int, int], state: int, others: set[int]) -> bool:
@@ -178,9 +184,15 @@ def _start(nodes: Sequence[Node], steps: dict[int, int], ids: Sequence[int], vie
         pairs = zip(nodes[at].inputs, nodes[twin].inputs, strict=False)
         if nodes[twin].op in GIVEN and (at in views or nodes[at].op in VIEWING):
             pairs = zip(nodes[at].inputs, repeat(twin), strict=False)
-        elif nodes[twin].op is not nodes[at].op or len(nodes[twin].inputs) != len(nodes[at].inputs):
+        elif not _alike(nodes[twin], nodes[at]):
             continue
         below = [pair for pair in pairs if pair not in seen and (pair[0] in steps or pair[0] == ids[0])]
         seen.update(below)
         waiting += below
     return None
+
+
+def _alike(one: Node, other: Node) -> bool:
+    """Tell the same operation; a product of a vector is written as one of a matrix is."""
+    same = one.op is other.op or {one.op, other.op} <= PRODUCTS
+    return same and len(one.inputs) == len(other.inputs)

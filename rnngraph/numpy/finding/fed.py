@@ -15,7 +15,7 @@ import numpy as np
 
 from rnngraph.autodiff.node import CONSTANT, Node
 from rnngraph.autodiff.tape import Tape
-from rnngraph.numpy.finding.carried import Found
+from rnngraph.numpy.finding.carried import Found, starts_of
 from rnngraph.numpy.finding.products import JOINING, LEAVES, PASSING, PRODUCTS, reached, written
 
 Data: TypeAlias = list[dict[int, set[int]]]  # by step: number of a value -> the nodes that hold it
@@ -49,8 +49,8 @@ def declare_fed(tape: Tape, nodes: Sequence[Node], found: list[Found], fed: list
         ordered = enumerate(data if one.direction == "forward" else data[::-1])
         by_time = {t: sorted(min(alike[number, t]) for number in some) for t, some in ordered if some}
         every, axis = {i for some in by_time.values() for i in some}, declared.batch_axis
-        batch = None if axis is None else nodes[one.states["h"][0]].value.shape[axis]
-        if not every or any(axis is not None and nodes[i].value.shape[axis : axis + 1] != (batch,) for i in every):
+        batch = 1 if axis is None else nodes[one.states["h"][0]].value.shape[axis]
+        if not every or (batch > 1 and any(nodes[i].value.shape[axis : axis + 1] != (batch,) for i in every)):
             continue
         for i in every:
             nodes[i].requires = True  # differentiated although it may be constant, as one-hot words are
@@ -64,7 +64,7 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
 
     What comes out of another recurrence, a node in `others`, is no data.
     """
-    steps, initial = one.chain.steps, set(one.initial.values())
+    steps, initial = one.chain.steps, {*one.initial.values(), *starts_of(nodes, one).values()}
     found: Data = [{} for _ in range(one.time)]
     past = steps.keys() | others | initial
     waiting = [(i, steps[i]) for i in one.inside]
