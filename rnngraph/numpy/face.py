@@ -23,7 +23,7 @@ MAKERS = (
     "frombuffer", "loadtxt", "genfromtxt", "tri", "fromfunction", "logspace", "geomspace", "meshgrid",
 )  # fmt: skip
 
-_LEFT_TO_CHANCE = frozenset((np.empty, np.empty_like))
+_LEFT_TO_CHANCE: frozenset[Any] = frozenset((np.empty, np.empty_like))
 
 
 class _IsArray(type):

@@ -33,7 +33,7 @@ class WithoutEnd(SourceFileLoader):
 
 
 def _never_ends(loop: ast.While) -> bool:
-    """Tell `while True` without a `break` of its own; what raises or exits is not run either."""
+    """Tell `while True` that no `break` of its own ends but for who interrupts it; what raises is not run either."""
     if not isinstance(loop.test, ast.Constant) or not loop.test.value:
         return False
     todo: list[ast.AST] = [*loop.body]
@@ -41,6 +41,8 @@ def _never_ends(loop: ast.While) -> bool:
         one = todo.pop()
         if isinstance(one, ast.Break):
             return False
+        if isinstance(one, ast.ExceptHandler) and isinstance(one.type, ast.Name) and one.type.id == "KeyboardInterrupt":
+            continue
         if not isinstance(one, ast.While | ast.For | ast.FunctionDef | ast.ClassDef):
             todo += ast.iter_child_nodes(one)
         elif isinstance(one, ast.While | ast.For):
@@ -53,4 +55,5 @@ def left_out(module: ModuleType | None) -> tuple[str, ...]:
     lines = getattr(module, LEFT_OUT, ())
     where = ", ".join(str(line) for line in lines)
     name = Path(str(getattr(module, "__file__", ""))).name
-    return (f"the loop without an end at line {where} of {name} was not run",) if lines else ()
+    s, was = ("s", "were") if len(lines) > 1 else ("", "was")
+    return (f"the loop{s} without an end at line{s} {where} of {name} {was} not run",) if lines else ()
