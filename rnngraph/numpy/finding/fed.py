@@ -49,8 +49,10 @@ def declare_fed(tape: Tape, nodes: Sequence[Node], found: list[Found], fed: list
         ordered = enumerate(data if one.direction == "forward" else data[::-1])
         by_time = {t: sorted(min(alike[number, t]) for number in some) for t, some in ordered if some}
         every, axis = {i for some in by_time.values() for i in some}, declared.batch_axis
-        batch = 1 if axis is None else nodes[one.states["h"][0]].value.shape[axis]
-        if not every or (batch > 1 and any(nodes[i].value.shape[axis : axis + 1] != (batch,) for i in every)):
+        batch = (1,) if axis is None else nodes[one.states["h"][0]].value.shape[axis : axis + 1]
+        if not every or (
+            axis is not None and batch != (1,) and any(nodes[i].value.shape[axis : axis + 1] != batch for i in every)
+        ):
             continue
         for i in every:
             nodes[i].requires = True  # differentiated although it may be constant, as one-hot words are
