@@ -89,7 +89,8 @@ gives its loss on a tape, `traced`: `record`, `render`, `check` and `trial` take
 * Beside these are followed: the functions of `math`, `np.vectorize`, `np.r_`, `np.c_`, and of SciPy `expit`, `softmax`,
   `log_softmax`, `logsumexp`, `inv`, `pinv` and `solve`.
 * On the command line, `rnngraph render model.py:loss --data arrays.npz` reads the arguments by name; without `--data`
-  the function needs none. A `while True` at the top of the file, in which a script trains for ever, is not run.
+  the function needs none. A `while True` at the top of the file, in which a script trains for ever or until somebody
+  interrupts it, is not run.
 
 ## Gradients written by hand
 
