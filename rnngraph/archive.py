@@ -42,7 +42,7 @@ class Header:
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
+def readable(path: Path | str) -> Iterator[None]:
     """Turn whatever a damaged file raises into one sentence.
 
     Raises:

@@ -40,6 +40,7 @@ def recomputed(
     todo = [tape.entries[place] for place in places if tape.entries[place].id not in given]
     last = {source: entry.id for entry in todo for source in entry.inputs} if wanted else {}
     last.update(dict.fromkeys(wanted, -1))
+    value_of = values.__getitem__
     with np.errstate(all="ignore"):
         for entry in todo:
             if isinstance(entry, Block):
@@ -49,7 +50,7 @@ def recomputed(
             elif entry.op is STATE:
                 values[entry.id] = blocks[entry.inputs[0]].state(entry.options["kind"], entry.options["t"])
             else:
-                value = entry.op.forward(*[values[i] for i in entry.inputs], **entry.options)
+                value = entry.op.forward(*map(value_of, entry.inputs), **entry.options)
                 values[entry.id] = value if type(value) is np.ndarray else np.asarray(value)
             for i in entry.inputs if last else ():
                 if last[i] == entry.id:

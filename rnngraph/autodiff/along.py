@@ -73,9 +73,8 @@ def _einsum_vjp(g: Array, node: Node) -> tuple[Array, ...]:
         known = "".join(letter for letter in own if letter in out or any(letter in one for one, _ in others))
         letters = ",".join(["..." + out, *(one for one, _ in others)])
         part = np.einsum(f"{letters}->...{known}", g, *(array for _, array in others))
-        for axis, letter in enumerate(own):  # summed alone: every element gets the same
-            if letter not in known:
-                part = np.expand_dims(part, axis - len(own))
+        alone = tuple(axis - len(own) for axis, letter in enumerate(own) if letter not in known)
+        part = np.expand_dims(part, alone)  # summed alone: every element gets the same
         found.append(np.broadcast_to(part, lead_of(g, node) + node.arguments[place].shape))
     return tuple(found)
 

@@ -16,6 +16,7 @@ from heapq import heapify, heappop, heappush
 
 import numpy as np
 
+from rnngraph.autodiff.backward import unbroadcast
 from rnngraph.autodiff.banding import Groups, added, settled
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.carry import Carry, by_band
@@ -128,7 +129,10 @@ def _sum(some: list[Cotangents], shape: tuple[int, ...]) -> tuple[int, Array]:
 
 def _widened(walk: Walk, one: Cotangents, shape: tuple[int, ...]) -> Cotangents:
     """Put the chosen samples back among all, with zeros between them."""
-    value = np.zeros((one.count, *shape))
-    rows = np.asarray(one.value)
-    value[:, walk.samples[shape[0]], one.first : one.first + rows.shape[2]] = rows
+    rows, by = np.asarray(one.value), walk.tape.entry(one.by) if len(shape) < 3 else None
+    value = np.zeros((one.count, *shape) if by is None else (one.count, *by.value.shape))
+    value[:, walk.samples[value.shape[1]], one.first : one.first + rows.shape[2]] = rows
+    if isinstance(by, Node):  # to all steps of which it was stretched
+        source = next(i for i in by.inputs if walk.tape.entry(i).value.shape == shape)
+        value = unbroadcast(value, (one.count, *shape), lead=1, node=by, source=source)
     return Cotangents(value, one.low, one.count, one.band)

@@ -23,12 +23,12 @@ class OuterNorms:
 
     def __init__(self) -> None:
         """Know no factor."""
-        self._known: list[tuple[Array, Array]] = []
+        self._known: list[tuple[Array, Callable[[Array], Array], Array]] = []
 
     def of(self, left: Array, right: Array) -> Floats:
         """Give the norm of every step's product."""
         if left.shape[1] == 1:
-            return np.asarray(self.of_one(left) * self.of_one(right))
+            return np.asarray(self.of_steps(left) * self.of_steps(right))
         if _is_formed(left, right):
             return _formed(left, right)[1]
         return self._by_gram(left, right)
@@ -39,9 +39,9 @@ class OuterNorms:
             return _formed(left, right)
         return outer_sum(left, right), self.of(left, right)
 
-    def of_one(self, factor: Array) -> Floats:
-        """Give the norms of a factor that has one row a step."""
-        return self._made(factor, lambda rows: row_norms(rows[:, 0]))
+    def of_steps(self, factor: Array) -> Floats:
+        """Give the norm of every step of a factor."""
+        return self._made(factor, _of_steps)
 
     def _by_gram(self, left: Array, right: Array) -> Floats:
         terms = (self._made(left, _gram) * self._made(right, _gram)).reshape(len(left), -1)
@@ -53,12 +53,16 @@ class OuterNorms:
         return norms
 
     def _made(self, factor: Array, make: Callable[[Array], Array]) -> Array:
-        for known, made in self._known:
-            if known is factor:
+        for known, how, made in self._known:
+            if known is factor and how is make:
                 return made
         found = make(factor)
-        self._known.append((factor, found))
+        self._known.append((factor, make, found))
         return found
+
+
+def _of_steps(factor: Array) -> Floats:
+    return row_norms(factor.reshape(len(factor), -1))
 
 
 def outer_sum(left: Array, right: Array) -> Array:

@@ -51,9 +51,10 @@ def _passed(walk: Walk, node: Node, value: Array, low: int, band: int) -> Iterab
     for source, contribution in zip(node.inputs, node.op.vjp(value, seen), strict=False):
         if contribution is None or source not in walk.leads:
             continue
-        if isinstance(contribution, np.ndarray) and not narrow:
-            shape = (len(value), *walk.tape.entry(source).value.shape)
-            if contribution.shape != shape:
+        if isinstance(contribution, np.ndarray):
+            own = walk.tape.entry(source).value.shape
+            shape = (len(value), *(contribution.shape[1:3] if narrow else own[:2]), *own[2:])
+            if contribution.shape != shape and (len(own) == 3 or not narrow):  # else it is widened first
                 contribution = unbroadcast(contribution, shape, lead=1, node=node, source=source)
         yield source, Cotangents(contribution, low, len(value), band, narrow, first if narrow else 0, node.id)
 

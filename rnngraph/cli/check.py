@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rnngraph.cli.options import JSON, SourceArguments
-from rnngraph.cli.source import open_check
+from rnngraph.cli.source import open_source
 
 FAILED = 1
 MOST_DIRECTIONS = 1000  # a few already tell; a million would run for days
@@ -30,12 +30,14 @@ def check(
     A Python function may return (forward, backward, *arrays), written by hand: a wrong gradient is located. The exit
     status is 1 if one is wrong; a wrong rule is named with its op, its argument and its timestep.
     """
-    from rnngraph.cli.console import report_console, write_report
+    from rnngraph.cli.console import report_console, working, write_report
     from rnngraph.errors import InputError
 
     if not 1 <= directions <= MOST_DIRECTIONS:
         raise InputError(f"--directions is {directions}, but it must be from 1 to {MOST_DIRECTIONS}.")
-    report = open_check(source, directions=directions)
+    opened = open_source(source)
+    with working("checking the gradients"):
+        report = opened.check(directions)
     if json:
         from rnngraph.render.report.gradient_check import check_json
 

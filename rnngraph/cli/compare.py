@@ -54,7 +54,7 @@ def compare(
     from rnngraph.history.compare.worse import TOLERANCE
     from rnngraph.history.compare.worse import worse as worse_of
     from rnngraph.render.picture.charts import report_bytes
-    from rnngraph.render.report.compare.comparison_report import ComparisonReport, comparison_json
+    from rnngraph.render.report.comparison_report import ComparisonReport, comparison_json
 
     if fail_on not in (None, WORSE):
         raise InputError(f"--fail-on names {fail_on!r}; a comparison can be {WORSE} and nothing else.")

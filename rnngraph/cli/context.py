@@ -61,13 +61,9 @@ def context_in_use(source: SourceArguments) -> int:
 
 
 def _measured(source: SourceArguments, most: int | None) -> ContextTrace:
-    import rnngraph
     from rnngraph.cli.console import working
-    from rnngraph.cli.source import called, is_python, open_loss
+    from rnngraph.cli.source import open_source
 
-    if is_python(source):
-        with working("leaving out the past"):
-            return called(source).context(most)
-    loss = open_loss(source)
+    opened = open_source(source)
     with working("leaving out the past"):
-        return rnngraph.context(loss, most=most)
+        return opened.context(most)

@@ -70,8 +70,7 @@ def decay(
     The half-lives are those at zero input: what an initialiser or a cast did, not what a trained model remembers.
     """
     from rnngraph.render.picture.charts import report_bytes
-    from rnngraph.render.report.decay.decay_json import decay_json
-    from rnngraph.render.report.decay.decay_terminal import DecayTable
+    from rnngraph.render.report.decay.decay_report import DecayTable, decay_json
     from rnngraph.sources.decay.rule_functions import Judging
     from rnngraph.sources.decay.rules import known_rules, refuse_unjudged
 

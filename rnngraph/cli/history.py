@@ -37,7 +37,7 @@ def history(
     import rnngraph
     from rnngraph.cli.console import working
     from rnngraph.render.picture.charts import report_bytes
-    from rnngraph.render.report.history.history_report import HistoryReport, history_json
+    from rnngraph.render.report.history_report import HistoryReport, history_json
 
     target = chart.target("a history")
     with working("reading the traces"):

@@ -40,7 +40,7 @@ def lags(
     from rnngraph.errors import InputError
     from rnngraph.graph.charts.lags_chart import lag_sheet
     from rnngraph.render.picture.charts import chart_bytes
-    from rnngraph.render.report.lags.lags_report import lags_json, lags_report
+    from rnngraph.render.report.lags_report import lags_json, lags_report
 
     chosen = known_loss(seen_from, name="--from")
     measures, target = Measures(lags=wanted.options(source.source, chosen)), chart.target("lags")

@@ -1,6 +1,6 @@
-"""From SOURCE to a trace, or to the loss that is to be walked: one row of a table for every kind of source.
+"""From SOURCE to what a command asks of it: a trace, the loss that is walked, or another answer.
 
-The first row that accepts a text opens it. A new kind of source is a function or two and a row.
+The first row of a table that accepts what was said opens it. A new kind of source is a class and a row.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rnngraph.sources.checkpoint import Loaded
     from rnngraph.sources.target.run import Returned
     from rnngraph.trace.model import Trace
+    from rnngraph.trace.used_past import ContextTrace
 
 
 class Measures(TypedDict, total=False):
@@ -39,150 +40,134 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceKind:
-    """One kind of source: what it looks like, and how a trace and a loss come out of it."""
+class Source:
+    """What SOURCE stands for. A kind gives its loss, from which all else follows, and more where it knows more."""
 
-    description: str
-    accepts: Callable[[SourceArguments], bool]
-    run: Callable[[SourceArguments, Measures], Run]
-    loss: Callable[[SourceArguments], Tensor]
+    arguments: SourceArguments
 
+    def loss(self) -> Tensor:
+        """Run the model forward, up to its loss."""
+        raise NotImplementedError
 
-def open_trace(arguments: SourceArguments, measures: Measures) -> Trace:
-    """Read or record the trace that SOURCE stands for, with `measures` where it is recorded.
+    def run(self, measures: Measures) -> Run:
+        """Read or record the trace, with `measures` where it is recorded."""
+        import rnngraph
 
-    Raises:
-        InputError: SOURCE is of no known kind, or the options do not fit it.
-        FileError: the file cannot be read.
-    """
-    return open_run(arguments, measures).trace
+        loss = self.loss()
+        return Run(rnngraph.record(loss, **measures), rnngraph.trial(loss))
 
+    def check(self, directions: int) -> CheckReport:
+        """Check the gradients of the loss, or of a backward written by hand."""
+        import rnngraph
 
-def open_run(arguments: SourceArguments, measures: Measures) -> Run:
-    """Do as `open_trace`, and give who tries changes on what was recorded.
+        return rnngraph.check(self.loss(), directions=directions, seed=self.arguments.demo.seed)
 
-    Raises:
-        InputError: see `open_trace`.
-        FileError: likewise.
-    """
-    kind = _kind(arguments)
-    with working("recording the run"):
-        return kind.run(arguments, measures)
+    def context(self, most: int | None) -> ContextTrace:
+        """Measure how much of its past the network uses."""
+        import rnngraph
+
+        return rnngraph.context(self.loss(), most=most)
 
 
-def open_loss(arguments: SourceArguments) -> Tensor:
-    """Run the model that SOURCE stands for forward, up to its loss.
+def open_source(arguments: SourceArguments) -> Source:
+    """Open what SOURCE names.
 
     Raises:
-        InputError: SOURCE is of no known kind, holds no model, or the options do not fit it.
+        InputError: it is of no known kind. What is asked of it raises one where the options do not fit it, or it
+            has no model to run, and a FileError where a file cannot be read.
     """
-    return _kind(arguments).loss(arguments)
-
-
-def open_check(arguments: SourceArguments, *, directions: int) -> CheckReport:
-    """Check the gradients of what SOURCE stands for: of its loss, or of a backward written by hand.
-
-    Raises:
-        InputError: SOURCE is of no known kind, holds no model, or the options do not fit it.
-    """
-    import rnngraph
-
-    options = {"directions": directions, "seed": arguments.demo.seed}
-    if is_python(arguments):
-        with working("checking the gradients"):
-            report, found = called(arguments, but=("--seed",)).check(**options)
-        _tell(found)
-        return report
-    with working("checking the gradients"):
-        return rnngraph.check(open_loss(arguments), **options)
-
-
-def _kind(arguments: SourceArguments) -> SourceKind:
-    for kind in SOURCE_KINDS:
-        if kind.accepts(arguments):
-            return kind
-    known = ", ".join(kind.description for kind in SOURCE_KINDS)
+    for _, accepts, kind in SOURCE_KINDS:
+        if accepts(arguments):
+            return kind(arguments)
+    known = ", ".join(description for description, _, _ in SOURCE_KINDS)
     raise InputError(f"SOURCE {arguments.source!r} is of no known kind: give {known}.")
 
 
-def _demo_loss(arguments: SourceArguments) -> Tensor:
-    from rnngraph.sources.demo import build
-
-    arguments.model.refuse("without SOURCE and --weights the demo is run")
-    return build(arguments.demo)
-
-
-def _demo_run(arguments: SourceArguments, measures: Measures) -> Run:
-    import rnngraph
-
-    loss = _demo_loss(arguments)
-    return Run(rnngraph.record(loss, **measures), rnngraph.trial(loss))
+def open_run(arguments: SourceArguments, measures: Measures) -> Run:
+    """Read or record the run that SOURCE stands for; see `open_source`."""
+    source = open_source(arguments)
+    with working("recording the run"):
+        return source.run(measures)
 
 
-def _saved_run(arguments: SourceArguments, measures: Measures) -> Run:
-    from rnngraph.trace.model import Trace
-
-    arguments.refuse_demo_options(f"{arguments.source} is a saved run")
-    arguments.model.refuse(f"{arguments.source} is a saved run")
-    return Run(Trace.load(str(arguments.source)))
+def open_trace(arguments: SourceArguments, measures: Measures) -> Trace:
+    """Read or record the trace of it alone."""
+    return open_run(arguments, measures).trace
 
 
-def _saved_loss(arguments: SourceArguments) -> Tensor:
-    raise InputError(
-        f"{arguments.source} is a saved run, which holds numbers and no model to run: leave it out to use the demo."
-    )
+class _Demo(Source):
+    def loss(self) -> Tensor:
+        from rnngraph.sources.demo import build
+
+        self.arguments.model.refuse("without SOURCE and --weights the demo is run")
+        return build(self.arguments.demo)
 
 
-def called(arguments: SourceArguments, *, but: tuple[str, ...] = ()) -> Returned:
-    """Call the Python function that SOURCE names.
+class _Saved(Source):
+    def loss(self) -> Tensor:
+        raise InputError(
+            f"{self.arguments.source} is a saved run, which holds numbers and no model to run: leave it out to use the "
+            "demo."
+        )
 
-    Raises:
-        InputError: options of the demo were given, but for those in `but`, or the function cannot be called.
-    """
-    from rnngraph.cli.streams import let_others_print
-    from rnngraph.sources.target.arguments import settings_from
-    from rnngraph.sources.target.run import opened
+    def run(self, measures: Measures) -> Run:
+        from rnngraph.trace.model import Trace
 
-    source, model = str(arguments.source), arguments.model
-    arguments.refuse_demo_options(f"{source} is a Python function, which takes --set", but=but)
-    let_others_print()
-    model.refuse(f"{source} is a Python function", but=("--set", "--loss", "--layer", "--data"))
-    settings = settings_from(model.set)
-    return opened(source, settings, loss=model.loss or "sum", layer=model.layer, data=model.data)
+        source = self.arguments.source
+        self.arguments.refuse_demo_options(f"{source} is a saved run")
+        self.arguments.model.refuse(f"{source} is a saved run")
+        return Run(Trace.load(str(source)))
 
 
-def _python_run(arguments: SourceArguments, measures: Measures) -> Run:
-    trace, trial = called(arguments).run(**measures)
-    _tell(tuple(note for note in trace.notes if note.startswith(f"{trace.model}: ")))
-    return Run(trace, trial)
+class _Python(Source):
+    def _called(self, *, but: tuple[str, ...] = ()) -> Returned:
+        """Call the function that SOURCE names; options of the demo are refused, but for those in `but`."""
+        from rnngraph.cli.streams import let_others_print
+        from rnngraph.sources.target.arguments import settings_from
+        from rnngraph.sources.target.run import opened
+
+        source, model = str(self.arguments.source), self.arguments.model
+        self.arguments.refuse_demo_options(f"{source} is a Python function, which takes --set", but=but)
+        let_others_print()
+        model.refuse(f"{source} is a Python function", but=("--set", "--loss", "--layer", "--data"))
+        settings = settings_from(model.set)
+        return opened(source, settings, loss=model.loss or "sum", layer=model.layer, data=model.data)
+
+    def run(self, measures: Measures) -> Run:
+        trace, trial = self._called().run(**measures)
+        _tell(tuple(note for note in trace.notes if note.startswith(f"{trace.model}: ")))
+        return Run(trace, trial)
+
+    def check(self, directions: int) -> CheckReport:
+        report, found = self._called(but=("--seed",)).check(directions=directions, seed=self.arguments.demo.seed)
+        _tell(found)
+        return report
+
+    def context(self, most: int | None) -> ContextTrace:
+        return self._called().context(most)
 
 
-def _python_loss(arguments: SourceArguments) -> Tensor:
-    from rnngraph.sources.target.run import found_in
+class _Checkpoint(Source):
+    def _loaded(self) -> Loaded:
+        from rnngraph.sources.checkpoint import load
 
-    loss = called(arguments).loss()
-    _tell(found_in(loss))
-    return loss
+        arguments, model = self.arguments, self.arguments.model
+        if arguments.source is not None:
+            raise InputError(f"SOURCE {arguments.source!r} and --weights are two sources: leave one of them out.")
+        arguments.refuse_demo_options("--weights names a checkpoint", but=("--cell",))
+        if model.set:
+            raise InputError("--set gives a Python function its arguments, and a checkpoint takes none: leave it out.")
+        if model.vocabulary is not None and model.text is None:
+            raise InputError("--vocabulary names the tokens of a text; give the text with --text FILE.")
+        loaded = load(replace(model, cell=arguments.demo.cell) if "--cell" in arguments.given else model)
+        _tell(loaded.sentences)
+        return loaded
 
+    def loss(self) -> Tensor:
+        return self._loaded().loss
 
-def _checkpoint(arguments: SourceArguments) -> Loaded:
-    from rnngraph.sources.checkpoint import load
-
-    model = arguments.model
-    if arguments.source is not None:
-        raise InputError(f"SOURCE {arguments.source!r} and --weights are two sources: leave one of them out.")
-    arguments.refuse_demo_options("--weights names a checkpoint", but=("--cell",))
-    if model.set:
-        raise InputError("--set gives a Python function its arguments, and a checkpoint takes none: leave it out.")
-    if model.vocabulary is not None and model.text is None:
-        raise InputError("--vocabulary names the tokens of a text; give the text with --text FILE.")
-    loaded = load(replace(model, cell=arguments.demo.cell) if "--cell" in arguments.given else model)
-    _tell(loaded.sentences)
-    return loaded
-
-
-def _checkpoint_run(arguments: SourceArguments, measures: Measures) -> Run:
-    return Run(*_checkpoint(arguments).run(**measures))
+    def run(self, measures: Measures) -> Run:
+        return Run(*self._loaded().run(**measures))
 
 
 def _tell(sentences: tuple[str, ...]) -> None:
@@ -190,21 +175,16 @@ def _tell(sentences: tuple[str, ...]) -> None:
         status(sentence)
 
 
-def is_python(arguments: SourceArguments) -> bool:
-    """Tell whether SOURCE names a Python function."""
+def _is_target(arguments: SourceArguments) -> bool:
     from rnngraph.sources.target.run import is_target
 
-    return arguments.model.weights is None and is_target(arguments.source)
+    return is_target(arguments.source)
 
 
-SOURCE_KINDS = (
-    SourceKind(
-        "a checkpoint with --weights",
-        lambda one: one.model.weights is not None,
-        _checkpoint_run,
-        lambda one: _checkpoint(one).loss,
-    ),
-    SourceKind("nothing for the demo", lambda one: one.source is None, _demo_run, _demo_loss),
-    SourceKind("file.py:function or module:function", is_python, _python_run, _python_loss),
-    SourceKind("a saved run such as run.npz", lambda one: is_saved(one.source), _saved_run, _saved_loss),
+# What it looks like in words, whether it is that, and what opens it.
+SOURCE_KINDS: tuple[tuple[str, Callable[[SourceArguments], bool], type[Source]], ...] = (
+    ("a checkpoint with --weights", lambda one: one.model.weights is not None, _Checkpoint),
+    ("nothing for the demo", lambda one: one.source is None, _Demo),
+    ("file.py:function or module:function", _is_target, _Python),
+    ("a saved run such as run.npz", lambda one: is_saved(one.source), _Saved),
 )

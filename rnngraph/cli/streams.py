@@ -46,6 +46,10 @@ class _Kept(io.FileIO):
             raise
 
 
+# The signs of reports and of their bars, a sign for a sign: columns stay where they are.
+_SIGNS = dict(zip("×·‖∂…σ²ᵀ▁▂▃▄▅▆▇█▏▎▍▌▋▊▉", "x-|d~s2T1234567#...####", strict=True))
+
+
 def _simpler(error: UnicodeError) -> tuple[str, int]:
     """Write what an encoding lacks as wide as it was: a sign of reports, a letter without its accents, else a `?`."""
     if not isinstance(error, UnicodeEncodeError):
@@ -56,10 +60,8 @@ def _simpler(error: UnicodeError) -> tuple[str, int]:
 def _letter(sign: str, encoding: str) -> str:
     from rich.cells import cell_len
 
-    from rnngraph.render.report.text import spelled
-
-    if (written := spelled(sign, ascii_only=True)) != sign:
-        return written
+    if sign in _SIGNS:
+        return _SIGNS[sign]
     plain = "".join(one for one in unicodedata.normalize("NFKD", sign) if not unicodedata.combining(one))
     wide = cell_len(sign)
     try:

@@ -72,7 +72,7 @@ def judge(network: Network, *, trial: Tries | None = None) -> Diagnosis:
     treated, tried = (tuple(findings), ()) if trial is None else treat(network, findings, trial, verdict)
     losses, samples = path.sums.participation(path.horizon)
     return Diagnosis(
-        trace.model, verdict, flags, path.horizon, path.decades, head.rate, head.half_life, network.reach,
+        trace.model, verdict, flags, path.horizon, path.decades, head.rate, head.half_life,
         taken(head.lags[0]), limits.as_dict(), treated, trace.notes, _spectrum(trace),
         reach=network.reach, whole=network.whole, asked=network.asked,
         at_input=path.input is not None, participation={"losses": losses, "samples": samples},

@@ -10,7 +10,6 @@ from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.finding import Value
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Network, Path
-from rnngraph.trace.model import parameter_of
 from rnngraph.trace.precision import precision_of
 
 
@@ -27,7 +26,7 @@ def evidence(layer: Layer) -> dict[str, Value]:
         "activation": layer.cell.squashed,
         "saturation": layer.cell.saturation,
     }
-    weight = parameter_of(layer.trace, layer.states[0], "Wh")
+    weight = layer.trace.recurrent_weight(layer.states[0])
     if weight is not None:
         found |= {"spectral_radius": weight.spectral_radius, "largest_singular_value": weight.largest_singular_value}
     scales = layer.gate_timescales()

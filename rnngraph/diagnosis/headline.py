@@ -82,8 +82,10 @@ def _beside(diagnosis: Judged) -> tuple[str, str]:
     grave = next((one for one in diagnosis.findings if one.severity != NOTE), None)
     if grave is not None:
         return grave.text, grave.advice
-    if diagnosis.rate * diagnosis.horizon / LN10 - diagnosis.decades > _UNEVEN:
-        return "It is not lost evenly: what gives most of the gradient loses more of it than the median does.", ""
+    apart = diagnosis.rate * diagnosis.horizon / LN10 - diagnosis.decades
+    if apart > _UNEVEN or (-apart > _UNEVEN and diagnosis.decades >= 0):  # a pace that takes does not explain a gain
+        some = "less" if apart > 0 else "more"
+        return f"It is not kept evenly: what gives most of the gradient keeps {some} of it than the median does.", ""
     if diagnosis.half_life is None:
         return f"{_STEADY}.", ""
     kept = math.exp(diagnosis.rate)

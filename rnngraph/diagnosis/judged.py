@@ -34,8 +34,8 @@ class Judged:
 
     `decades` is what is left at the horizon, end to end: at what the network is fed where that is known (`at_input`),
     of what there was at lag 1, summed over losses and samples (-inf for an exact zero, NaN where there is none).
-    `reach` is the last lag at which `thresholds["epsilon"]` of it is left, `whole` where that is all that was measured;
-    `memory_horizon` is its older name. `asked` is the lag that the task was said to need. `rate` is the slope of the
+    `reach` is the last lag at which `thresholds["epsilon"]` of it is left, `whole` where that is all that was measured.
+    `asked` is the lag that the task was said to need. `rate` is the slope of the
     layer that decides, in nats per step. `participation` says which share of losses and samples carries it.
     """
 
@@ -46,7 +46,6 @@ class Judged:
     decades: float
     rate: float
     half_life: float | None
-    memory_horizon: int | None
     measured: str  # which losses and samples were taken
     thresholds: Mapping[str, float]
     findings: tuple[Finding, ...]
@@ -70,3 +69,8 @@ class Judged:
     def healthy(self) -> bool:
         """Whether the verdict is healthy."""
         return self.verdict == "healthy"
+
+    @property
+    def memory_horizon(self) -> int | None:
+        """The reach, by its older name."""
+        return self.reach

@@ -128,20 +128,20 @@ def no_lags(trace: Trace) -> InputError:
 
 def _layer(trace: Trace, lags: tuple[LagTrace, ...], limits: Thresholds, horizon: int | None) -> Layer:
     states = tuple([state for one in lags for state in trace.states if state.name == one.state])
-    recurrence, cell, first = trace.recurrence_of(states[0]), trace.cell_of(states[0]), states[0]
+    first, recurrence = states[0], trace.recurrence_of(states[0])
     curve = lag_curve(lags, recurrence.direction)
     sums = sums_of(curve.credit)
     longest = sums.judged_lag(horizon, limits.coverage)
     peak, peak_lag = _peak(sums, longest, limits.readout, reads=_steps_read(first) if lags[0].joint else 1)
     real = np.flatnonzero(recurrence.valid.any(axis=0))
     return Layer(
-        trace, limits, recurrence, cell, states, lags, curve, sums, longest, horizon,
+        trace, limits, recurrence, trace.cell_of(recurrence), states, lags, curve, sums, longest, horizon,
         decades=sums.gain(longest) / LN10, decades_from_first=sums.gain_from_first(longest) / LN10,
         peak=peak, peak_lag=peak_lag, rate=curve.rate(longest) if longest else float("nan"),
         saturated=_over(np.mean, first.saturated[real]),
         activation=_over(np.median, first.gain_activation[real]),
         weights=_over(np.median, _weights(first)[real]),
-        gate=_keeping_gate(trace, recurrence, cell),
+        gate=trace.keeping_gate(recurrence),
         window=_window(recurrence),
         update=next((one for one in trace.updates if one.recurrence == recurrence.name), None),
     )  # fmt: skip
@@ -166,11 +166,6 @@ def _peak(sums: Sums, horizon: int, readout: float, *, reads: int) -> tuple[floa
 
 def _steps_read(state: StateTrace) -> int:
     return max(int((state.immediate.status == Status.OK).sum()), 1)
-
-
-def _keeping_gate(trace: Trace, recurrence: RecurrenceTrace, cell: CellTrace) -> GateTrace | None:
-    own = (gate for gate in trace.gates if gate.recurrence == recurrence.name)
-    return next((gate for gate in own if gate.gate == cell.keeps), None)
 
 
 def _window(recurrence: RecurrenceTrace) -> int | None:

@@ -76,6 +76,7 @@ class OneLoss:
     clock: int  # the clock of the recurrence that it enters
     samples: int  # of how many samples the median is
     joint: bool  # it reads many steps at once
+    split: bool  # a row a state, not a row a layer
     walks: tuple[Walk, ...]
 
     @property
@@ -166,7 +167,7 @@ class Losses:
             for states in [(lags,) for lags in self._lags[one.name]] if split else [self._lags[one.name]]:
                 walks.append(self._walk(one, states, credit, number, alive, start[alive], waited))
         samples = max(int(one.reached[:, number].sum()) for one in self._credits.values())
-        return OneLoss(timestep, clock, samples, self.trace.lags[0].joint, tuple(walks))
+        return OneLoss(timestep, clock, samples, self.trace.lags[0].joint, split, tuple(walks))
 
     @cached_property
     def _credits(self) -> dict[str, Credit]:

@@ -31,25 +31,26 @@ def check_rows(subject: Subject, generator: np.random.Generator, directions: int
     Returns: rows, and sentences on those that cannot be told.
     """
 
-    def worst_at(one: Subject, place: int) -> tuple[CheckRow, list[Line]]:
-        lines = [Line(one, place, one.direction(place, generator)) for _ in range(directions)]
+    def worst_at(one: Subject, name: str, places: Sequence[int]) -> tuple[CheckRow, list[Line]]:
+        drawn = [{place: one.direction(place, generator) for place in places} for _ in range(directions)]
+        lines = [Line(one, direction, name) for direction in drawn]
         return worst_of([line.compare() for line in lines]), lines
 
     rows, notes = [], []
     beside: Subject | None = None
     around: list[Sequence[Any]] = []  # gradients beside a kink
-    for place in subject.floating():
-        worst, lines = worst_at(subject, place)
-        told = worst.passed and worst.resolved
-        if not told and np.isfinite(subject.claimed[place]).all() and any(line.is_kinked() for line in lines):
+    for name, places in subject.rows():
+        worst, lines = worst_at(subject, name, places)
+        told, finite = worst.passed and worst.resolved, all(np.isfinite(subject.claimed[k]).all() for k in places)
+        if not told and finite and any(line.is_kinked() for line in lines):
             points = [subject.near(BESIDE, generator, turned) for turned in LOOKS if not around]
             around = around or [subject.gradients(one, subject.upstream) for one in points]
-            if not is_between(subject.claimed[place], [one[place] for one in around]):
+            if not all(is_between(subject.claimed[k], [one[k] for one in around]) for k in places):
                 worst = replace(worst, passed=False, resolved=True)
             else:
                 beside = beside or subject.at(subject.near(BESIDE, generator))
-                worst, _ = worst_at(beside, place)
-        if not worst.resolved and not (place in subject.trusted and np.isfinite(worst.numeric)):
+                worst, _ = worst_at(beside, name, places)
+        if not worst.resolved and not (np.isfinite(worst.numeric) and all(k in subject.trusted for k in places)):
             worst = replace(worst, passed=False)
             notes.append(f"{worst.name}: differences cannot tell, because {_reason(worst, subject.dtype)}.")
         rows.append(worst)

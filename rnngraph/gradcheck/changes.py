@@ -1,6 +1,6 @@
-"""Changes of a backward that people make by mistake: a path of the gradient that is forgotten, or taken wrongly.
+"""Changes of a backward that people make by mistake: a way of the gradient that is forgotten, or taken wrongly.
 
-In: the replay of a loss. Out: sentences, with what a changed backward sees at some edges of the tape. A change is the
+In: the replay of what is checked. Out: sentences, with entries of the tape that go back otherwise. A change is the
 mistake where it gives the gradients that were claimed.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import copy
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
@@ -22,21 +22,10 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import MATMUL, RELU, SIGMOID, TANH, TRANSPOSE
 from rnngraph.autodiff.tape import Entry
-from rnngraph.gradcheck.replayed import Replay
+from rnngraph.gradcheck.replayed import Change, Replay
 from rnngraph.numpy.finding.products import VIEWING
 
-Edge: TypeAlias = tuple[int, int]  # an entry, and the position of one of its inputs, or a step of a block
-NOTHING = "nothing passes"
-
-
-@dataclass(frozen=True, slots=True)
-class Slope:
-    """What the gradient is multiplied by in place of the right slope."""
-
-    factor: Array
-
-
-Change: TypeAlias = Mapping[Edge, Array | Slope | str]  # what a rule sees in place of an argument, or what passes
+Edge: TypeAlias = tuple[Entry, int]  # an entry, and the position of one of its inputs, or a step of a block
 SLOPES: dict[str, Callable[[Array], Array]] = {
     "is left out on the way back": np.ones_like, "is taken to be 1 - y": lambda y: 1 - y,
     "is taken to be y (1 - y)": lambda y: y * (1 - y), "is taken to be 1 - y²": lambda y: 1 - y * y,
@@ -46,76 +35,52 @@ MOST = 32  # timesteps of which each is left out in turn
 WORDS = {"h": "the hidden state", "c": "the cell state"}
 
 
-def changed(entries: Iterable[Entry], change: Change) -> Iterator[Entry]:
-    """Give the entries with their backward changed."""
-    places = {entry for entry, _ in change}
-    return (_changed(entry, change) if entry.id in places else entry for entry in entries)
+def _without(edges: Iterable[Edge]) -> Change:
+    """Let nothing pass over some edges."""
+    lost: dict[int, tuple[Entry, set[int]]] = {}
+    for entry, place in edges:
+        lost.setdefault(entry.id, (entry, set()))[1].add(place)
+    return {i: _cut(entry, places) for i, (entry, places) in lost.items()}
 
 
-def _changed(entry: Entry, change: Change) -> Entry:
+def _cut(entry: Entry, places: set[int]) -> Entry:
     if isinstance(entry, Block):
         block = copy.copy(entry)
-        block.cuts = entry.cuts | {step for i, step in change if i == entry.id}
+        block.cuts = entry.cuts | places
         return block
-    seen = [change.get((entry.id, place), one) for place, one in enumerate(entry.arguments)]
-    pairs = zip(seen, entry.arguments, strict=True)
-    arguments = [own if isinstance(one, str | Slope) else one for one, own in pairs]
-    node, vjp = with_value(entry, entry.value, arguments), entry.op.vjp
-    assert vjp is not None
-
-    def otherwise(g: Array, node: Node) -> tuple[Any, ...]:
-        backs: Any = zip(seen, vjp(g, node), strict=False)
-        backs = [g * one.factor if isinstance(one, Slope) else back for one, back in backs]
-        return tuple([None if isinstance(one, str) else back for one, back in zip(seen, backs, strict=False)])
-
-    node.op = replace(entry.op, vjp=otherwise)
-    return node
+    vjp: Any = entry.op.vjp
+    return _going_back(entry, lambda g, node: [None if k in places else one for k, one in enumerate(vjp(g, node))])
 
 
-def changes(replay: Replay, weights: Sequence[Entry] = ()) -> Iterator[tuple[str, Change]]:
-    """Give the mistakes that show in several gradients; `weights` are what the outputs are weighed by."""
-    for k, weight in enumerate(weights if len(weights) > 1 else ()):
-        here = [edge for entry, edge, source in _edges(replay) if weight.id in entry.inputs and source != weight.id]
-        yield f"the gradient that comes in at output {k} of the forward is not used", _without(here)
+def _going_back(node: Node, vjp: Callable[[Array, Node], Any]) -> Node:
+    """Give a node with another rule."""
+    other = with_value(node, node.value, node.arguments)
+    other.op = replace(node.op, vjp=vjp)
+    return other
+
+
+def _sloped(node: Node, slope: Array) -> Node:
+    return _going_back(node, lambda g, _: (g * slope,))
+
+
+def _seeing(edge: Edge, value: Array) -> Node:
+    """Give a node that sees another value of one of its inputs on the way back."""
+    node: Any = edge[0]
+    return with_value(node, node.value, [value if k == edge[1] else one for k, one in enumerate(node.arguments)])
+
+
+def changes(replay: Replay) -> Iterator[tuple[str, Change]]:
+    """Give the mistakes that show in several gradients."""
     yield from _carried(replay)
-    yield from _transposed(replay)
+    yield from _seen_otherwise(replay)
     for op in (TANH, SIGMOID, RELU):
-        some = [entry for entry in replay.nodes if entry.op is op and entry.timestep >= 0]
+        some = [node for node in replay.nodes if isinstance(node, Node) and node.op is op and node.timestep >= 0]
         for words, slope in SLOPES.items() if some else ():
-            yield f"the slope of {op.name} {words}", {(entry.id, 0): Slope(slope(entry.value)) for entry in some}
+            yield f"the slope of {op.name} {words}", {node.id: _sloped(node, slope(node.value)) for node in some}
 
 
-def _edges(replay: Replay) -> Iterator[tuple[Entry, Edge, int]]:
-    return ((entry, (entry.id, k), source) for entry in replay.nodes for k, source in enumerate(entry.inputs))
-
-
-def _carried(replay: Replay) -> Iterator[tuple[str, Change]]:
-    """Give the cuts between steps: all of them, those of one state, of one use of it, of a step, and of windows."""
-    edges = list(_between_steps(replay))
-    parts = {"": edges}
-    for attribute, words in (("kind", "by"), ("along", "along")):
-        some: dict[str, list[_Carry]] = defaultdict(list)
-        for one in edges:
-            some[getattr(one, attribute)].append(one)
-        if len(some) > 1:
-            parts |= {f" {words} {WORDS.get(name, name)}": some[name] for name in sorted(some)}
-    carried, steps = "what is carried from step t+1 to t", sorted({one.step for one in edges} - {START})
-    for words, part in parts.items():
-        yield f"{carried}{words} is not added", _without([one for one in part if one.step != START])
-    for step in steps[:MOST]:
-        for words, part in parts.items():
-            yield (
-                f"nothing passes from step {step + 1} to {step}{words}",
-                _without([one for one in part if one.step == step]),
-            )
-    for every in range(2, min(len(steps), MOST)):
-        over = _without([one for one in edges if one.step != START and (one.step + 1) % every == 0])
-        yield f"nothing passes over the ends of windows of {every} steps", over
-    for use in range(max([one.use + 1 for one in edges], default=0)):
-        for words, part in parts.items():
-            some_use = _without([one for one in part if one.use == use])
-            by = sorted({_use_of(replay, edge) for edge in some_use})
-            yield f"{carried}{words} through {' or '.join(by)} is not added", some_use
+def _edges(replay: Replay) -> Iterator[tuple[Edge, int]]:
+    return (((entry, k), source) for entry in replay.nodes for k, source in enumerate(entry.inputs))
 
 
 class _Carry(NamedTuple):
@@ -128,11 +93,37 @@ class _Carry(NamedTuple):
     use: int
 
 
+def _carried(replay: Replay) -> Iterator[tuple[str, Change]]:
+    """Give the cuts between steps: all of them, those of one state, of one use of it, of a step, and of windows."""
+    edges = list(_between_steps(replay))
+    kinds, runs = sorted({one.kind for one in edges}), sorted({one.along for one in edges})
+    parts = {"": edges}
+    for kind in kinds if len(kinds) > 1 else ():
+        parts[f" by {WORDS.get(kind, kind)}"] = [one for one in edges if one.kind == kind]
+    for name in runs if len(runs) > 1 else ():
+        parts[f" along {name}"] = [one for one in edges if one.along == name]
+    carried, steps = "what is carried from step t+1 to t", sorted({one.step for one in edges} - {START})
+    for words, part in parts.items():
+        yield f"{carried}{words} is not added", _without(one.edge for one in part if one.step != START)
+    for step in steps[:MOST]:
+        for words, part in parts.items():
+            only = _without(one.edge for one in part if one.step == step)
+            yield f"nothing passes from step {step + 1} to {step}{words}", only
+    for every in range(2, min(len(steps), MOST)):
+        over = _without(one.edge for one in edges if one.step != START and (one.step + 1) % every == 0)
+        yield f"nothing passes over the ends of windows of {every} steps", over
+    for use in range(max([one.use + 1 for one in edges], default=0)):
+        for words, part in parts.items():
+            some = [one.edge for one in part if one.use == use]
+            through = " or ".join(sorted({_met(replay, edge) for edge in some}))
+            yield f"{carried}{words} through {through} is not added", _without(some)
+
+
 def _between_steps(replay: Replay) -> Iterator[_Carry]:
     """Find all edges that lead from a state to a later step."""
     blocks = [entry for entry in replay.nodes if isinstance(entry, Block)]
     for block in blocks:
-        yield from (_Carry((block.id, step + 1), "", "", step, 0) for step in range(block.steps - 1))
+        yield from (_Carry((block, step + 1), "", "", step, 0) for step in range(block.steps - 1))
     for one in replay.tape.recurrences if not blocks else ():
         steps_of = {node: (kind, step) for kind, ids in one.states.items() for step, node in enumerate(ids)}
         order, ahead = -1 if one.reverse else 1, dict[int, int]()  # ahead: the first step that something leads to
@@ -142,65 +133,60 @@ def _between_steps(replay: Replay) -> Iterator[_Carry]:
                 ahead |= {entry.id: own} | {i: min(own, ahead.get(i, own)) for i in entry.inputs}
         steps_of |= {node: (kind, START) for kind, node in one.initial.items()}
         uses = Counter[tuple[str, int]]()
-        for entry, edge, source in _edges(replay):
-            (kind, step), first = steps_of.get(source, ("", 0)), ahead.get(entry.id)
+        for edge, source in _edges(replay):
+            (kind, step), first = steps_of.get(source, ("", 0)), ahead.get(edge[0].id)
             if kind and first is not None and (step == START or first > order * step):
                 yield _Carry(edge, one.name, kind, step, uses[kind, step])
                 uses[kind, step] += 1
 
 
-def _without(some: Iterable[_Carry | Edge]) -> Change:
-    return dict.fromkeys([one.edge if isinstance(one, _Carry) else one for one in some], NOTHING)
-
-
-def _use_of(replay: Replay, edge: Edge) -> str:
+def _met(replay: Replay, edge: Edge) -> str:
     """Say what a state meets where it is read: a weight by its name, or what else."""
-    entry = replay.tape.entry(edge[0])
-    leaves = [str(replay.tape.entry(i).name or "") for k, i in enumerate(entry.inputs) if k != edge[1]]
+    entry, place = edge
+    leaves = [str(replay.tape.entry(i).name or "") for k, i in enumerate(entry.inputs) if k != place]
     return next((leaf.removeprefix("given.") for leaf in leaves if leaf), f"'{entry.op.name}'")
 
 
-def _transposed(replay: Replay) -> Iterator[tuple[str, Change]]:
-    """Give the change of recurrent weights that are not transposed on the way back."""
-    weights = {one.weight for one in replay.tape.recurrences}
-    found = {leaf.id for leaf in replay.leaves if str(leaf.name) in weights}
-    instead: dict[Edge, Array | Slope | str] = {}
-    for entry, edge, source in _edges(replay):
-        if source in found and entry.op is TRANSPOSE:
-            found.add(entry.id)
-        elif source in found and entry.op in (MATMUL, DOT):
-            value = entry.arguments[edge[1]]
-            if value.shape == value.shape[::-1]:
-                instead[edge] = value.T
-    if instead:
-        yield "the recurrent weight is not transposed on the way back, or twice", instead
-
-
-def uses(replay: Replay, leaf: int) -> Iterator[tuple[str, Change]]:
-    """Give the changes of one leaf's gradient: states of another step, and some of its uses or all others left out."""
-    steps, places = dict[int, list[Edge]](), dict[str, list[Edge]]()
-    pairs, views = list[tuple[int, int]](), {leaf}
+def _seen_otherwise(replay: Replay) -> Iterator[tuple[str, Change]]:
+    """Give the products that see their recurrent weight turned on the way back, or the state of a neighbouring step."""
+    named, pairs = {one.weight for one in replay.tape.recurrences}, list[tuple[int, int]]()
+    weights = {leaf.id for leaf in replay.leaves if leaf is not None and str(leaf.name) in named}
     for one in replay.tape.recurrences:
         for kind, ids in one.states.items():
             pairs += pairwise([one.initial.get(kind, -1), *(ids[::-1] if one.reverse else ids)])
     later, before = dict(pairs), {after: state for state, after in pairs}
-    instead: dict[str, dict[Edge, Array | Slope | str]] = {"after": {}, "before": {}}
-    for entry, edge, source in _edges(replay):
-        if source in views and entry.op in VIEWING:
-            views.add(entry.id)
+    turned, above, below = dict[int, Entry](), dict[int, Entry](), dict[int, Entry]()
+    for edge, source in _edges(replay):
+        entry, step = edge[0], edge[0].timestep
+        if source in weights and entry.op is TRANSPOSE:
+            weights.add(entry.id)
+        if entry.op not in (MATMUL, DOT):
+            continue
+        value = entry.arguments[edge[1]]
+        if source in weights and value.shape == value.shape[::-1]:
+            turned[entry.id] = _seeing(edge, value.T)
+        elif source in later and step == replay.tape.entry(later[source]).timestep:
+            above[entry.id] = _seeing(edge, replay.tape.entry(later[source]).value)
+        elif source in before and step == replay.tape.entry(source).timestep:
+            other = replay.tape.entry(before[source]).value if before[source] >= 0 else np.zeros_like(value)
+            below[entry.id] = _seeing(edge, other)
+    yield "the recurrent weight is not transposed on the way back, or twice", turned
+    yield "it is formed with the state after the step, not with the one before it", above
+    yield "it is formed with the state before the step, not with the one after it", below
+
+
+def changes_of(replay: Replay, place: int) -> Iterator[tuple[str, Change]]:
+    """Give the changes of one leaf's gradient: some of its uses, or all others, are left out."""
+    leaf: Any = replay.leaves[place]
+    steps, places, views = defaultdict[int, list[Edge]](list), defaultdict[str, list[Edge]](list), {leaf.id}
+    for edge, source in _edges(replay):
+        if source in views and edge[0].op in VIEWING:
+            views.add(edge[0].id)
         elif source in views:
-            for name in [str(entry.place[-1][1])] if entry.place else ():
-                places.setdefault(name, []).append(edge)
-            if entry.timestep >= 0:
-                steps.setdefault(entry.timestep, []).append(edge)
-        if entry.op in (MATMUL, DOT):
-            if source in later and entry.timestep == replay.tape.entry(later[source]).timestep:
-                instead["after"][edge] = replay.tape.entry(later[source]).value
-            elif source in before and entry.timestep == replay.tape.entry(source).timestep:
-                own = entry.arguments[edge[1]]
-                instead["before"][edge] = replay.tape.entry(before[source]).value if before[source] >= 0 else 0 * own
-    yield "it is formed with the state after the step, not with the one before it", instead["after"]
-    yield "it is formed with the state before the step, not with the one after it", instead["before"]
+            for _, name in edge[0].place[-1:]:
+                places[str(name)].append(edge)
+            if edge[0].timestep >= 0:
+                steps[edge[0].timestep].append(edge)
     for name, some in places.items() if len(places) > 1 else ():
         yield f"what comes back through {name} is missing from it", _without(some)
     for step in sorted(steps)[:MOST] if len(steps) > 1 else ():

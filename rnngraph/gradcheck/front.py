@@ -6,6 +6,7 @@ In: a loss, a cache, a pair of functions or a layer object. Out: a `CheckReport`
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Real
 from typing import Any
 
@@ -20,7 +21,6 @@ from rnngraph.gradcheck.handed import with_handed
 from rnngraph.gradcheck.locate import locate
 from rnngraph.gradcheck.replayed import recorded_subject
 from rnngraph.gradcheck.report import CheckReport, CheckRow
-from rnngraph.gradcheck.right import Right, in_float64
 from rnngraph.gradcheck.rules import wrong_rules
 from rnngraph.gradcheck.slopes import is_noisy
 from rnngraph.gradcheck.subject import TOLERANCES
@@ -64,20 +64,18 @@ def check(subject: Any, *rest: Any, directions: int = 3, seed: int = 0, toleranc
     with np.errstate(all="ignore"):
         if isinstance(subject, Tensor | Tape):
             return _recorded(subject, rest, directions, seed, tolerance)
-        pair = layer_subject(subject, rest, seed) if layer else pair_subject(subject, rest[0], rest[1:], seed)
+        pair, record = layer_subject(subject, rest, seed) if layer else pair_subject(subject, rest[0], rest[1:], seed)
         pair.wanted, generator = tolerance, np.random.default_rng((seed, len(pair.points), 1))
         rows, notes = check_rows(pair, generator, directions)
         passed = all(row.passed for row in rows)
-        right = None if passed else pair.recorded(pair)
-        if right is not None and right.replay.dtype == "float32":
-            pair.narrow = True
-            rows, notes = check_rows(in_float64(pair, right), generator, directions)
-        elif not passed and right is None and pair.dtype == "float64" and is_noisy(pair, generator):
-            pair = pair.rounded()
+        right = None if passed else record()
+        if right is not None and right.dtype == "float32":  # differences need its outputs in float64
+            pair = replace(pair, run=right.run, outputs=right.run(pair.points), narrow=True)
             rows, notes = check_rows(pair, generator, directions)
-        wrong = [place for place, row in zip(pair.floating(), rows, strict=True) if row.wrong]
-        fine = [place for place in pair.floating() if place not in wrong]
-        where = tuple(locate(pair, wrong, fine, right)) if wrong else ()
+        elif not passed and right is None and pair.dtype == "float64" and is_noisy(pair, generator):
+            pair = replace(pair, narrow=True, coarse=True)
+            rows, notes = check_rows(pair, generator, directions)
+        where = tuple(locate(pair, rows, pair.floating(), right))
     note = " ".join([*notes, NARROW] if pair.narrow else notes)
     return CheckReport(tuple(rows), (), pair.tolerance, pair.dtype, note, where)
 
@@ -86,21 +84,20 @@ def _recorded(
     loss: Tensor | Tape, rest: Sequence[Any], directions: int, seed: int, tolerance: float | None
 ) -> CheckReport:
     nodes: Sequence[Entry] = (loss if isinstance(loss, Tape) else loss.tape).entries
-    rows, where, notes, dtype, fault = list[CheckRow](), list[str](), [""], "float64", None
+    rows, where, notes, dtype, fault = list[CheckRow](), tuple[str, ...](), [""], "float64", None
     try:
         subject, replay, notes[0] = recorded_subject(loss)
     except GradientError as error:  # a gradient of the wrong shape: the rules below say whose
         fault = error
     else:
         nodes, dtype = replay.nodes, replay.dtype
-        subject, known = with_handed(subject, replay.leaves, rest) if rest else (subject, [])
+        subject, known = with_handed(subject, rest) if rest else (subject, [])
         subject.wanted = tolerance
         rows, told = check_rows(subject, np.random.default_rng(seed), directions)
-        wrong, notes = [place for place, row in enumerate(rows) if not row.passed], notes + told
-        fine = [place for place in known if place not in wrong]
-        where += locate(subject, wrong, fine, Right(replay, replay.leaves)) if rest else ()
+        notes += told
+        where = tuple(locate(subject, rows, known, replay)) if rest else ()
     culprits, searched = wrong_rules(nodes, seed, search=not rest and any(row.wrong for row in rows))
     if fault and not culprits:
         raise fault  # no sampled rule explains it
     note = " ".join(one for one in (notes[0], searched, *notes[1:]) if one)
-    return CheckReport(tuple(rows), culprits, tolerance or TOLERANCES[dtype], dtype, note, tuple(where))
+    return CheckReport(tuple(rows), culprits, tolerance or TOLERANCES[dtype], dtype, note, where)

@@ -1,6 +1,6 @@
 """Gradients that a model computed by hand beside its recorded loss: they take the place of the tape's own in a check.
 
-In: the recorded leaves, gradients by the model's names, and its arrays by the same. Out: a `Subject` that claims them.
+In: a recorded `Subject`, gradients by the model's names, and its arrays by the same. Out: a `Subject` that claims them.
 """
 
 from __future__ import annotations
@@ -12,22 +12,15 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import Entry
 from rnngraph.errors import InputError
-from rnngraph.gradcheck.replayed import SEPARATE
+from rnngraph.gradcheck.mistakes import off
 from rnngraph.gradcheck.subject import Subject
 from rnngraph.numpy.calls import owners
 
-SAME = 1e-6  # relative
+SAME = 1e-6  # relative; what differs by less is rounded otherwise
 
 
-def same(one: Array, other: Array) -> bool:
-    """Tell gradients that differ by rounding from others."""
-    level = SAME * max(float(np.abs(one).max(initial=0.0)), float(np.abs(other).max(initial=0.0)))
-    return bool((np.abs(one - other) <= level).all())
-
-
-def with_handed(subject: Subject, leaves: Sequence[Entry], rest: Sequence[Any]) -> tuple[Subject, list[int]]:
+def with_handed(subject: Subject, rest: Sequence[Any]) -> tuple[Subject, list[int]]:
     """Let a recorded subject claim the gradients that were handed over, under the model's names; also say for which.
 
     Raises:
@@ -45,14 +38,12 @@ def with_handed(subject: Subject, leaves: Sequence[Entry], rest: Sequence[Any]) 
             f"beside a recorded loss there is {given}; pass check(loss, grads) or check(loss, grads, params), dicts of "
             "arrays by name."
         )
-    if len(leaves) > SEPARATE:
-        raise InputError(f"{len(leaves)} arrays were recorded; gradients by hand are checked for at most {SEPARATE}.")
     names, claimed, known = [*subject.names], [*subject.claimed], list[int]()
     for name, gradient in rest[0].items():
-        place, array = _place(str(name), leaves, rest[1] if len(rest) > 1 else {}), np.asarray(gradient)
+        place, array = _place(str(name), subject, rest[1] if len(rest) > 1 else {}), np.asarray(gradient)
         if place in known:
             raise InputError(f"{names[place]} and {name} are gradients of the same array; hand over one of them.")
-        shape = leaves[place].value.shape
+        shape = subject.points[place].shape
         if array.dtype.kind not in "fiu" or array.shape != shape:
             raise InputError(
                 f"the gradient {name!r} is {array.dtype} of shape {array.shape}; its array has shape {shape}."
@@ -65,20 +56,21 @@ def with_handed(subject: Subject, leaves: Sequence[Entry], rest: Sequence[Any]) 
         there = subject.gradients(points, upstream)
         return [one + own - right for one, own, right in zip(there, claimed, subject.claimed, strict=True)]
 
-    trusted = [k for k, right in enumerate(subject.claimed) if same(right, claimed[k])]
+    pairs = enumerate(zip(claimed, subject.claimed, strict=True))
+    trusted = [k for k, (own, right) in pairs if off(own, right) <= SAME * np.abs(right).max(initial=0.0)]
     return replace(subject, names=names, claimed=claimed, gradients=gradients, trusted=trusted), known
 
 
-def _place(name: str, leaves: Sequence[Entry], arrays: Mapping[str, Any]) -> int:
+def _place(name: str, subject: Subject, arrays: Mapping[str, Any]) -> int:
     """Find the leaf that a name means: the one that holds the array of this name, or the one that is so named."""
-    places = owners(name, [str(leaf.name) for leaf in leaves])
+    places = owners(name, subject.names)
     if name in arrays:
         array = np.asarray(arrays[name])
-        places = [k for k, leaf in enumerate(leaves) if np.shares_memory(leaf.value, array)]
-        places = places or [k for k, leaf in enumerate(leaves) if np.array_equal(leaf.value, array)]
+        places = [k for k, one in enumerate(subject.points) if np.shares_memory(one, array)]
+        places = places or [k for k, one in enumerate(subject.points) if np.array_equal(one, array)]
     if len(places) == 1:
         return places[0]
-    some = ", ".join(str(leaves[k].name) for k in places or range(len(leaves)))
+    some = ", ".join(subject.names[k] for k in places or range(len(subject.names)))
     raise InputError(
         f"the gradient {name!r} could belong to {'any' if places else 'none'} of the recorded arrays {some}; pass the "
         "arrays under the same names too: check(loss, grads, params)."

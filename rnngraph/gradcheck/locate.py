@@ -1,65 +1,97 @@
 """Say where a gradient is wrong: by which mistake, in which step, across which steps, and in which gate.
 
-In: a subject, its wrong arguments and the right gradients. Out: sentences. A mistake is named where it explains what
-was claimed; where none does, the loss is limited to one timestep after the other.
+In: a subject, its rows and the right gradients. Out: sentences. A mistake is named where it makes what was
+claimed; where none does, the loss is limited to one timestep after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
-from rnngraph.gradcheck.changes import changes, uses
-from rnngraph.gradcheck.look import Look
-from rnngraph.gradcheck.right import Right
+import numpy as np
+
+from rnngraph.gradcheck.changes import changes, changes_of
+from rnngraph.gradcheck.look import Look, Pair
+from rnngraph.gradcheck.mistakes import explains, gate_blocks, mistakes
+from rnngraph.gradcheck.replayed import Change, Replay
+from rnngraph.gradcheck.report import CheckRow
 from rnngraph.gradcheck.subject import Subject
 
 OVERWRITTEN = "right for a loss at any one step, and wrong for their sum: it is overwritten (=), not added to (+=)."
+Candidate: TypeAlias = tuple[str, Mapping[int, Any]]  # a mistake, and what it makes of some gradients, by place
 
 
-def locate(subject: Subject, wrong: Sequence[int], fine: Sequence[int], right: Right | None) -> Iterator[str]:
-    """Say where the wrong gradients are wrong, where others are `fine`; without the right ones, only which."""
-    names = subject.names
+def locate(subject: Subject, rows: Sequence[CheckRow], known: Sequence[int], right: Replay | None) -> Iterator[str]:
+    """Say where the gradients that did not pass are wrong, of those that are `known`; without the right ones, which."""
 
-    def listed(places: Sequence[int]) -> str:
-        return ", ".join(names[place] for place in places)
+    def listed(places: Iterable[int]) -> str:
+        return ", ".join(subject.names[place] for place in sorted(places))
 
+    failed = [(places, row) for (_, places), row in zip(subject.rows(), rows, strict=True) if not row.passed]
+    if not failed:
+        return
+    look = None if right is None else Look(subject, right)
+    off = {k for places, _ in failed for k in places if look is not None and look.is_wrong(look.whole, k)}
+    wrong = off | {places[0] for places, row in failed if row.wrong and len(places) == 1}
+    fine = set(known) - wrong
     if wrong and fine:
         yield f"wrong: {listed(wrong)}; right: {listed(fine)}."
-    if right is None:
+    if look is None:
         return
-    look = Look(subject, right)
-    said = {k: look.mistake(k) for k in wrong if look.is_wrong(look.whole, k)}
-    yield from (f"{names[k]}: {words}." for k, words in said.items() if words)
-    left = [k for k, words in said.items() if not words]
-    best, cause = list[int](), ""
-    for sentence, change in changes(right.replay, right.weights) if left else ():
-        found = right.gradients(subject.upstream, change=change)
-        some = [k for k in left if look.explained(k, found[k])]
-        best, cause = (some, sentence) if len(some) > len(best) else (best, cause)
-        if len(best) == len(left):
-            break
-    if best:
-        yield f"{listed(best)}: {cause}."
-    left = [k for k in left if k not in best]
-    timed = [k for k in left if look.time_of(k) is not None]
-    used = dict(_by_use(look, timed or left))
-    used |= dict(_by_use(look, [k for k in left if k not in timed])) if timed and used else {}  # as over time
-    yield from (f"{names[k]}: {sentence}." for k, sentence in used.items())
-    left = [k for k in left if k not in used]
-    timed = [k for k in left if look.time_of(k) is not None]
-    for k in timed or left:
-        yield from _over_time(look, k, left) if timed else _by_loss(look, k)
+    left, found = off, dict[str, set[int]]()
+    timed = {place for place in left if look.time_of(place) is not None}
+    _explain(found, look.whole, _alone(look, left, look.whole), left)
+    _explain(found, look.whole, _shared(look, left), left)
+    _explain(found, look.whole, _used(look, timed), timed)
+    if timed <= set[int]().union(*found.values()):  # else what is wrong within a step shows in the weights too
+        _explain(found, look.whole, _used(look, left - timed), left - timed)
+    while some := max([places & left for places in found.values()], key=len, default=set()):
+        yield f"{listed(some)}: {next(words for words, places in found.items() if places & left == some)}."
+        left -= some
+    timed &= left
+    for place in sorted(timed or left):
+        yield from _over_time(look, place, sorted(left)) if timed else _by_loss(look, place)
 
 
-def _by_use(look: Look, places: Sequence[int]) -> Iterator[tuple[int, str]]:
-    """Say which use of an argument was forgotten or mistaken, where that explains its gradient."""
-    for k in places:
-        leaf: Any = look.right.leaves[k]
-        for sentence, change in uses(look.right.replay, leaf.id):
-            if look.explained(k, look.right.gradients(look.subject.upstream, change=change)[k]):
-                yield k, sentence
+def _explain(found: dict[str, set[int]], pair: Pair, candidates: Iterable[Candidate], sought: set[int]) -> None:
+    """Add the gradients that each mistake explains to what was found, until one explains all that are sought."""
+    rest = sought.difference(*found.values())
+    for words, made in candidates if rest else ():
+        places = {place for place, one in made.items() if explains(one, pair[0][place], pair[1][place])}
+        if places:
+            found[words] = found.get(words, set()) | places
+            if found[words] >= rest:
                 break
+
+
+def _alone(look: Look, places: Collection[int], pair: Pair) -> Iterator[Candidate]:
+    """Give the mistakes that are told from one gradient alone."""
+    for place in places:
+        for words, made in mistakes(pair[0][place], pair[1][place], look.units, look.time_of(place)):
+            yield words, {place: made}
+
+
+def _shared(look: Look, wrong: Collection[int]) -> Iterator[Candidate]:
+    """Give the mistakes that show in several gradients."""
+    upstream = look.subject.upstream
+    for k, one in enumerate(upstream if len(upstream) > 1 else ()):
+        unused = [*upstream[:k], np.zeros_like(one), *upstream[k + 1 :]]
+        yield f"the gradient that comes in at output {k} of the forward is not used", _made(look, wrong, unused)
+    for words, change in changes(look.right):
+        yield words, _made(look, wrong, upstream, change)
+
+
+def _used(look: Look, wrong: Collection[int]) -> Iterator[Candidate]:
+    """Give the mistakes in the uses of one argument."""
+    for place in sorted(wrong):
+        for words, change in changes_of(look.right, place):
+            yield words, _made(look, [place], look.subject.upstream, change)
+
+
+def _made(look: Look, places: Iterable[int], upstream: Sequence[Any], change: Change | None = None) -> dict[int, Any]:
+    found = look.right.gradients(look.subject.points, upstream, change)
+    return {place: found[place] for place in places}
 
 
 def _over_time(look: Look, place: int, wrong: Sequence[int]) -> Iterator[str]:
@@ -72,10 +104,8 @@ def _over_time(look: Look, place: int, wrong: Sequence[int]) -> Iterator[str]:
         yield f"{name}: wrong within {which} (a loss at a step, {name} at that step){hint}"
         beside = still or look
         for other in wrong if len(same) > 1 else ():
-            yield from beside.gates(other, beside.losses[same[0]])
-        weights = [
-            k for k in wrong if look.time_of(k) is None and look.subject.points[k].shape not in look.right.states
-        ]
+            yield from _in_gates(beside, other, beside.losses[same[0]])
+        weights = [k for k in wrong if look.time_of(k) is None and look.subject.points[k].shape not in look.states]
         bad = [look.subject.names[k] for k in weights if look.is_wrong(look.losses[same[0]], k)]
         if 0 < len(bad) < len(weights):
             yield f"{', '.join(bad)}: wrong for a loss at step {same[0]} alone, where the other weights are right."
@@ -106,4 +136,18 @@ def _by_loss(look: Look, place: int) -> Iterator[str]:
         said = "wrong for a loss at any step, the first included: look at how one step forms it."
     if last > 1:
         yield f"{look.subject.names[place]}: {said}"
-    yield from look.gates(place, look.whole)
+    yield from _in_gates(look, place, look.whole)
+
+
+def _in_gates(look: Look, place: int, pair: Pair) -> Iterator[str]:
+    """Say which gate blocks are wrong, where some are right, or which mistake is made there."""
+    shape = look.subject.points[place].shape
+    if len(shape) > 2 or look.time_of(place) is not None or not look.is_wrong(pair, place):
+        return
+    known = dict[str, set[int]]()
+    _explain(known, pair, _alone(look, [place], pair), {place})
+    for blocks in gate_blocks(shape, look.units):
+        bad = [label for label, part in blocks.items() if look.is_wrong(pair, place, part)]
+        if 0 < len(bad) < len(blocks):
+            words = f"gate block{'s' * (len(bad) > 1)} {', '.join(bad)} wrong, the others right"
+            yield f"{look.subject.names[place]}: {next(iter(known), words)}."

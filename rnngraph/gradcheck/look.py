@@ -1,19 +1,19 @@
 """One look at gradients: of the whole loss, and of losses that are limited to one timestep after the other.
 
-In: a subject and the right gradients. Out: which gradients are wrong in which part, for which losses, and mistakes.
+In: a subject and the replay of what is right. Out: which gradients are wrong in which part, and for which losses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.gradcheck.mistakes import blocks_wrong, explains, mistake, off
-from rnngraph.gradcheck.right import Right
+from rnngraph.gradcheck.mistakes import off
+from rnngraph.gradcheck.replayed import Replay
 from rnngraph.gradcheck.subject import Subject
 
 MOST = 8  # timesteps that are looked at one by one
@@ -24,18 +24,24 @@ Pair: TypeAlias = tuple[Sequence[Any], Sequence[Any]]  # claimed and right gradi
 class Look:
     """A look at one point."""
 
-    def __init__(self, subject: Subject, right: Right, axes: dict[int, int] | None = None) -> None:
+    def __init__(self, subject: Subject, right: Replay, axes: dict[int, int] | None = None) -> None:
         """Compare the whole; the axes of the timesteps, by output, may be those of another point."""
         self.subject, self.right = subject, right
-        self.whole: Pair = subject.claimed, right.gradients(subject.upstream, subject.points)
+        self.whole: Pair = subject.claimed, right.gradients(subject.points, subject.upstream)
         self.axes = self._time_axes() if axes is None else axes
+        self.states, self.units = set[tuple[int, ...]](), set[int]()  # shapes of states, and sizes of their units
+        for one in right.tape.recurrences:
+            whole = [] if one.block is None else [one.block.value.shape[1:]]
+            for shape in whole or [right.tape.nodes[ids[0]].value.shape for ids in one.states.values()]:
+                self.states.add(shape)
+                self.units.add(shape[0 if one.batch_axis == 1 else -1])
 
     def _time_axes(self) -> dict[int, int]:
         """Find the axes of the outputs along which what an argument holds at one place is felt at later ones alone."""
         found: dict[int, int] = {}
-        upstream = self.subject.upstream if self.right.weights else []
+        upstream = self.subject.upstream
         for k, axis in [(k, axis) for k, one in enumerate(upstream) for axis in range(one.ndim) if one.ndim > 1]:
-            ends = [self.right.gradients(self._limited({k: axis}, t), self.subject.points) for t in (0, -1)]
+            ends = [self.right.gradients(self.subject.points, self._limited({k: axis}, t)) for t in (0, -1)]
             for one, other in zip(*ends, strict=True):
                 if one is not None and one.ndim == upstream[k].ndim and one.shape[axis] == upstream[k].shape[axis] > 1:
                     first, last = np.moveaxis(one, axis, 0), np.moveaxis(other, axis, 0)
@@ -51,7 +57,7 @@ class Look:
         return upstream
 
     def time_of(self, place: int) -> int | None:
-        """Give the axis of the timesteps of an argument."""
+        """Give the axis of the timesteps of an argument, which is that of an output."""
         point = self.subject.points[place]
         shapes = [(self.subject.outputs[k].shape, axis) for k, axis in self.axes.items()]
         fitting = (axis for shape, axis in shapes if point.ndim == len(shape) and point.shape[axis] == shape[axis])
@@ -60,15 +66,15 @@ class Look:
     @property
     def ways(self) -> tuple[str, str]:
         """Name the ways over a step, past the recurrent weights and through them."""
-        cell = any("c" in one.kinds for one in self.right.replay.tape.recurrences)
+        cell = any("c" in one.kinds for one in self.right.tape.recurrences)
         return (" by the cell state", " by the hidden state") if cell else (" past the weights", " through the weights")
 
     @cached_property
     def losses(self) -> Sequence[Pair]:
         """The losses that are limited to one step."""
-        subject, sizes = self.subject, [self.subject.outputs[k].shape[axis] for k, axis in self.axes.items()]
+        points, sizes = self.subject.points, [self.subject.outputs[k].shape[axis] for k, axis in self.axes.items()]
         limited = [self._limited(self.axes, t) for t in range(min([MOST, *sizes]) if sizes else 0)]
-        return [(subject.gradients(subject.points, u), self.right.gradients(u, subject.points)) for u in limited]
+        return [(self.subject.gradients(points, one), self.right.gradients(points, one)) for one in limited]
 
     def is_wrong(self, pair: Pair, place: int, part: Any = ...) -> bool:
         """Tell what is wrong from what only rounds otherwise."""
@@ -81,25 +87,6 @@ class Look:
         """Give the numbers of the losses of which the gradient is wrong in a part of an argument."""
         return [number for number, pair in enumerate(self.losses) if self.is_wrong(pair, place, part)]
 
-    def explained(self, place: int, changed: Array) -> bool:
-        """Tell whether a changed backward gives what was claimed."""
-        claimed, right = self.whole[0][place], self.whole[1][place]
-        return explains(changed, claimed, off(claimed, right))
-
-    def mistake(self, place: int, pair: Pair | None = None) -> str:
-        """Name the mistake of which the mending makes the gradient right."""
-        claimed, right = self.whole if pair is None else pair
-        time = self.time_of(place)
-        time = self.right.read_along(place) if time is None else time
-        return mistake(claimed[place], right[place], self.right.units, time)
-
-    def gates(self, place: int, pair: Pair) -> Iterator[str]:
-        """Say which gate blocks are wrong, where some are right."""
-        shape, name = self.subject.points[place].shape, self.subject.names[place]
-        if len(shape) < 3 and self.time_of(place) is None and self.is_wrong(pair, place):
-            for sentence in blocks_wrong(shape, self.right.units, lambda part: self.is_wrong(pair, place, part)):
-                yield f"{name}: {self.mistake(place, pair) or sentence}."
-
     def table(self, place: int) -> set[tuple[int, int]]:
         """Find the (loss at t, argument at k) of which the gradient is wrong."""
         axis = self.time_of(place) or 0
@@ -107,8 +94,8 @@ class Look:
 
     def still(self) -> Look | None:
         """Look at the same with recurrent weights of zero, where a step is felt at an earlier one by its cell alone."""
-        recurrent = {shape for n in self.right.units for k in (1, 3, 4) for shape in ((n, k * n), (k * n, n))}
-        held = [one.shape in recurrent and one.shape not in self.right.states for one in self.subject.points]
+        recurrent = {shape for n in self.units for k in (1, 3, 4) for shape in ((n, k * n), (k * n, n))}
+        held = [one.shape in recurrent and one.shape not in self.states for one in self.subject.points]
         if not any(held) or all(held):
             return None
         points = [np.zeros_like(one) if zero else one for one, zero in zip(self.subject.points, held, strict=True)]

@@ -1,11 +1,11 @@
-"""The mistakes that are told from a gradient alone: a factor, a transposition, timesteps or gates elsewhere.
+"""The mistakes that are told from a gradient alone: a factor, a transposition, places or gates in another order.
 
-In: a gradient that is wrong, and the right one. Out: words.
+In: a gradient that is wrong, and the right one. Out: words, and what the mistake makes of the right one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from itertools import combinations
 from typing import Any
 
@@ -22,31 +22,27 @@ def off(one: Array, other: Array) -> float:
     return float(np.abs(one - other).max(initial=0.0))
 
 
-def explains(made: Array, claimed: Array, was_off: float) -> bool:
-    """Tell whether a mistake makes what is claimed, but for next to nothing of what was wrong."""
-    return off(made, claimed) <= EXPLAINED * min(was_off, float(np.abs(claimed).max(initial=0.0)))
+def explains(made: Array, claimed: Array, right: Array) -> bool:
+    """Tell whether a mistake makes what is claimed, but for next to nothing of what is wrong."""
+    return off(made, claimed) <= EXPLAINED * min(off(claimed, right), float(np.abs(claimed).max(initial=0.0)))
 
 
-def mistake(claimed: Array, right: Array, sizes: Collection[int], axis: int | None) -> str:
-    """Name what was done to the right gradient; `axis` holds its timesteps, and otherwise `sizes` may be a gate's."""
-    if not claimed.any():
-        return "the gradient is zero throughout: it is not computed, or overwritten"
-    was_off = off(claimed, right)
-    found = (words for words, made in _mistaken(right, claimed, sizes, axis) if explains(made, claimed, was_off))
-    return next(found, "")
+def mistakes(claimed: Array, right: Array, sizes: Collection[int], time: int | None) -> Iterator[tuple[str, Array]]:
+    """Give mistakes, and what they make of the right gradient.
 
-
-def _mistaken(right: Array, claimed: Array, sizes: Collection[int], axis: int | None) -> Iterator[tuple[str, Array]]:
-    """Give mistakes, and what they make of the right gradient."""
+    `time` is the axis of its timesteps, and where there is none `sizes` may be a gate's.
+    """
+    yield "the gradient is zero throughout: it is not computed, or overwritten", np.zeros_like(right)
     factor = float((claimed * right).sum()) / (float((right * right).sum()) or 1.0)
     yield "the sign is wrong" if abs(factor + 1) < 1e-4 else f"it is {factor:.4g} times the right one", factor * right
     if right.ndim == 2 and right.shape[0] == right.shape[1]:
         yield "it is transposed", right.T
-    if axis is not None:
-        yield "its timesteps are reversed", np.flip(right, axis)
-        yield "it stands one timestep too late", np.roll(right, 1, axis)
-        yield "it stands one timestep too early", np.roll(right, -1, axis)
-    for blocks in _blocks(right.shape, sizes) if axis is None else ():
+    for axis in range(right.ndim):
+        along = "over time" if axis == time else f"along axis {axis}"
+        yield f"it is reversed {along}", np.flip(right, axis)
+        yield f"it stands one place too late {along}", np.roll(right, 1, axis)
+        yield f"it stands one place too early {along}", np.roll(right, -1, axis)
+    for blocks in gate_blocks(right.shape, sizes) if time is None else ():
         for (one, here), (other, there) in combinations(blocks.items(), 2):
             swapped = right.copy()
             swapped[here], swapped[there] = right[there], right[here]
@@ -57,7 +53,7 @@ def _mistaken(right: Array, claimed: Array, sizes: Collection[int], axis: int | 
     yield summed, np.full(right.shape, right.sum())
 
 
-def _blocks(shape: tuple[int, ...], sizes: Collection[int]) -> Iterator[dict[str, Any]]:
+def gate_blocks(shape: tuple[int, ...], sizes: Collection[int]) -> Iterator[dict[str, Any]]:
     """Give the ways to see gate blocks of one of these sizes in a shape: their names and their places."""
     for at in {len(shape) - 1, 0} if shape else ():
         count = next((n for n in (4, 3, 2) if any(shape[at] == n * size for size in sizes)), 0)
@@ -65,11 +61,3 @@ def _blocks(shape: tuple[int, ...], sizes: Collection[int]) -> Iterator[dict[str
         size = shape[at] // max(count, 1)
         if count:
             yield {one: (*[slice(None)] * at, slice(k * size, k * size + size)) for k, one in enumerate(labels)}
-
-
-def blocks_wrong(shape: tuple[int, ...], sizes: Collection[int], is_wrong: Callable[[Any], bool]) -> Iterator[str]:
-    """Say which gate blocks are wrong where others are right; `is_wrong` is asked for a part."""
-    for blocks in _blocks(shape, sizes):
-        bad = [label for label, part in blocks.items() if is_wrong(part)]
-        if 0 < len(bad) < len(blocks):
-            yield f"gate block{'s' * (len(bad) > 1)} {', '.join(bad)} wrong, the others right"

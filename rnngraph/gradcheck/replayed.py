@@ -1,12 +1,12 @@
-"""What was recorded, a loss or the cache of the functional interface, as a `Subject`: its tape is replayed in float64.
+"""What was recorded, replayed in float64: a loss, the cache of the functional interface, or a forward of a pair.
 
-In: a tensor or a tape. Out: outputs for other leaves, and the gradients of the reverse sweep. There is no recursion.
+In: tensors on a tape. Out: outputs and gradients at other leaves, also of a changed backward. There is no recursion.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,15 +18,20 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.ops import DETACH
 from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.autodiff.tensor import Tensor
-from rnngraph.errors import InputError
-from rnngraph.gradcheck.subject import Subject, widened
+from rnngraph.errors import InputError, RnnGraphError
+from rnngraph.gradcheck.subject import Subject, weigh, widened
+from rnngraph.numpy.traced import trace_function
 
-SEPARATE = 64  # leaves that get a row of their own; the rest are moved together, so that the cost stays linear
 DRIFT = 1e-4  # by which share the values of a float32 forward may differ from those of a float64 one
+SAME = 1e-6  # of a recorded forward's weighed outputs, relative
+Change: TypeAlias = Mapping[int, Entry]  # what stands in place of some entries on the way back, by id
 
 
 class Replay:
-    """A tape computed again, of which what leads to some outputs can be had at other leaves."""
+    """A tape computed again, of which what leads to some outputs can be had at other leaves.
+
+    `leaves` are those of the points and gradients, by place; None for what has no gradient.
+    """
 
     def __init__(self, outputs: Sequence[Tensor], *, wide: bool = True) -> None:
         """Compute it once, in float64 where that is wanted."""
@@ -38,80 +43,63 @@ class Replay:
             else:
                 idle.add(entry.id)
         sources = [entry for entry in recorded.entries if entry.op.vjp is None and (entry.name or entry.id not in idle)]
-        narrow = any(_is_narrow(entry.value) for entry in recorded.entries if entry.requires or entry.name)
+        narrow = any(is_narrow(entry.value) for entry in recorded.entries if entry.requires or entry.name)
         self.dtype = "float32" if narrow else "float64"
         recorded = with_entries(recorded, map(_cast_to_float64, recorded.entries)) if wide else recorded
         given = {entry.id: widened(entry.value) if wide else entry.value for entry in sources}
         self.tape = again(recorded, given, depending(recorded, given, idle))
         self.nodes = [entry for entry in self.tape.entries if entry.id not in idle]
-        self.leaves = [e for e in self.tape.entries if e.op.vjp is None and e.name and e.requires]
+        self.leaves: list[Entry | None] = [e for e in self.tape.entries if e.op.vjp is None and e.name and e.requires]
         self.places: dict[tuple[int, ...], list[int]] = {}  # by the leaves that are moved
-        self.held = idle | {entry.id for entry in self.nodes if entry.op is DETACH}
+        self.held = idle | {entry.id for entry in self.nodes if entry.op is DETACH}  # these depend on nothing
 
-    def moved(self, leaves: Mapping[int, Array]) -> Sequence[int]:
-        """Find the places of what depends on some leaves; a detached tensor depends on nothing."""
-        moved = tuple(leaves)
-        if moved not in self.places:
-            self.places[moved] = depending(self.tape, moved, self.held)
-        return self.places[moved]
+    def _moved(self, points: Sequence[Array]) -> tuple[dict[int, Array], list[int]]:
+        """Find the leaves that have other values at some points, and the places of what depends on them."""
+        pairs = [(leaf, one) for leaf, one in zip(self.leaves, points, strict=True) if leaf is not None]
+        given = {e.id: one for e, one in pairs if one is not e.value and not np.array_equal(one, e.value)}
+        if tuple(given) not in self.places:
+            self.places[tuple(given)] = depending(self.tape, tuple(given), self.held)
+        return given, self.places[tuple(given)]
 
     def values(self, tape: Tape) -> list[Array]:
         """Give the outputs on such a tape."""
         return [tape.entry(one).value for one in self.outputs]
 
-    def gradients(self, upstream: Sequence[Array], tape: Tape) -> list[Array]:
-        """Give the gradients of the leaves on such a tape."""
-        pairs = zip(self.outputs, upstream, self.values(tape), strict=True)
-        starts, leaves = {i: u.astype(value.dtype) for i, u, value in pairs}, {one.id for one in self.leaves}
-        found = {one.node.id: np.array(one.gradient) for one in sweep(tape, starts) if one.node.id in leaves}
-        return [found.get(leaf.id, np.zeros(leaf.value.shape)) for leaf in self.leaves]
+    def run(self, points: Sequence[Array]) -> list[Array]:
+        """Give the outputs at some points."""
+        given, places = self._moved(points)
+        values, _ = recomputed(self.tape, given, places, hold_cuts=True, wanted=self.outputs)
+        return [values[one] for one in self.outputs]
+
+    def gradients(self, points: Sequence[Array], upstream: Sequence[Array], change: Change | None = None) -> list[Any]:
+        """Give the gradients by place, of a backward that is changed where that is wanted."""
+        given, places = self._moved(points)
+        tape = again(self.tape, given, places, hold_cuts=True) if given else self.tape
+        if change:
+            tape = with_entries(tape, [change.get(entry.id, entry) for entry in tape.entries])
+        return self.swept(tape, upstream)
+
+    def swept(self, tape: Tape, upstream: Sequence[Array]) -> list[Any]:
+        """Give the gradients by place on such a tape."""
+        starts: dict[int, Any] = {}
+        for i, u, value in zip(self.outputs, upstream, self.values(tape), strict=True):
+            starts[i] = np.asarray(starts.get(i, 0) + u.astype(value.dtype))
+        wanted = {leaf.id for leaf in self.leaves if leaf is not None}
+        found = {one.node.id: np.array(one.gradient) for one in sweep(tape, starts) if one.node.id in wanted}
+        return [leaf if leaf is None else found.get(leaf.id, np.zeros(leaf.value.shape)) for leaf in self.leaves]
 
     def subject(self, upstream: list[Array], recorded: Tape | None = None) -> Subject:
-        """Claim the gradients of the own tape, or of that which was `recorded`; the leaves beyond the first are one."""
-        leaves = self.leaves
-        cut = SEPARATE - 1 if len(leaves) > SEPARATE else len(leaves)
-        groups = [*([one] for one in leaves[:cut]), *[leaves[cut:]][: len(leaves) - cut]]
-
-        def grouped(arrays: Sequence[Array]) -> list[Any]:
-            return [*arrays[:cut], *([np.concatenate([one.ravel() for one in arrays[cut:]])] if arrays[cut:] else [])]
-
-        base = grouped([leaf.value for leaf in leaves])
-
-        def leaves_at(points: Sequence[Array]) -> dict[int, Array]:
-            moved: dict[int, Array] = {}
-            for group, point, own in zip(groups, points, base, strict=True):
-                if point is not own:
-                    parts = (
-                        np.split(point, np.cumsum([leaf.value.size for leaf in group])) if len(group) > 1 else [point]
-                    )
-                    moved |= {leaf.id: one.reshape(leaf.value.shape) for leaf, one in zip(group, parts, strict=False)}
-            return moved
-
-        def run(points: Sequence[Array]) -> list[Array]:
-            given = leaves_at(points)
-            values, _ = recomputed(self.tape, given, self.moved(given), hold_cuts=True, wanted=self.outputs)
-            return [values[one] for one in self.outputs]
-
-        def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Any]:
-            given = leaves_at(points)
-            return grouped(self.gradients(upstream, again(self.tape, given, self.moved(given), hold_cuts=True)))
-
-        names = [str(one[0].name) + f" .. {one[-1].name} ({len(one)} leaves)" * (len(one) > 1) for one in groups]
-        claimed = grouped(self.gradients(upstream, recorded or self.tape))
+        """Claim the gradients of the own tape, or of that which was `recorded`."""
+        leaves = [leaf for leaf in self.leaves if leaf is not None]
         return Subject(
-            names,
-            base,
-            run,
-            gradients,
-            upstream,
-            self.values(self.tape),
-            claimed,
-            narrow=self.dtype == "float32",
-            trusted=range(len(base)),
-        )
+            [str(leaf.name) for leaf in leaves], [leaf.value for leaf in leaves], self.run, self.gradients, upstream,
+            self.values(self.tape), self.swept(recorded or self.tape, upstream), narrow=self.dtype == "float32",
+            trusted=range(len(leaves)),
+        )  # fmt: skip
 
 
-def _is_narrow(value: Array) -> bool:
+def is_narrow(value: Array) -> bool:
+    """Tell floating values in less than float64."""
     return value.dtype.kind == "f" and value.dtype.itemsize < 8
 
 
@@ -142,7 +130,7 @@ def recorded_subject(loss: Tensor | Tape) -> tuple[Subject, Replay, str]:
         upstream = [np.asarray(generator.normal(size=one.shape)) for one in outputs]
     replay, recorded = Replay(outputs), outputs[0].tape
     pairs = [(recorded.entry(entry.id).value, entry.value) for entry in replay.nodes]
-    narrow = [(value, wide) for value, wide in pairs if _is_narrow(value)]
+    narrow = [(value, wide) for value, wide in pairs if is_narrow(value)]
     plain = Replay(outputs, wide=False) if narrow else replay
     for value, again_value in zip(replay.values(recorded), plain.values(plain.tape), strict=True):
         if not np.isfinite(value).all():
@@ -160,3 +148,28 @@ def recorded_subject(loss: Tensor | Tape) -> tuple[Subject, Replay, str]:
         return replay.subject(upstream, recorded), replay, ""
     note = f"float32 rounding grows to {max(drifts):.0e} of a value here, so a float64 run was checked."
     return replay.subject(upstream), replay, note
+
+
+def recorded_forward(subject: Subject, forward: Callable[..., Any], arguments: dict[str, Any]) -> Replay | None:
+    """Record the forward of a pair; None where it cannot be recorded, or then gives other outputs."""
+
+    def weighed(given: dict[str, Any], weights: list[Any]) -> Any:
+        return sum((one * out).sum() for one, out in zip(weights, forward(*given.values()), strict=False))
+
+    try:
+        traced = trace_function(weighed, arguments, subject.upstream, check=False)
+    except (RnnGraphError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return None
+    floating = [place for place, point in enumerate(subject.points) if point.dtype.kind == "f"]
+    shapes = [subject.points[place].shape for place in floating] + [one.shape for one in subject.upstream]
+    leaves = [entry for entry in traced.tape.entries if entry.op.vjp is None and entry.name and entry.requires]
+    loss = weigh(subject.upstream, subject.outputs)
+    same = abs(float(traced.value) - loss) <= max(SAME, subject.tolerance) * max(abs(loss), 1.0)
+    if not same or [leaf.value.shape for leaf in leaves[: len(shapes)]] != shapes:
+        return None
+    weights = {leaf.id for leaf in leaves[len(floating) : len(shapes)]}
+    products = [entry for entry in traced.tape.entries if not weights.isdisjoint(entry.inputs)]
+    replay = Replay([Tensor(traced.tape, entry.inputs[1]) for entry in products])
+    by_place = dict(zip(floating, replay.leaves, strict=False))
+    replay.leaves = [by_place.get(place) for place in range(len(subject.points))]
+    return replay

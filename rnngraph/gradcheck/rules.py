@@ -66,24 +66,20 @@ def _spread(nodes: list[Any], most: int) -> list[Any]:
 
 
 def _wrong_in(entry: Entry, wanted: Sequence[bool], generator: np.random.Generator) -> Iterator[Culprit]:
-    """Record an entry alone, near its arguments, and compare its gradients with differences."""
+    """Record an entry alone, near its arguments, and compare the gradient of each with differences."""
     points = [_nudged(argument, generator) for argument in _arguments(entry)]
-    places = _spread([k for k, needs in enumerate(wanted) if needs and points[k].dtype.kind == "f"], ARGUMENTS)
-    out = _recorded(entry, points, places)
-    if not all(np.isfinite(one).all() for one in (*points, out.value) if one.dtype.kind == "f"):
-        return
-    try:
-        subject = Replay([out]).subject([generator.normal(size=out.shape)])
-    except GradientError as error:
-        if len(places) == 1:
-            yield _culprit(entry, places[0], (np.nan, np.nan, np.nan), str(error))
-        for place in places if len(places) > 1 else ():
-            yield from _wrong_in(entry, [k == place for k in range(len(points))], generator)
-        return
-    for k, place in enumerate(places):
-        point = subject.points[k]  # no step along a share of each element leaves a logarithm's domain
-        drawn = generator.normal(size=point.shape) * np.abs(point) if point.any() else subject.direction(k, generator)
-        one = Line(subject, k, np.asarray(drawn)).compare()
+    for place in _spread([k for k, needs in enumerate(wanted) if needs and points[k].dtype.kind == "f"], ARGUMENTS):
+        out = _recorded(entry, points, place)
+        if not all(np.isfinite(one).all() for one in (*points, out.value) if one.dtype.kind == "f"):
+            return
+        try:
+            subject = Replay([out]).subject([generator.normal(size=out.shape)])
+        except GradientError as error:
+            yield _culprit(entry, place, (np.nan, np.nan, np.nan), str(error))
+            continue
+        (point,) = subject.points  # no step along a share of each element leaves a logarithm's domain
+        drawn = generator.normal(size=point.shape) * np.abs(point) if point.any() else subject.direction(0, generator)
+        one = Line(subject, {0: np.asarray(drawn)}).compare()
         if one.wrong:
             reason = f"it gives {one.analytic:.6g} along a random direction, differences give {one.numeric:.6g}"
             yield _culprit(entry, place, (one.analytic, one.numeric, one.relative_error), reason)
@@ -99,18 +95,16 @@ def _culprit(entry: Entry, place: int, slopes: tuple[float, float, float], reaso
     return Culprit(op, place, name, entry.id, entry.timestep, scope, *slopes, reason)
 
 
-def _recorded(entry: Entry, points: Sequence[Array], places: Sequence[int]) -> Tensor:
-    """Record an entry on a tape of its own, for some gradients; a block has as many steps as its input there."""
+def _recorded(entry: Entry, points: Sequence[Array], place: int) -> Tensor:
+    """Record an entry on a tape of its own, for one gradient; a block has as many steps as its input there."""
     tape = Tape()
-    ids = [tape.append(INPUT, (), one, name=str(k), requires=k in places) for k, one in enumerate(points)]
+    ids = [tape.append(INPUT, (), one, name=str(k), requires=k == place) for k, one in enumerate(points)]
     if not isinstance(entry, Block):
         value = np.asarray(entry.op.forward(*points, **entry.options))
         return tape.tensor(tape.append(entry.op, tuple(ids), value, options=entry.options, scope=entry.scope))
     given = {name: tape.tensor(i) for name, i in zip(entry.sources, ids, strict=True)}
-    weights, initial = (
-        {name: given[name] for name in entry.weights},
-        {kind: given[kind + "0"] for kind in entry.columns},
-    )
+    weights = {name: given[name] for name in entry.weights}
+    initial = {kind: given[kind + "0"] for kind in entry.columns}
     mask = None if entry.keep is None else entry.keep.T[:, : given["x"].shape[1]]
     return tape.tensor(tape.append_block(entry.cell, given["x"], weights, initial, reverse=entry.reverse, mask=mask).id)
 

@@ -1,11 +1,11 @@
 """One slope along one direction: what is claimed, held to central differences that know how far they can be trusted.
 
-In: a subject, an argument and a direction. Out: a row of a report.
+In: a subject, and a direction of some of its arguments. Out: a row of a report.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -28,15 +28,15 @@ _SMALL = 1_000_000  # bytes of outputs that are kept, at some thirty points of a
 class Line:
     """The outputs along one direction, small ones looked at once, and how far rounding puts a weighted sum off."""
 
-    def __init__(self, subject: Subject, place: int, direction: Array) -> None:
-        """Measure the rounding where the outputs round coarsely."""
-        self.subject, self.place, self.direction, self._seen = subject, place, direction, dict[float, list[Array]]()
+    def __init__(self, subject: Subject, direction: Mapping[int, Array], name: str = "") -> None:
+        """Measure the rounding where the outputs round coarsely; the direction is given by place."""
+        self.subject, self.direction, self.name, self._seen = subject, direction, name, dict[float, list[Array]]()
         self.coarse = subject.epsilon > 1e-10
-        self.rounding = self._rounding() if self.coarse else 0.0
+        self.rounding = max(self.jitter(CLOSE), 0.3 * subject.epsilon * self.level()) if self.coarse else 0.0
 
     def at(self, offset: float) -> list[Array]:
         """Give the outputs."""
-        found = self._seen.get(offset) or self.subject.moved(self.place, self.direction, offset)
+        found = self._seen.get(offset) or self.subject.moved(self.direction, offset)
         if sum(one.nbytes for one in found) < _SMALL:
             self._seen[offset] = found
         return found
@@ -51,8 +51,8 @@ class Line:
 
     def compare(self) -> CheckRow:
         """Compare what is claimed with the slopes over several steps."""
-        products = self.subject.claimed[self.place].astype(np.float64) * self.direction
-        claimed, typical = float(products.sum()), float(np.sqrt((products * products).sum()))
+        products = [self.subject.claimed[place].astype(np.float64) * one for place, one in self.direction.items()]
+        claimed, typical = sum(float(one.sum()) for one in products), _length(products)
         found = []
         for step in COARSE_STEPS if self.coarse else STEPS:
             slope, noise, bend = self.estimate(step)
@@ -89,11 +89,10 @@ class Line:
     def _row(
         self, claimed: float, slope: float, typical: float, *, passed: bool = True, resolved: bool = True
     ) -> CheckRow:
-        length = _length([self.direction]) or 1.0
+        length = _length(self.direction.values()) or 1.0
         largest = max(abs(claimed), abs(slope), typical)
         error = abs(claimed - slope) / largest if 0 < largest < np.inf else 0.0 if not largest else np.inf
-        name = self.subject.names[self.place]
-        return CheckRow(name, claimed / length, slope / length, error, passed, resolved)
+        return CheckRow(self.name, claimed / length, slope / length, error, passed, resolved)
 
     def _size_and_level(self) -> tuple[float, float]:
         """Say how much the outputs differ, among each other or for another argument, and how large scalars are.
@@ -114,9 +113,6 @@ class Line:
                 return True
         return False
 
-    def _rounding(self) -> float:
-        return max(self.jitter(CLOSE), 0.3 * self.subject.epsilon * self.level())
-
     def jitter(self, apart: float) -> float:
         """Measure the standard deviation of a weighted sum by rounding: what is left of values close to each other."""
         values = np.array([weigh(self.subject.upstream, self.at((place - 4) * apart)) for place in range(8)])
@@ -131,10 +127,10 @@ class Line:
 def is_noisy(subject: Subject, generator: np.random.Generator) -> bool:
     """Tell float32 on the way to outputs in float64: values jitter by as much, however close they are to each other."""
     place = subject.floating()[0]
-    line = Line(subject, place, subject.direction(place, generator))
+    line = Line(subject, {place: subject.direction(place, generator)})
     near, far = line.jitter(CLOSE / 10), line.jitter(CLOSE)
     return max(0.3 * far, 1e-10 * line.level()) < near < 1e-4 * line.level()  # more is chaos
 
 
-def _length(arrays: Sequence[Any]) -> float:
+def _length(arrays: Iterable[Any]) -> float:
     return float(np.sqrt(sum(float((one * one).sum()) for one in arrays)))

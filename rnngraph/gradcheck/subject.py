@@ -5,7 +5,7 @@ In: functions, a tape or an op. Out: a `Subject`, in float64 wherever the argume
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 
 TOLERANCES = {"float32": 1e-3, "float64": 1e-6}  # the relative errors that pass
+SEPARATE = 64  # rows at most of leaves of a tape; the rest are moved together, so that the cost stays linear
 
 
 @dataclass(slots=True)
@@ -28,17 +29,15 @@ class Subject:
     outputs: list[Array]
     claimed: list[Any]
     narrow: bool = False  # what is claimed was computed in float32, whatever the outputs are in
+    coarse: bool = False  # so were the outputs, although they are in float64
     wanted: float | None = None  # the relative error that passes, where it is not that of the precision
-    recorded: Callable[[Subject], Any] = lambda _: (
-        None
-    )  # itself at its point -> the right gradients, where there are any
     trusted: Collection[int] = ()  # places whose gradient passes, on the word of ops' rules, where nothing can be told
 
     @property
     def epsilon(self) -> float:
         """The rounding unit of the outputs: of the coarsest of them."""
-        floats = [output.dtype for output in self.outputs if output.dtype.kind == "f"]
-        return max(float(np.finfo(dtype).eps) for dtype in [np.dtype(np.float64), *floats])
+        floats = {output.dtype for output in self.outputs if output.dtype.kind == "f"} | {np.dtype(np.float64)}
+        return max(float(np.finfo(dtype).eps) for dtype in floats | ({np.dtype(np.float32)} if self.coarse else set()))
 
     @property
     def dtype(self) -> str:
@@ -54,30 +53,32 @@ class Subject:
         """Give the places of the arguments that have a gradient."""
         return [place for place, gradient in enumerate(self.claimed) if gradient is not None]
 
-    def moved(self, place: int, direction: Array, offset: float) -> list[Array]:
-        """Give the outputs with one argument moved, in float64."""
-        points = [*self.points[:place], self.points[place] + offset * direction, *self.points[place + 1 :]]
+    def rows(self) -> list[tuple[str, list[int]]]:
+        """Give the rows of a report: their names, and the places that are moved together, which rules vouch for."""
+        places = self.floating()
+        together = [place for place in places if place in self.trusted] if len(places) > SEPARATE else []
+        rest = together[SEPARATE - 1 :]
+        rows = [(self.names[place], [place]) for place in places if place not in rest]
+        return rows + (
+            [(f"{self.names[rest[0]]} .. {self.names[rest[-1]]} ({len(rest)} leaves)", rest)] if rest else []
+        )
+
+    def moved(self, direction: Mapping[int, Array], offset: float) -> list[Array]:
+        """Give the outputs with the arguments at some places moved, in float64."""
+        points = [*self.points]
+        for place, one in direction.items():
+            points[place] = points[place] + offset * one
         return [np.asarray(output).astype(np.float64) for output in self.run(points)]
 
-    def direction(self, place: int, generator: np.random.Generator, part: Any = ...) -> Array:
-        """Draw a direction as long as the point itself, or of unit elements where that is zero; 0 outside of a part."""
+    def direction(self, place: int, generator: np.random.Generator) -> Array:
+        """Draw a direction as long as the point itself, or of unit elements where that is zero."""
         point = self.points[place]
-        drawn = np.asarray(generator.normal(size=point.shape) * (float(np.sqrt(np.mean(point * point))) or 1.0))
-        direction = np.zeros_like(point)
-        direction[part] = drawn[part]
-        return direction
+        length = float(np.sqrt(np.mean(point * point))) or 1.0
+        return np.asarray(generator.normal(size=point.shape) * length)
 
     def at(self, points: list[Array]) -> Subject:
         """Give the same at another point."""
         return replace(self, points=points, outputs=self.run(points), claimed=self.gradients(points, self.upstream))
-
-    def rounded(self) -> Subject:
-        """Give the same with outputs in float32, in which they were computed on the way."""
-
-        def run(points: Sequence[Array]) -> list[Array]:
-            return [np.asarray(one, np.float32) for one in self.run(points)]
-
-        return replace(self, run=run, outputs=run(self.points), narrow=True)
 
     def near(
         self, share: float, generator: np.random.Generator, turned: Callable[[Array], Array] = np.asarray

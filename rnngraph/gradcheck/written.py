@@ -6,7 +6,7 @@ In: functions and arguments. Out: outputs and gradients as arrays, or one senten
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from rnngraph.autodiff.checked import checked_array
 from rnngraph.autodiff.contribution import Array
 from rnngraph.checks import rectangular
 from rnngraph.errors import InputError
-from rnngraph.gradcheck.right import recorded_right
+from rnngraph.gradcheck.replayed import Replay, recorded_forward
 from rnngraph.gradcheck.subject import Subject, widened
 from rnngraph.numpy.calls import CACHE, argument_names, by_place, flattened, owners, plan_of
 
@@ -24,8 +24,11 @@ REPEATS = 3  # calls that must agree; a small mask drawn anew can agree with ano
 
 def pair_subject(
     forward: Any, backward: Any, arguments: Sequence[Any], seed: int, called: Sequence[str] = ()
-) -> Subject:
+) -> tuple[Subject, Callable[[], Replay | None]]:
     """Take a pair of functions. An entry of a dict, also of one in a dict, is an argument of its own, `params.Wh`.
+
+    Returns:
+        the subject, and what records its forward.
 
     Raises:
         InputError: functions that do not fit together, a forward that is random, a gradient of another shape than its
@@ -81,16 +84,15 @@ def pair_subject(
     upstream = [np.asarray(generator.normal(size=output.shape)) for output in outputs[:count]]
     claimed = gradients(points, upstream)
     subject = Subject(
-        names, points, lambda points: run(points)[0][:count], gradients, upstream, outputs[:count], claimed,
-        recorded=lambda one: recorded_right(one, forward, packed(one.points)),
-    )  # fmt: skip
+        names, points, lambda points: run(points)[0][:count], gradients, upstream, outputs[:count], claimed
+    )
     _refuse_random(subject)
     for place in [k for k in floating if claimed[k] is None]:
-        moved = subject.moved(place, subject.direction(place, generator), 1.0)
+        moved = subject.moved({place: subject.direction(place, generator)}, 1.0)
         if any((one != other).any() for one, other in zip(moved, subject.outputs, strict=True)):
             known = ", ".join(names[k] for k in subject.floating())
             raise InputError(f"the backward gave gradients of {known}, and none of {names[place]}.")
-    return subject
+    return subject, lambda: recorded_forward(subject, forward, packed(points))
 
 
 def _called(label: str, function: Any, *given: Any) -> Any:
@@ -113,7 +115,7 @@ def _refuse_random(subject: Subject) -> None:
                 )
 
 
-def layer_subject(layer: Any, arguments: Sequence[Any], seed: int) -> Subject:
+def layer_subject(layer: Any, arguments: Sequence[Any], seed: int) -> tuple[Subject, Callable[[], Replay | None]]:
     """Take an object with `forward(*arguments)` and `backward(*upstream)`, which keeps what it needs in itself.
 
     Its arrays of floats are arguments too, where there is a gradient beside them: `dW`, `grad_W`, `W_grad`, or the same

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from rnngraph.graph.layout.geometry import Box
 from rnngraph.graph.layout.grid import STEP_WIDTH, arrange
 from rnngraph.graph.layout.routes import find_routes
 from rnngraph.graph.model import Graph
-from rnngraph.graph.sheet import Curve, Shape, Sheet, Theme
+from rnngraph.graph.sheet import Curve, Shape, Sheet
 from rnngraph.graph.style.bands import bands
 from rnngraph.graph.style.boxes import edge_curve, vertex_shape
 from rnngraph.graph.style.headings import GUTTER, headers, legend, row_names, title
@@ -42,7 +40,7 @@ def compose(
     )
     return Sheet(
         shapes, curves, _frame(shapes, curves, bottom), grid, title=graph.title, description=graph.subtitle,
-        theme=cast(Theme, theme),
+        theme=theme,
     )  # fmt: skip
 
 

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
-from rnngraph.diagnosis.one_loss import TOTAL
+from rnngraph.diagnosis.chosen_loss import SeenFrom, known_loss, seen
+from rnngraph.diagnosis.diagnose import headline_of
+from rnngraph.diagnosis.one_loss import TOTAL, OneLoss
 from rnngraph.display import Shown
 from rnngraph.errors import InputError
+from rnngraph.graph.build.graph import DETAILS, VIEWS, build
+from rnngraph.graph.compose import compose
+from rnngraph.graph.layout.geometry import Box
+from rnngraph.graph.model import Graph
+from rnngraph.graph.one_loss.appearance import look
+from rnngraph.graph.one_loss.compose import compose as compose_one
+from rnngraph.graph.one_loss.walk_rows import axis_length
+from rnngraph.graph.sheet import Curve, Shape, Sheet
+from rnngraph.graph.sizes import check_theme, check_width
+from rnngraph.graph.steps import Steps, parse_steps
+from rnngraph.graph.style.palette import COLOURS
+from rnngraph.nearest import check_known
 from rnngraph.trace.model import Trace
-
-if TYPE_CHECKING:
-    from rnngraph.diagnosis.chosen_loss import SeenFrom
-    from rnngraph.diagnosis.one_loss import OneLoss
-    from rnngraph.graph.layout.geometry import Box
-    from rnngraph.graph.model import Graph
-    from rnngraph.graph.sheet import Curve, Shape, Sheet
-    from rnngraph.graph.steps import Steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +64,6 @@ class Drawing(Shown):
         Raises:
             InputError: as `draw` says.
         """
-        from rnngraph.diagnosis.chosen_loss import known_loss
-        from rnngraph.graph.build.graph import DETAILS, VIEWS
-        from rnngraph.graph.one_loss.walk_rows import axis_length
-        from rnngraph.graph.sizes import check_theme, check_width
-        from rnngraph.graph.steps import parse_steps
-        from rnngraph.graph.style.palette import COLOURS
-        from rnngraph.nearest import check_known
-
         trace, options = self.trace, self.options
         if not isinstance(trace, Trace):
             raise InputError(f"a {type(trace).__name__} cannot be drawn; pass the trace that rnngraph.record returned.")
@@ -98,8 +95,6 @@ class Drawing(Shown):
     @cached_property
     def seen(self) -> OneLoss | None:
         """The loss that it is seen from; None where it is the sum over all."""
-        from rnngraph.diagnosis.chosen_loss import seen
-
         if self.options.seen_from is None and self.options.of_all:
             return None
         return seen(self.trace, self.options.seen_from)
@@ -107,10 +102,6 @@ class Drawing(Shown):
     @cached_property
     def graph(self) -> Graph:
         """Rows, columns, vertices and edges, without positions."""
-        from rnngraph.diagnosis.diagnose import headline_of
-        from rnngraph.graph.build.graph import build
-        from rnngraph.graph.one_loss.appearance import look
-
         options = self.options
         if self.seen is not None:
             return look(self.trace, self.seen.timestep, options)
@@ -120,9 +111,6 @@ class Drawing(Shown):
     @cached_property
     def sheet(self) -> Sheet:
         """Shapes and curves with positions and colours."""
-        from rnngraph.graph.compose import compose
-        from rnngraph.graph.one_loss.compose import compose as compose_one
-
         if self.graph.seen is not None:
             return compose_one(self.graph)
         options = self.options

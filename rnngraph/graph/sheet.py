@@ -19,9 +19,6 @@ from rnngraph.graph.sizes import Sizes
 Role = Literal["vertex", "title", "header", "row", "band", "bar", "cell", "number", "legend", "mark"]
 Form = Literal["box", "rectangle", "ellipse", "text"]
 Line = Literal["solid", "dashed", "dotted"]
-Theme = Literal["light", "dark", "auto"]
-
-
 NO_GRID = Grid({}, (), (), ())
 
 
@@ -82,7 +79,7 @@ class Sheet:
     title: str = ""  # what a screen reader says
     description: str = ""
     unit: Literal["pt", "px"] = "pt"
-    theme: Theme = "light"
+    theme: str = "light"  # one of `THEMES`
 
 
 FLAG, FLAG_TEXT = 22.0, 12.5  # height and font size

@@ -53,10 +53,10 @@ def default_steps(timesteps: int) -> Ranges:
     return ((0, KEPT), (timesteps - KEPT, timesteps))
 
 
-def gaps(ranges: Ranges, timesteps: int) -> Ranges:
-    """Return what `ranges` leave out of `range(timesteps)`."""
-    edges = [0, *(edge for pair in ranges for edge in pair), timesteps]
-    return tuple((start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop)
+def gaps(ranges: Iterable[tuple[int, int]], stop: int, *, start: int = 0) -> Ranges:
+    """Return what `ranges`, which ascend, leave out between two ends."""
+    edges = [start, *(edge for pair in ranges for edge in pair), stop]
+    return tuple((first, last) for first, last in zip(edges[::2], edges[1::2], strict=True) if first < last)
 
 
 def _range(part: str, text: str, timesteps: int) -> tuple[int, int]:

@@ -106,7 +106,7 @@ def summarise_plain(value: Floats, index: Any = ...) -> Summary:
 def short(value: float) -> str:
     """Write a number in at most seven characters: `0.31`, `12`, `3.2e-7`."""
     if 0.01 <= abs(value) < 1000 or value == 0:
-        return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
+        return f"{value:.2g}" if abs(value) < 99.5 else f"{value:.0f}"  # from there on two digits would be 1e+02
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
 

@@ -66,9 +66,14 @@ def steps_of(measurements: Sequence[Measurement]) -> tuple[int, ...]:
 def history_sentences(history: History) -> Iterator[str]:
     """Say where the training leads, what is so now, and what was passed by."""
     yield trend_sentence(history)
-    last = history.measurements[-1]
-    yield f"Now, at step {last.step}: {last.said}"
+    yield now_sentence(history)
     yield from skipped_sentences(history)
+
+
+def now_sentence(history: History) -> str:
+    """Say what is so at the last measurement."""
+    last = history.measurements[-1]
+    return f"Now, at step {last.step}: {last.said}"
 
 
 def skipped_sentences(history: History) -> Iterator[str]:

@@ -27,7 +27,7 @@ class StateColumns:
         time = facts.timesteps
         self.facts, self.kind = facts, kind
         self.samples = np.zeros((time, facts.batch))
-        self.immediate, self.carried = np.zeros(time), np.zeros(time)
+        self.norms = np.zeros((3 + len(SHARES), time))  # in all, immediate, carried, and percentiles over samples
         self.projected: Floats | None = nothing((time,)) if facts.splits_gain and facts.mask is None else None
         self.zeros, self.nonfinite = np.zeros(time, np.int64), np.zeros(time, np.int64)
         self.activation, self.saturated = nothing((time,)), nothing((time,))
@@ -42,7 +42,7 @@ class StateColumns:
         norms = step_norms(columns)
         self.activation[steps] = norms[0] / math.sqrt(values[0].size)
         if total is not None:
-            self.immediate[steps], self.carried[steps] = norms[1], norms[2]
+            self.norms[1:3, steps] = norms[1:3]
             self._take_total(steps, total, norms[3][:, None] if len(norms) > 3 else row_norms(total))
         if window.saturated is not None and kind == "h":
             share = count(window.saturated) / (window.saturated[0].size or 1)
@@ -60,7 +60,7 @@ class StateColumns:
 
     def take_reduced(self, reduced: Reduced) -> None:
         """Take what a source has measured."""
-        self.samples, self.immediate, self.carried = reduced.samples, reduced.immediate, reduced.carried
+        self.samples, self.norms[1], self.norms[2] = reduced.samples, reduced.immediate, reduced.carried
         self.zeros, self.nonfinite, self.activation = reduced.zeros, reduced.nonfinite, reduced.activation
         self.projected = None
         if reduced.saturated is not None:
@@ -69,7 +69,7 @@ class StateColumns:
     @property
     def suspicious(self) -> bool:
         """Whether a gradient ends although that of the step processed next has not: perhaps it was rounded to zero."""
-        carried = self.carried[1:] if self.facts.reverse else self.carried[:-1]
+        carried = self.norms[2, 1:] if self.facts.reverse else self.norms[2, :-1]
         if np.count_nonzero(self.samples) == self.samples.size:  # which is the common case, and quick
             return bool(np.count_nonzero(carried) < len(carried))
         total: Booleans = np.asarray(self.samples.any(axis=1))
@@ -82,13 +82,13 @@ class StateColumns:
         """Assemble the trace; where no gradient was walked only the values are known."""
         facts = self.facts
         if walked:
-            totals = self.samples[:, 0] if facts.batch == 1 else row_norms(self.samples)
-            found = Magnitudes.of([totals, self.immediate, self.carried, *quantiles_of(self.samples, valid)])
-        else:
-            found = Magnitudes.unobserved((3 + len(SHARES), facts.timesteps))
+            self.norms[0] = self.samples[:, 0] if facts.batch == 1 else row_norms(self.samples)
+            self.norms[3:] = quantiles_of(self.samples, valid)
+        found = Magnitudes.of(self.norms) if walked else Magnitudes.unobserved(self.norms.shape)
         grad, immediate, carried, quantiles = (found[k] for k in (0, 1, 2, slice(3, None)))
-        if not all_finite(carried.value):
-            unknown = np.isnan(self.carried) & np.isfinite(self.samples).all(axis=1)
+        known = all_finite(found.value)
+        if not known:
+            unknown = np.isnan(self.norms[2]) & np.isfinite(self.samples).all(axis=1)
             for part in (carried, immediate):
                 part.status[unknown] = Status.UNOBSERVED
         start = Magnitudes.unobserved() if initial is None else Magnitudes.of(initial)
@@ -99,7 +99,7 @@ class StateColumns:
             mark(carried, felt.carried[key, self.kind])
             mark(immediate, felt.immediate[key, self.kind])
             quantiles.status[(quantiles.status == _ZERO) & (grad.status == _UNDERFLOW)] = _UNDERFLOW
-        if not all_finite(quantiles.value):
+        if not known:
             quantiles.status[np.isnan(quantiles.value) & (grad.status != Status.NONFINITE)] = Status.UNOBSERVED
         return StateTrace(
             facts.states[self.kind], facts.name, facts.layer, facts.direction, self.kind, facts.cell.name, start,
@@ -136,9 +136,8 @@ def count(flags: Array) -> Integers:
 
 
 def quantiles_of(samples: Floats, valid: Booleans) -> Floats:
-    """Compute the 10th, 50th and 90th percentile over valid samples, (3, T); NaN where no sample is valid."""
+    """Compute the 10th, 50th and 90th percentile over valid samples, (3, T), of one (1, T); NaN where none is valid."""
     if samples.shape[1] == 1:
-        alone = samples.T if np.count_nonzero(valid) == valid.size else np.where(valid, samples.T, np.nan)
-        return np.repeat(alone, len(SHARES), axis=0)
+        return samples.T if np.count_nonzero(valid) == valid.size else np.where(valid, samples.T, np.nan)
     ordered, sizes = np.sort(np.where(valid.T, samples, np.inf), axis=1), valid.sum(axis=0)
     return np.stack([of_ordered(ordered, share, count=sizes) for share in SHARES])

@@ -5,6 +5,7 @@ In: a module or function that a user's namespace holds. Out: what does the same 
 
 from __future__ import annotations
 
+import math
 import types
 from typing import Any
 
@@ -12,17 +13,13 @@ import numpy as np
 
 from rnngraph.numpy import products  # noqa: F401 - it fills the table of rules
 from rnngraph.numpy.functions import log_softmax, logsumexp, softmax
-from rnngraph.numpy.tables import RULES
+from rnngraph.numpy.tables import RULES, kind_of
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped
 
-_SAME = ("exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "tanh", "sinh", "cosh", "sin", "cos", "tan")
-_OF_MATH = {name: getattr(np, name) for name in _SAME} | {
-    "fabs": np.abs,
-    "pow": np.power,
-    "atan": np.arctan,
-    "asinh": np.arcsinh,
-    "atanh": np.arctanh,
+_OF_MATH: dict[str, Any] = {
+    name: one for name in dir(math) if callable(one := getattr(np, name, None)) and kind_of(one) == "differentiated"
 }
+_OF_MATH["log"] = lambda x, base=None: np.log(x) if base is None else np.log(x) / np.log(base)
 _OF_SCIPY = {
     "softmax": softmax, "log_softmax": log_softmax, "logsumexp": logsumexp, "inv": RULES[np.linalg.inv],
     "pinv": RULES[np.linalg.pinv], "solve": RULES[np.linalg.solve],

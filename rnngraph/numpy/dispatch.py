@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnngraph.autodiff import ops
-from rnngraph.autodiff.along import CUMSUM, DOT
-from rnngraph.autodiff.elementwise import RAISE
+from rnngraph.autodiff.along import DOT
 from rnngraph.autodiff.node import Op
-from rnngraph.numpy.tables import CHOICES, POWERS, REDUCED, RULES, SCIPY, UFUNCS, VALUES, refusal
+from rnngraph.numpy.tables import JOINS, RULES, SCIPY, UFUNCS, VALUES, refusal
 from rnngraph.numpy.tape import NOTHING
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
 
@@ -34,19 +33,22 @@ def ufunc(function: Any, method: str, given: Sequence[Any], out: Any, options: d
     source = recorded_in(given)
     if out is not None:
         return _into(out[0], function, method, (given, options, source))
+    called = getattr(function, method)
     if source is None:
-        return wrapped(getattr(function, method)(*given, **options))
-    if method == "at" and function is np.add:
-        return RULES[np.add.at](target, *given[1:])
-    if function in VALUES and method == "__call__":
+        return wrapped(called(*given, **options))
+    if method != "__call__":
+        if called in RULES:
+            return RULES[called](*([target] if method == "at" else given[:1]), *given[1:], **options)
+        raise refusal(f"{function.__name__}.{method}")
+    if function in VALUES:
         return function(*value_of(given), **options)
-    if method == "reduce" and function in REDUCED:
-        return reduced(REDUCED[function], *given, **{"axis": 0, **options})
-    if method == "accumulate" and function is np.add:
-        return along_axis(CUMSUM, *given, **{"axis": 0, **options})
-    if method != "__call__" or options:
-        raise refusal(f"{function.__name__}.{method}" if method != "__call__" else f"{function.__name__} with options")
-    return _called(function, given, source)
+    if options:
+        raise refusal(f"{function.__name__} with options")
+    if function in UFUNCS:
+        return operated(UFUNCS[function], given)
+    if function in RULES:
+        return RULES[function](*[stacked(one) for one in given])
+    raise refusal(function.__name__)
 
 
 def quick(op: Op, function: Any, a: Any, b: Any = NOTHING) -> Any:
@@ -104,26 +106,16 @@ def quick_product(a: Any, b: Any) -> Any:
 _WITH_VECTORS = frozenset(((1, 1), (1, 2), (2, 1)))
 
 
-def _called(function: Any, given: list[Any], source: Recorded) -> Any:
-    tape, like = source.tape, source.dtype
-    given = [stacked(one) if type(one) in (list, tuple) else one for one in given]
-    if function in UFUNCS:
-        return tape.record(UFUNCS[function], tuple([tape.lift(one, like) for one in given]), {})
-    if function is np.matmul:
-        return product(*given)
-    if function in CHOICES:
-        # A constant takes the gradient of a tie, so that maximum(x, 0) is ReLU; of two recorded arrays each takes half.
-        free = [getattr(one, "requires", False) for one in given]
-        share = 0.5 if free[0] == free[1] else float(not free[0])
-        return tape.record(CHOICES[function], tuple([tape.lift(one, like) for one in given]), {"share": share})
-    if function in POWERS:
-        base, exponent = given
-        if isinstance(exponent, int | float | np.integer):
-            return tape.record(ops.POWER, (tape.lift(base, like),), {"exponent": exponent})
-        return tape.record(RAISE, tuple([tape.lift(one, like) for one in given]), {})
-    if function in RULES:
-        return RULES[function](*given)
-    raise refusal(function.__name__)
+def together(given: Sequence[Any]) -> list[Recorded]:
+    """Give recorded arrays of anything, of which one is recorded at least."""
+    source: Any = recorded_in(list(given))
+    return [lifted(one, source) for one in given]
+
+
+def operated(op: Op, given: Sequence[Any], options: dict[str, Any] = NOTHING) -> Any:
+    """Record an op on operands of which one is recorded at least."""
+    lifts = together(given)
+    return lifts[0].tape.record(op, tuple([one.id for one in lifts]), options)
 
 
 def _into(target: Any, function: Any, method: str, call: tuple[list[Any], dict[str, Any], Any]) -> Any:
@@ -132,8 +124,7 @@ def _into(target: Any, function: Any, method: str, call: tuple[list[Any], dict[s
     if not isinstance(target, Handle):
         if source is None:
             return getattr(function, method)(*given, out=target, **options)
-        what = f"{function.__name__} with out= a plain array"
-        raise refusal(what)
+        raise refusal(f"{function.__name__} with out= a plain array")
     if source is None and target.plain is not None:
         getattr(function, method)(*given, out=target.plain, **options)
         return target
@@ -141,19 +132,18 @@ def _into(target: Any, function: Any, method: str, call: tuple[list[Any], dict[s
 
 
 def function(called: Any, given: Sequence[Any], options: dict[str, Any]) -> Any:
-    """Record a call of a function of NumPy."""
-    out = options.get("out")
+    """Record a call of a function of NumPy; a list of recorded arrays is one array, where it is not to be joined."""
+    out, options = options.get("out"), {key: unwrapped(one) for key, one in options.items() if key != "out"}
     if isinstance(out, Handle):  # it is written into, and not read
-        found = function(called, given, {key: one for key, one in options.items() if key != "out"})
-        return out.become(found)
-    given, options = [unwrapped(one) for one in given], {key: unwrapped(one) for key, one in options.items()}
+        return out.become(function(called, given, options))
+    given = [unwrapped(one) for one in given]
     if recorded_in([*given, *options.values()]) is None:
-        return wrapped(called(*given, **options))
+        return wrapped(called(*given, **options) if out is None else called(*given, out=out, **options))
     if out is not None:
-        what = f"{called.__name__} with out= a plain array"
-        raise refusal(what)
+        raise refusal(f"{called.__name__} with out= a plain array")
     if called in RULES:
-        return RULES[called](*given, **options)
+        first = given[:1] if called in JOINS else map(stacked, given[:1])
+        return RULES[called](*first, *given[1:], **options)
     if called in VALUES:
         return called(*value_of(given), **value_of(options))
     raise refusal(called.__name__)
@@ -188,26 +178,11 @@ def product(a: Any, b: Any) -> Any:
     found = quick_product(a, b) if isinstance(a, Handle) else None
     if found is not None:
         return found
-    source: Any = recorded_in([a, b])
-    a, b = lifted(a, source), lifted(b, source)
+    a, b = together([a, b])
     axes = a.ndim, b.ndim
     if not min(axes):
         np.matmul(a.value, b.value)  # NumPy's own error
     if max(axes) > 2 and min(axes) == 1:
         found = product(a, b.reshape(-1, 1)) if axes[1] == 1 else product(a.reshape(1, -1), b)
         return found.reshape(found.shape[:-1] if axes[1] == 1 else (*found.shape[:-2], found.shape[-1]))
-    return source.tape.record(ops.MATMUL if min(axes) >= 2 else DOT, (a.id, b.id), {})
-
-
-def reduced(op: Any, x: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
-    """Record a reduction over axes, which ops count from the end."""
-    x = stacked(x)
-    found = x.tape.record(op, (x.id,), {"axis": x._axes(axis), "keepdims": keepdims is True})
-    return found if dtype is None else found.astype(dtype)
-
-
-def along_axis(op: Any, x: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
-    """Record an operation along one axis, of the flat array where none is named."""
-    x = stacked(x)
-    x, axis = (x.reshape(-1), 0) if axis is None else (x, axis)
-    return x.tape.record(op, (x.id,), {"axis": axis - x.ndim if axis >= 0 else axis})
+    return operated(ops.MATMUL if min(axes) >= 2 else DOT, [a, b])

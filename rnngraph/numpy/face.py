@@ -14,7 +14,7 @@ import numpy as np
 
 from rnngraph.numpy import dispatch
 from rnngraph.numpy.beside import stand_in
-from rnngraph.numpy.tables import RULES, VALUES, refusal
+from rnngraph.numpy.tables import RULES, refusal
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
 
 MAKERS = (
@@ -22,6 +22,8 @@ MAKERS = (
     "asarray", "asanyarray", "ascontiguousarray", "asfortranarray", "copy", "linspace", "arange", "fromiter",
     "frombuffer", "loadtxt", "genfromtxt", "tri", "fromfunction", "logspace", "geomspace", "meshgrid",
 )  # fmt: skip
+
+_LEFT_TO_CHANCE: frozenset[Any] = frozenset((np.empty, np.empty_like))
 
 
 class _IsArray(type):
@@ -61,8 +63,7 @@ class Joins:
         if source is None:
             return wrapped(self._joins[unwrapped(given)])
         if any(isinstance(one, str) for one in parts):
-            what = "r_ or c_ with a string"
-            raise refusal(what)
+            raise refusal("r_ or c_ with a string")
         made = [self._part(one, source) for one in parts]
         return np.concatenate(made, -1 if self._joins is np.c_ else 0)
 
@@ -103,12 +104,14 @@ def _maker(function: Any) -> Any:
         source = recorded_in([*given, *options.values()])
         if source is None:
             found = function(*given, **options)
+            if function in _LEFT_TO_CHANCE and found.dtype.kind == "f":
+                found.fill(0)  # what stood there, which may be NaN, is nothing that was computed
             # A fresh array has unlike parts; one that is the user's own must not be written to.
             own = any(found is one for one in given)
             return wrapped(found.copy() if own else found)
         if function in RULES:
-            return _cast(RULES[function](*given, **options), given, options)
-        return wrapped(function(*value_of(given), **value_of(options)))
+            return _cast(RULES[function](*map(dispatch.stacked, given[:1]), *given[1:], **options), given, options)
+        raise refusal(function.__name__)
 
     return made
 
@@ -124,16 +127,6 @@ def _looking(function: Any) -> Any:
 
     @functools.wraps(function)
     def called(*given: Any, **options: Any) -> Any:
-        if given and type(given[0]) in (list, tuple) and recorded_in(given[0]) is not None and function in _WHOLE:
-            given = (dispatch.stacked(given[0]), *given[1:])
         return dispatch.function(function, given, options)
 
     return called
-
-
-# Functions that take a list as one array; the joins take it as many.
-_JOINS = {
-    getattr(np, name, None)
-    for name in ("concatenate", "stack", "hstack", "vstack", "row_stack", "column_stack", "dstack")
-}
-_WHOLE = {one for one in (*RULES, *VALUES) if one not in _JOINS}

@@ -10,35 +10,90 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff import along, ops
+from rnngraph.autodiff import along, elementwise, ops
 from rnngraph.autodiff.node import Op
 from rnngraph.errors import InputError
-from rnngraph.numpy.dispatch import along_axis, lifted, reduced, stacked
+from rnngraph.numpy.dispatch import lifted, operated, stacked
 from rnngraph.numpy.tables import rule
 from rnngraph.numpy.values import Handle, recorded_in, value_of, wrapped
 
 
-def _reduction(op: Op) -> Any:
-    def called(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Any:
-        return reduced(op, x, axis, dtype=dtype, keepdims=keepdims)
+def _reduction(op: Op, first: int | None = None) -> Any:
+    """Reduce over axes, which ops count from the end; over the `first` one where none is named."""
 
-    return called
+    def reduced(x: Any, axis: Any = first, dtype: Any = None, keepdims: Any = False) -> Any:
+        found = operated(op, [x], {"axis": x._axes(axis), "keepdims": keepdims is True})
+        return found if dtype is None else found.astype(dtype)
+
+    return reduced
 
 
 rule(np.sum)(_reduction(ops.SUM))
 rule(np.mean)(_reduction(ops.MEAN))
 rule(np.max, np.amax)(_reduction(along.MAX))
 rule(np.min, np.amin)(_reduction(along.MIN))
+rule(np.add.reduce)(_reduction(ops.SUM, 0))
+rule(np.maximum.reduce)(_reduction(along.MAX, 0))
+rule(np.minimum.reduce)(_reduction(along.MIN, 0))
+
+
+def _choice(op: Op) -> Any:
+    """Choose between two; of a tie a constant takes the gradient, as in ReLU, and of two recorded arrays each half."""
+
+    def chosen(*two: Any) -> Any:
+        free = [getattr(one, "requires", False) for one in two]
+        return operated(op, two, {"share": 0.5 if free[0] == free[1] else float(not free[0])})
+
+    return chosen
+
+
+rule(np.maximum, np.fmax)(_choice(elementwise.MAXIMUM))
+rule(np.minimum, np.fmin)(_choice(elementwise.MINIMUM))
+
+
+@rule(np.power, np.float_power)
+def _power(base: Any, exponent: Any) -> Any:
+    if isinstance(exponent, int | float | np.integer):
+        return operated(ops.POWER, [base], {"exponent": exponent})
+    return operated(elementwise.RAISE, [base, exponent])
 
 
 @rule(np.average)
 def _average(x: Any, axis: Any = None, weights: Any = None) -> Any:
-    return np.mean(x, axis=axis) if weights is None else np.sum(x * weights, axis=axis) / np.sum(weights)
+    if weights is None:
+        return np.mean(x, axis=axis)
+    shape = np.shape(value_of(x))
+    if np.ndim(value_of(weights)) < len(shape):  # one a place along the axis
+        weights = np.expand_dims(weights, [k for k in range(len(shape)) if k != axis % len(shape)])
+    return np.sum(x * weights, axis=axis) / np.sum(np.broadcast_to(weights, shape), axis=axis)
+
+
+@rule(np.median)
+def _median(x: Any, axis: Any = None) -> Any:
+    return _quantile(x, 0.5, axis)
+
+
+@rule(np.percentile)
+def _percentile(x: Any, q: Any, axis: Any = None) -> Any:
+    return _quantile(x, np.asarray(q) / 100, axis)
+
+
+@rule(np.quantile)
+def _quantile(x: Any, q: Any, axis: Any = None) -> Any:
+    ordered = np.moveaxis(np.sort(x, axis), 0 if axis is None else axis, 0)
+    at = np.asarray(q) * (len(ordered) - 1)
+    below = np.floor(at).astype(int)
+    share = (at - below).reshape(at.shape + (1,) * (ordered.ndim - 1))
+    return ordered[below] * (1 - share) + ordered[np.minimum(below + 1, len(ordered) - 1)] * share
 
 
 @rule(np.cumsum)
 def _cumsum(x: Any, axis: Any = None, dtype: Any = None) -> Any:
-    return along_axis(along.CUMSUM, x, axis)
+    x, axis = (x.reshape(-1), 0) if axis is None else (x, axis)
+    return operated(along.CUMSUM, [x], {"axis": axis - x.ndim if axis >= 0 else axis})
+
+
+rule(np.add.accumulate)(lambda x, axis=0, dtype=None: _cumsum(x, axis))
 
 
 @rule(np.diff)
@@ -51,7 +106,6 @@ def _diff(x: Any, n: int = 1, axis: int = -1) -> Any:
 
 @rule(np.var)
 def _var(x: Any, axis: Any = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
-    x = stacked(x)
     total = np.sum(np.square(x - np.mean(x, axis=axis, keepdims=True)), axis=axis, keepdims=keepdims)
     return total / (x.size // total.size - ddof)
 
@@ -75,19 +129,18 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
 
 
 @rule(np.trace)
-def _trace(x: Any) -> Any:
-    return np.sum(np.diagonal(x))
+def _trace(x: Any, *given: Any, **options: Any) -> Any:
+    return np.sum(np.diagonal(x, *given, **options), axis=-1)
 
 
 @rule(np.where)
 def _where(mask: Any, *two: Any) -> Any:
     if not two:
         return np.where(value_of(mask))
-    source = recorded_in(list(two))
-    if source is None:
+    if recorded_in(list(two)) is None:
         return wrapped(np.where(value_of(mask), *value_of(two)))
     choice = np.asarray(value_of(mask), dtype=bool)
-    return source.tape.record(ops.WHERE, tuple([lifted(one, source).id for one in two]), {"mask": choice})
+    return operated(ops.WHERE, two, {"mask": choice})
 
 
 @rule(np.clip)
@@ -99,22 +152,14 @@ def _clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max:
 
 @rule(np.concatenate)
 def _concatenate(arrays: Any, axis: Any = 0, dtype: Any = None) -> Any:
-    source = recorded_in(list(arrays))
-    assert source is not None
-    some = [lifted(one, source) for one in arrays]
     if axis is None:
-        some, axis = [one.reshape(-1) for one in some], 0
-    at = axis - some[0].ndim if axis >= 0 else axis
-    return source.tape.record(ops.CONCATENATE, tuple([one.id for one in some]), {"axis": at})
+        arrays, axis = [np.ravel(stacked(one)) for one in arrays], 0
+    return operated(ops.CONCATENATE, arrays, {"axis": axis - np.ndim(value_of(arrays[0])) if axis >= 0 else axis})
 
 
 @rule(np.stack)
 def _stack(arrays: Any, axis: int = 0, dtype: Any = None) -> Any:
-    source = recorded_in(list(arrays))
-    assert source is not None
-    some = [lifted(one, source) for one in arrays]
-    at = axis - some[0].ndim - 1 if axis >= 0 else axis
-    return source.tape.record(ops.STACK, tuple([one.id for one in some]), {"axis": at})
+    return operated(ops.STACK, arrays, {"axis": axis - np.ndim(value_of(arrays[0])) - 1 if axis >= 0 else axis})
 
 
 @rule(np.hstack)

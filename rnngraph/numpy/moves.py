@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff import along, ops
-from rnngraph.autodiff.contribution import Array
-from rnngraph.numpy.dispatch import copied, stacked
+from rnngraph.numpy.dispatch import copied, operated
 from rnngraph.numpy.tables import RULES, rule, rules
 from rnngraph.numpy.values import value_of, wrapped
 
 
 def _reshaped(x: Any, shape: Any) -> Any:
-    x = stacked(x)
-    return x.tape.record(ops.RESHAPE, (x.id,), {"shape": shape if isinstance(shape, tuple) else (shape,)})
+    return operated(ops.RESHAPE, [x], {"shape": shape if isinstance(shape, tuple) else (shape,)})
 
 
 @rule(np.reshape)
@@ -28,14 +26,13 @@ def _reshape(x: Any, shape: Any = None, order: str = "C", *, newshape: Any = Non
 
 @rule(np.ravel)
 def _ravel(x: Any, order: str = "C") -> Any:
-    return _reshape(x, (-1,), order)
+    return _reshaped(x, (-1,)) if order == "C" else _by_numbers(np.ravel)(x, order=order)
 
 
 def _in_shape_of(function: Any) -> Any:
     """Give the shape that a function of NumPy gives."""
 
     def reshaped(x: Any, *given: Any, **options: Any) -> Any:
-        x = stacked(x)
         shape = function(np.broadcast_to(0, x.shape), *given, **options).shape
         return x if shape == x.shape else _reshaped(x, shape)
 
@@ -49,31 +46,28 @@ def _permuting(function: Any) -> Any:
     """Permute axes as a function of NumPy permutes those of an array whose shape numbers its axes."""
 
     def permuted(x: Any, *given: Any, **options: Any) -> Any:
-        x = stacked(x)
         axes = function(np.broadcast_to(0, range(x.ndim)), *given, **options).shape
-        return x.tape.record(ops.TRANSPOSE, (x.id,), {"axes": axes})
+        return operated(ops.TRANSPOSE, [x], {"axes": axes})
 
     return permuted
 
 
-rules(_permuting, np.transpose, np.swapaxes, np.moveaxis, np.rollaxis)
+rules(_permuting, np.transpose, np.matrix_transpose, np.swapaxes, np.moveaxis, np.rollaxis)
 
 
 @rule(np.broadcast_to)
 def _broadcast_to(x: Any, shape: Any) -> Any:
     shape = tuple(shape) if np.ndim(shape) else (shape,)
-    return x if x.shape == shape else x.tape.record(along.BROADCAST, (x.id,), {"shape": shape})
-
-
-def _cut(x: Any, parts: list[Array], axis: int) -> list[Any]:
-    ends = np.cumsum([0, *(len(part) for part in parts)]).tolist()
-    lead = (slice(None),) * (axis % x.ndim)
-    return [x[(*lead, slice(first, last))] for first, last in pairwise(ends)]
+    return x if x.shape == shape else operated(along.BROADCAST, [x], {"shape": shape})
 
 
 def _cutting(function: Any) -> Any:
+    """Cut where a function of NumPy cuts the places along the axis."""
+
     def cut(x: Any, sections: Any, axis: int = 0) -> list[Any]:
-        return _cut(x, function(np.arange(x.shape[axis]), sections), axis)
+        ends = np.cumsum([0, *map(len, function(np.arange(x.shape[axis]), sections))]).tolist()
+        lead = (slice(None),) * (axis % x.ndim)
+        return [x[(*lead, slice(first, last))] for first, last in pairwise(ends)]
 
     return cut
 
@@ -84,8 +78,8 @@ rule(np.hsplit)(lambda x, sections: RULES[np.split](x, sections, int(x.ndim > 1)
 
 
 @rule(np.copy, np.positive, np.conjugate, np.ascontiguousarray, np.asfortranarray, np.asarray, np.asanyarray, np.array)
-def _copy(x: Any, *_: Any, **__: Any) -> Any:
-    return copied(stacked(x))
+def _copy(x: Any, *_: Any, ndmin: int = 0, **__: Any) -> Any:
+    return copied(x) if x.ndim >= ndmin else _reshaped(x, (1,) * (ndmin - x.ndim) + x.shape)
 
 
 def _keeping(function: Any) -> Any:
@@ -101,20 +95,25 @@ def _filled(x: Any, dtype: Any, shape: Any, what: Any) -> Any:
 
 
 @rule(np.zeros_like, np.empty_like)
-def _zeros_like(x: Any, dtype: Any = None, order: Any = None, subok: Any = None, shape: Any = None) -> Any:
+def _zeros_like(x: Any, dtype: Any = None, shape: Any = None, **_: Any) -> Any:
     return _filled(x, dtype, shape, 0)
 
 
 @rule(np.ones_like)
-def _ones_like(x: Any, dtype: Any = None, order: Any = None, subok: Any = None, shape: Any = None) -> Any:
+def _ones_like(x: Any, dtype: Any = None, shape: Any = None, **_: Any) -> Any:
     return _filled(x, dtype, shape, 1)
 
 
-@rule(np.full_like)
-def _full_like(x: Any, what: Any, dtype: Any = None, order: Any = None, subok: Any = None, shape: Any = None) -> Any:
-    made = _filled(x, dtype, shape, 0)
-    made[...] = what
+@rule(np.full)
+def _full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = None) -> Any:
+    made = wrapped(np.zeros(shape, fill_value.dtype if dtype is None else dtype))
+    made[...] = fill_value
     return made
+
+
+@rule(np.full_like)
+def _full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None, **_: Any) -> Any:
+    return _full(x.shape if shape is None else shape, fill_value, x.dtype if dtype is None else dtype)
 
 
 @rule(np.broadcast_arrays)
@@ -124,11 +123,12 @@ def _broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
 
 
 def _by_numbers(function: Any) -> Any:
-    """Let a function move the numbers of the elements, and read there."""
+    """Let a function move the numbers of the elements, which lie in memory as these do, and read there."""
 
     def moved(x: Any, *given: Any, **options: Any) -> Any:
-        x = stacked(x)
-        return _reshaped(x, (-1,))[function(np.arange(x.size).reshape(x.shape), *value_of(given), **value_of(options))]
+        numbers = np.empty_like(x.value, int)
+        numbers[...] = np.arange(x.size).reshape(x.shape)
+        return _reshaped(x, (-1,))[function(numbers, *value_of(given), **value_of(options))]
 
     return moved
 

@@ -97,9 +97,12 @@ class Parts:
         """Give the indices and nodes of all that is not joined yet, and see it as joined."""
         waiting, self._spread = self._spread, []
         for axes, places in self.known.items():
-            rest = (ALL,) * (rank - len(axes))
             late = takewhile(lambda one: one[1][0] > self.joined, reversed(places.items()))
-            waiting += [(stamp, Split(axes, place, rest, True).index, node) for place, (stamp, node) in late]
+            for place, (stamp, node) in late:
+                index: list[int | slice] = [ALL] * rank
+                for axis, number in zip(axes, place, strict=True):
+                    index[axis] = number
+                waiting.append((stamp, tuple(index), node))
         waiting.sort(key=lambda one: one[0])
         self.joined = self.stamp
         return tuple([index for _, index, _ in waiting]), [node for _, _, node in waiting]

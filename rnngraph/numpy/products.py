@@ -11,16 +11,14 @@ import numpy as np
 
 from rnngraph.autodiff import along
 from rnngraph.errors import InputError
-from rnngraph.numpy.dispatch import lifted, product
+from rnngraph.numpy.dispatch import operated, product, together
 from rnngraph.numpy.tables import rule
-from rnngraph.numpy.values import recorded_in, value_of
+from rnngraph.numpy.values import value_of
 
 
 @rule(np.dot)
 def _dot(a: Any, b: Any) -> Any:
-    source = recorded_in([a, b])
-    assert source is not None
-    a, b = lifted(a, source), lifted(b, source)
+    a, b = together([a, b])
     if not min(a.ndim, b.ndim):
         return a * b
     if b.ndim > 2:
@@ -48,8 +46,6 @@ def _outer(a: Any, b: Any) -> Any:
 
 @rule(np.einsum)
 def _einsum(letters: Any, *arrays: Any, **options: Any) -> Any:
-    source = recorded_in(list(arrays))
-    assert source is not None
     if not isinstance(letters, str):
         raise InputError("np.einsum without letters is not differentiated here; write np.einsum('ij,jk->ik', a, b).")
     left, arrow, out = letters.replace(" ", "").partition("->")
@@ -61,11 +57,9 @@ def _einsum(letters: Any, *arrays: Any, **options: Any) -> Any:
         )
     if not arrow:
         out = "".join(sorted(one for one in set(left) - {","} if left.count(one) == 1))
-    lifts = _stretched(operands, [lifted(one, source) for one in arrays])
+    lifts = _stretched(operands, together(arrays))
     found = _matrix_product(operands, out, lifts)
-    if found is not None:
-        return found
-    return source.tape.record(along.EINSUM, tuple([one.id for one in lifts]), {"operands": operands, "out": out})
+    return operated(along.EINSUM, lifts, {"operands": operands, "out": out}) if found is None else found
 
 
 def _stretched(operands: tuple[str, ...], arrays: list[Any]) -> list[Any]:
@@ -97,8 +91,8 @@ def _matrix_product(operands: tuple[str, ...], out: str, arrays: list[Any]) -> A
     return None
 
 
-rule(np.linalg.inv)(lambda x: x.tape.record(along.INVERSE, (x.id,), {}))
-rule(np.linalg.pinv)(lambda x: x.tape.record(along.PSEUDOINVERSE, (x.id,), {}))
+rule(np.linalg.inv)(lambda x: operated(along.INVERSE, [x]))
+rule(np.linalg.pinv)(lambda x: operated(along.PSEUDOINVERSE, [x]))
 
 
 @rule(np.linalg.solve)
@@ -108,9 +102,7 @@ def _solve(a: Any, b: Any) -> Any:
 
 @rule(np.tensordot)
 def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
-    source = recorded_in([a, b])
-    assert source is not None
-    a, b = lifted(a, source), lifted(b, source)
+    a, b = together([a, b])
     if isinstance(axes, int | np.integer):
         axes = list(range(a.ndim - axes, a.ndim)), list(range(int(axes)))
     of_a, of_b = ([int(axis) % x.ndim for axis in np.atleast_1d(some)] for x, some in zip((a, b), axes, strict=True))

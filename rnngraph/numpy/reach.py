@@ -80,23 +80,18 @@ def namespaces(*start: Any) -> tuple[Spaces, list[types.FunctionType]]:
 
 def _read_by(function: types.FunctionType, spaces: dict[int, tuple[dict[str, Any], set[str]]]) -> list[Any]:
     """Note the namespace of a function, and give what it reads there and in its closure."""
-    space = function.__globals__
+    space, names = function.__globals__, set(_names(function.__code__))
+    read = [cell.cell_contents for cell in function.__closure__ or () if cell != types.CellType()]
+    read += function.__defaults__ or ()
+    if is_users(space):
+        spaces.setdefault(id(space), (space, set()))[1].update(names)
+        read += [space[name] for name in names & space.keys()]
     found: list[Any] = [function.__wrapped__] if hasattr(function, "__wrapped__") else []
-    for cell in function.__closure__ or ():
-        with_value = cell != types.CellType()
-        found += [cell.cell_contents] if with_value else []
-    found += list(function.__defaults__ or ())
-    if not is_users(space):
-        return found
-    names = set(_names(function.__code__))
-    spaces.setdefault(id(space), (space, set()))[1].update(names)
-    for name in names & space.keys():
-        value = space[name]
-        if isinstance(value, types.ModuleType):
-            if is_users(vars(value)):
-                found += [vars(value)[one] for one in names if one in vars(value)]
-        elif callable(value) or hasattr(value, "__dict__"):
+    for value in read:
+        if not isinstance(value, types.ModuleType):
             found.append(value)
+        elif is_users(vars(value)):
+            found += [vars(value)[one] for one in names if one in vars(value)]
     return found
 
 
@@ -116,9 +111,6 @@ def rebuilt(x: Any, name: str, leaf: Leaf, seen: dict[int, tuple[Any, Any]], dep
         made = seen.setdefault(id(x), (x.copy(), x))[0]
         for place in np.ndindex(x.shape if x.dtype == object else 0):  # an array of arrays
             made[place] = rebuilt(x[place], ".".join([name, *map(str, place)]), leaf, seen, depth + 1)
-    elif type(x) is dict:
-        made = seen.setdefault(id(x), ({}, x))[0]  # first, for what holds itself
-        made.update({key: rebuilt(one, _joined(name, key), leaf, seen, depth + 1) for key, one in x.items()})
     elif type(x) is list:
         made = seen.setdefault(id(x), ([], x))[0]
         made.extend([rebuilt(one, _joined(name, place), leaf, seen, depth + 1) for place, one in enumerate(x)])
@@ -126,9 +118,11 @@ def rebuilt(x: Any, name: str, leaf: Leaf, seen: dict[int, tuple[Any, Any]], dep
         keys = getattr(x, "_fields", range(len(x)))
         some = [rebuilt(one, _joined(name, key), leaf, seen, depth + 1) for key, one in zip(keys, x, strict=True)]
         made = type(x)(*some) if hasattr(x, "_fields") else tuple(some)
-    elif depth < DEPTH and _holds_more(x):
-        made = seen.setdefault(id(x), (copy.copy(x), x))[0]
-        for key, one in vars(x).items():
+    elif isinstance(x, dict) or (depth < DEPTH and _holds_more(x)):
+        made = seen.setdefault(id(x), (copy.copy(x), x))[0]  # first, for what holds itself
+        if isinstance(x, dict):
+            made.update({key: rebuilt(one, _joined(name, key), leaf, seen, depth + 1) for key, one in x.items()})
+        for key, one in getattr(x, "__dict__", {}).items():
             object.__setattr__(made, key, rebuilt(one, _joined(name, key), leaf, seen, depth + 1))
     else:
         return x

@@ -19,7 +19,6 @@ from rnngraph.errors import InputError
 from rnngraph.numpy import dispatch
 from rnngraph.numpy.methods import Methods
 from rnngraph.numpy.placed import ALL, Parts, Split, split
-from rnngraph.numpy.protocols import Protocols
 from rnngraph.numpy.subscripts import (
     INTEGERS,
     SLICES,
@@ -34,7 +33,7 @@ from rnngraph.numpy.tape import ArrayTape
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
 
 
-class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
+class Recorded(Methods, Handle, Tensor):  # type: ignore[misc]
     """An array that is recorded, or that can be filled with what is."""
 
     __slots__ = ("_node", "_parts", "_plain", "_source", "_version")

@@ -66,12 +66,16 @@ def _replace_globals(space: dict[str, Any], read: set[str], stand_for: Any, undo
 
     undo.callback(restore)
     for name, old in before.items():
-        plain = is_leaf(old) or type(old) in (dict, list, tuple)
-        plain = plain or (type(old) is np.ndarray and old.dtype.kind in "iub")
-        holds = name in read and ((plain and not name.startswith("__")) or hasattr(old, "__dict__"))
-        new = stand_for(name, old, beside=name in read, holds=holds)
+        new = stand_for(name, old, beside=name in read, holds=name in read and _may_hold(name, old))
         if new is not old:
             space[name] = new
+
+
+def _may_hold(name: str, value: Any) -> bool:
+    """Tell a global that is an array of the user's, or in which one may stand."""
+    plain = is_leaf(value) or isinstance(value, dict) or type(value) in (list, tuple)
+    plain = plain or (type(value) is np.ndarray and value.dtype.kind in "iub")
+    return (plain and not name.startswith("__")) or hasattr(value, "__dict__")
 
 
 def _replace_held(one: types.FunctionType, stand_for: Any, undo: contextlib.ExitStack) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff import along, elementwise, ops
+from rnngraph.autodiff import elementwise, ops
 from rnngraph.autodiff.node import Op
 from rnngraph.errors import InputError
 
@@ -21,13 +21,11 @@ UFUNCS: dict[Any, Op] = {
 UFUNCS[np.fabs] = elementwise.ABSOLUTE
 SCIPY = {"expit": ops.SIGMOID}  # ufuncs of scipy.special, which are told by their names
 UFUNCS |= {op.forward: op for op in elementwise.ELEMENTWISE if isinstance(op.forward, np.ufunc)}
-CHOICES: dict[Any, Op] = {
-    np.maximum: elementwise.MAXIMUM, np.minimum: elementwise.MINIMUM,
-    np.fmax: elementwise.MAXIMUM, np.fmin: elementwise.MINIMUM,
-}  # fmt: skip
-POWERS = (np.power, np.float_power)
-REDUCED: dict[Any, Op] = {np.add: ops.SUM, np.maximum: along.MAX, np.minimum: along.MIN}
-RULES: dict[Any, Callable[..., Any]] = {}  # of functions, and of ufuncs that are no single op
+RULES: dict[Any, Callable[..., Any]] = {}  # of functions, of ufuncs that are no single op, and of np.add.at and its kin
+# Functions that take a list as many arrays; all others take it as one.
+JOINS = (
+    np.concatenate, np.stack, np.hstack, np.vstack, getattr(np, "row_stack", np.vstack), np.column_stack, np.dstack,
+)  # fmt: skip
 
 # What has no gradient: it works on values, and gives plain arrays.
 VALUES: set[Any] = {
@@ -40,7 +38,7 @@ VALUES: set[Any] = {
         "flatnonzero", "searchsorted", "digitize", "histogram", "bincount", "unique", "array2string",
         "array_repr", "array_str", "result_type", "can_cast", "may_share_memory", "shares_memory",
         "iscomplexobj", "isrealobj", "iscomplex", "isreal", "save", "savez", "savez_compressed", "savetxt",
-        "isin", "intersect1d", "percentile", "quantile", "median", "spacing", "min_scalar_type",
+        "isin", "intersect1d", "spacing", "min_scalar_type",
         "common_type", "heaviside",
     )
 }  # fmt: skip
@@ -77,8 +75,7 @@ def kind_of(function: Any) -> str:
     """Say what a function of NumPy is to a recording array: "differentiated", "values" or "refused"."""
     if function in VALUES:
         return "values"
-    known = function in UFUNCS or function in CHOICES or function in RULES or function in POWERS
-    return "differentiated" if known else "refused"
+    return "differentiated" if function in UFUNCS or function in RULES else "refused"
 
 
 def refusal(name: str) -> InputError:

@@ -5,7 +5,7 @@ To add a format, write a module with one function from a drawing to text or byte
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -55,22 +55,23 @@ RENDERERS = (
 )
 
 
-def renderer_of(path: str | PurePath) -> Renderer:
-    """Choose the renderer by the suffix of a path.
+CHARTS = tuple(row for row in RENDERERS if row.name in ("svg", "png", "pdf", "html"))
+
+
+def renderer_of(path: str | PurePath, what: str = "a network", *, among: Sequence[Renderer] = RENDERERS) -> Renderer:
+    """Choose the renderer of what is drawn by the suffix of a path.
 
     Raises:
         InputError: none has this suffix.
     """
     suffix = PurePath(path).suffix.lower()
-    for row in RENDERERS:
-        if suffix in row.suffixes:
-            return row
-    known = ", ".join(suffix for row in RENDERERS for suffix in row.suffixes)
-    problem = (
-        f"has the suffix {suffix!r}, which is no known format" if suffix else "has no suffix to tell the format by"
-    )
-    meant = did_you_mean(suffix, [one for row in RENDERERS for one in row.suffixes]) or "."
-    raise InputError(f"{str(path)!r} {problem}; use one of {known}{meant}")
+    known = {one: row for row in among for one in row.suffixes}
+    if suffix not in known:
+        meant = did_you_mean(suffix, known) or "."
+        raise InputError(
+            f"{str(path)!r} has no suffix that {what} can be drawn in; use one of {', '.join(known)}{meant}"
+        )
+    return known[suffix]
 
 
 def renderer_named(name: str) -> Renderer:

@@ -12,10 +12,9 @@ from rnngraph.files import check_target, path_of, refuse_folder, write_whole
 
 if TYPE_CHECKING:
     from rnngraph.diagnosis.chosen_loss import SeenFrom
-    from rnngraph.graph.draw import Drawing, Options
+    from rnngraph.graph.draw import Drawing
     from rnngraph.graph.steps import Steps
     from rnngraph.render.format import Renderer
-    from rnngraph.render.picture.charts import Pictured
     from rnngraph.trace.model import Trace
 
 EXAMPLE = "unrolled.svg"
@@ -39,8 +38,8 @@ def render(
     """Write the picture of a trace, a drawing, a report of `decay`, `history` or `compare`, or of what `record` takes.
 
     The path is returned. The suffix decides the format; a report is drawn as svg, png, pdf or html. A file of another
-    kind is overwritten only with `force`; the other options are those of `draw` and need a trace. A picture that cannot
-    be finished leaves no file behind.
+    kind is overwritten only with `force`; the other options are those of `draw`, of which a report takes the width and
+    the theme, and a drawing has its own. A picture that cannot be finished leaves no file behind.
 
     Raises:
         InputError: an unknown suffix or option, steps outside the trace, or a trace without timesteps.
@@ -49,41 +48,27 @@ def render(
         MissingToolError: the format needs Graphviz and there is none.
     """
     from rnngraph.graph.draw import Drawing, Options
-    from rnngraph.render.format import render_bytes, renderer_of
-    from rnngraph.render.picture.charts import pictured
+    from rnngraph.render.format import CHARTS, render_bytes, renderer_of
+    from rnngraph.render.picture.charts import pictured, report_bytes
 
     target = path_of(path, example=EXAMPLE)
     refuse_folder(target, example=EXAMPLE)
     options = Options(steps, detail, view, color, backward, title, seen_from, width, theme)
-    if (report := pictured(source)) is not None:
-        return _render_report(source, report, target, options, force=force)
-    chosen = renderer_of(target)
+    report = pictured(source)
+    chosen = renderer_of(target) if report is None else renderer_of(target, report.what, among=CHARTS)
+    given = [field.name for field in fields(options) if getattr(options, field.name) != field.default]
+    if report is not None and (traced := [name for name in given if name not in ("width", "theme")]):
+        raise InputError(f"only a trace is drawn with {', '.join(traced)}: leave that out for {report.what}.")
+    if isinstance(source, Drawing) and given:
+        raise InputError(f"only a trace is drawn with {', '.join(given)}: give that to draw instead.")
     check_picture(target, chosen, force=force)
-    if not isinstance(source, Drawing):
-        drawing = Drawing(_as_trace(source, seen_from), options)
-    elif options != Options():
-        raise InputError(f"{_names(options)} belong to a trace; give them to draw instead.")
+    if report is not None:
+        data = report_bytes(source, chosen.name, width=width if "width" in given else None, theme=theme)
     else:
-        drawing = source
-    write_whole(target, render_bytes(drawing, chosen.name))
+        drawing = source if isinstance(source, Drawing) else Drawing(_as_trace(source, seen_from), options)
+        data = render_bytes(drawing, chosen.name)
+    write_whole(target, data)
     return target
-
-
-def _render_report(source: Any, report: Pictured, target: Path, options: Options, *, force: bool) -> Path:
-    from rnngraph.graph.draw import Options
-    from rnngraph.render.format import renderer_named
-    from rnngraph.render.picture.charts import format_of, report_bytes
-
-    chosen = format_of(target, report.what)
-    if options != Options():
-        raise InputError(f"{_names(options)} belong to a trace; leave them out for {report.what}.")
-    check_picture(target, renderer_named(chosen), force=force)
-    write_whole(target, report_bytes(source, chosen))
-    return target
-
-
-def _names(options: Options) -> str:
-    return ", ".join(field.name for field in fields(options))
 
 
 def check_picture(path: Path, chosen: Renderer, *, force: bool = False) -> None:

@@ -1,10 +1,13 @@
-"""Strict JSON: what has no number in it, such as NaN and infinity, becomes null. In: plain data. Out: text or data."""
+"""Strict JSON: what has no number in it, such as NaN and infinity, becomes null. In: data, arrays. Out: text, data."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 
 def finite(value: float) -> float | None:
@@ -17,9 +20,16 @@ def json_line(document: dict[str, Any]) -> str:
     return json.dumps(plain(document), allow_nan=False)
 
 
+def picked(one: object, *names: str) -> dict[str, Any]:
+    """Take what stands in a document under the name that it has in the program."""
+    return {name: getattr(one, name) for name in names}
+
+
 def plain(tree: Any) -> Any:
-    """Clean the dictionaries, lists and tuples of a document of numbers that JSON lacks."""
-    if isinstance(tree, dict):
+    """Clean the mappings, lists, tuples and arrays of a document of numbers that JSON lacks."""
+    if isinstance(tree, np.ndarray):
+        tree = tree.tolist()
+    if isinstance(tree, Mapping):
         return {key: plain(one) for key, one in tree.items()}
     if isinstance(tree, list | tuple):
         return [plain(one) for one in tree]

@@ -9,6 +9,7 @@ always the position in the input, in both directions.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORWARD, REVERSE = "forward", "reverse"
-
-
 LARGEST_STEP = 10**15  # of a training: more than anybody takes, and an exact float
 WITHOUT_LAGS = "no lags are given: "  # begins the note of a trace that says why it has none
 
@@ -87,9 +86,7 @@ class GateTrace:
     direction: str
     gate: str
     mean: Annotated[Floats, declared("T", least=-1, most=1)]
-    saturated: Annotated[
-        Floats, declared("T", least=0, most=1)
-    ]  # share of units with a derivative below 5 % of its most
+    saturated: Annotated[Floats, declared("T", least=0, most=1)]  # share of units, derivative below 5 % of its most
     log_mean: Annotated[Floats, declared("H")]  # mean of its logarithm over valid steps, of a gate that keeps the state
 
 
@@ -123,9 +120,7 @@ class LagTrace:
     """
 
     state: str
-    losses: Annotated[
-        Integers, declared("S", least=0, most="T")
-    ]  # loss timesteps s that were taken, each on its own clock
+    losses: Annotated[Integers, declared("S", least=0, most="T")]  # timesteps of those taken, each on its own clock
     clocks: Annotated[Integers, declared("S", least=0)]  # the clock of the recurrence that each loss enters
     samples: Annotated[Integers, declared("B", least=0)]  # sample indices that were taken
     log: Annotated[Floats, declared("B", "S", "own+1")]  # ln, column 0 the initial state; -inf zero, NaN unmeasured
@@ -148,9 +143,7 @@ class InputLagTrace:
     name: str
     recurrences: tuple[str, ...]  # that read it: the two directions of a layer read one input
     log: Annotated[Floats, declared("B", "S", "own")]  # ln; -inf zero, NaN unmeasured
-    weight: Annotated[float, declared(least=0)] = float(
-        "nan"
-    )  # Frobenius norm of what its first reader multiplies it by
+    weight: Annotated[float, declared(least=0)] = math.nan  # Frobenius norm of what its first reader multiplies it by
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,10 +206,25 @@ class Trace(Shown):
         """Give the recurrence that a state or a gate belongs to."""
         return next(recurrence for recurrence in self.recurrences if recurrence.name == one.recurrence)
 
-    def cell_of(self, one: StateTrace | GateTrace) -> CellTrace:
-        """Give the facts of the cell that a state or a gate belongs to."""
-        name = self.recurrence_of(one).cell
-        return next(cell for cell in self.cells if cell.name == name)
+    def cell_of(self, recurrence: RecurrenceTrace) -> CellTrace:
+        """Give the facts of a recurrence's cell."""
+        return next(cell for cell in self.cells if cell.name == recurrence.cell)
+
+    def states_of(self, recurrence: RecurrenceTrace) -> tuple[StateTrace, ...]:
+        """Give the states of a recurrence."""
+        return tuple(state for state in self.states if state.recurrence == recurrence.name)
+
+    def keeping_gate(self, recurrence: RecurrenceTrace) -> GateTrace | None:
+        """Give the gate that keeps a recurrence's state from step to step; None where it has none."""
+        keeps = self.cell_of(recurrence).keeps
+        own = (gate for gate in self.gates if gate.recurrence == recurrence.name and gate.gate == keeps)
+        return next(own, None)
+
+    def recurrent_weight(self, state: StateTrace) -> ParameterTrace | None:
+        """Give the recurrent weight of the layer and direction of a state: of `lstm.c_l1` it is `lstm.Wh_l1`."""
+        layer, _, last = state.name.rpartition(".")
+        name = f"{layer}.Wh{last.removeprefix(state.kind)}"
+        return next((parameter for parameter in self.parameters if parameter.name == name), None)
 
     def save(self, path: str | Path) -> None:
         """Write the trace to `path` (`.npz`), all or nothing.
@@ -240,10 +248,3 @@ class Trace(Shown):
         from rnngraph.trace.store import load
 
         return load(path)
-
-
-def parameter_of(trace: Trace, state: StateTrace, key: str) -> ParameterTrace | None:
-    """Find a parameter of the layer and direction that a state belongs to: `Wh` of `lstm.c_l1` is `lstm.Wh_l1`."""
-    layer, _, last = state.name.rpartition(".")
-    name = f"{layer}.{key}{last.removeprefix(state.kind)}"
-    return next((parameter for parameter in trace.parameters if parameter.name == name), None)

@@ -37,8 +37,6 @@ def over_gradients(what: str) -> list[float]:
     import jax
 
     from rnngraph.sources.jax.function import Options
-    from rnngraph.sources.jax.samples import FOUND
-    from rnngraph.sources.jax.scan_recording import Wanted
     from rnngraph.sources.jax.watch import recorded
 
     plain = jax.jit(jax.value_and_grad(loss))
@@ -46,10 +44,10 @@ def over_gradients(what: str) -> list[float]:
     def theirs() -> None:
         jax.block_until_ready(plain(weights, x))
 
-    recording = recorded(loss, (weights, x), Options(), Wanted(FOUND, weights=False))
+    recording = recorded(loss, (weights, x), Options(weights=what == "weights"))
 
     def norms() -> None:
-        jax.block_until_ready(recording.programs.whole(recording.arrays, what == "weights"))
+        jax.block_until_ready(recording.programs.whole(recording.arrays))
 
     def lags() -> None:
         rg.jax.watch(loss, weights, x, lags=rg.LagOptions(losses=LOSSES), weights=False)

@@ -45,9 +45,9 @@ def test_each_point_of_a_line_is_computed_once(monkeypatch: pytest.MonkeyPatch) 
     asked: list[tuple[Any, float]] = []
     moved = Subject.moved
 
-    def counted(subject: Subject, place: int, direction: Any, offset: float) -> Any:
+    def counted(subject: Subject, direction: Any, offset: float) -> Any:
         asked.append((direction, offset))
-        return moved(subject, place, direction, offset)
+        return moved(subject, direction, offset)
 
     monkeypatch.setattr(Subject, "moved", counted)
     assert not rg.check(rnn_forward, lambda dh, cache: [2 * one for one in rnn_backward(dh, cache)], *ARRAYS).passed

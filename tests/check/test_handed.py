@@ -56,7 +56,8 @@ MISTAKES: tuple[tuple[str, str, str, str], ...] = (
     ("lstm", "dh[:, t] + dnext", "dh[:, t]", "carried from step t.1 to t by the hidden state is not added"),
     ("lstm", "dcell + total", "total", "carried from step t.1 to t by the cell state is not added"),
     ("lstm", "da @ Wh.T", "da @ Wh.T * 0", "carried from step t.1 to t by the hidden state is not added"),
-    ("lstm", "return dx, dnext, dWx, dWh, db", "return dx, dnext, dWx, dWh, db[::-1].copy()", "wrong: db"),
+    ("lstm", "return dx, dnext, dWx, dWh, db", "return dx, dnext, dWx, dWh, db[::-1].copy()",
+     "wrong: db;.* db: it is reversed along axis 0"),
     ("lstm", "db += da.sum(axis=0)", "db += np.hstack([af, ai, ao, ag]).sum(axis=0)", "db: the gate blocks 0 .*swap"),
     ("lstm", "db += da.sum(axis=0)", "db += np.hstack([ai, af, ao, dg]).sum(axis=0)", "db: gate block 3 .g of"),
     ("gru", "dh[:, t] + carried", "dh[:, t]", "what is carried from step t.1 to t is not added"),
@@ -119,3 +120,13 @@ def test_constants_in_float32_make_no_tape_of_float32() -> None:
 
     report = rg.check(rg.trace_function(loss, draw(3, 2)))
     assert (report.passed, report.dtype) == (True, "float64")
+
+
+def test_a_wrong_one_of_very_many_has_a_row_of_its_own() -> None:
+    params = {f"w{k}": draw(3, seed=k) + 1 for k in range(70)}
+    loss = rg.trace_function(lambda given: sum((one**2).sum() for one in given.values()), params)
+    gradients = {f"d{name}": 2 * one for name, one in params.items()}
+    assert rg.check(loss, gradients).passed
+    report = rg.check(loss, gradients | {"dw68": 4 * params["w68"]})
+    assert [row.name for row in report.rows if not row.passed] == ["dw68"]
+    assert report.where[-1] == "dw68: it is 2 times the right one."

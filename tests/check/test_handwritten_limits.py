@@ -59,6 +59,7 @@ def test_a_slope_that_rounding_hides_does_not_pass_whatever_is_claimed(factor: f
     assert (report.passed, report.differs) == (False, False)
     assert "cannot tell" in str(report)
     assert "x: differences cannot tell, because the slope is too small, or the forward too steep" in report.note
+    assert report.where == (("x: it is 3 times the right one.",) if factor == 3.0 else ())
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [(1.0, "tell"), (3.0, "WRONG"), (-1.0, "WRONG")])
@@ -73,7 +74,7 @@ def test_a_claim_that_rounding_happens_to_give_is_no_proof() -> None:
 
     point, one = np.array([0.3]), [np.ones(1)]
     subject = Subject(["x"], [point], run, lambda points, upstream: list(upstream), one, run([point]), [*one])
-    line = Line(subject, 0, np.ones(1))
+    line = Line(subject, {0: np.ones(1)})
     slope, noise, _ = line.estimate(STEPS[0])
     assert 1e-6 < abs(slope - 1) < noise
     subject.claimed[0] = np.array([slope * (1 + 1e-9)])
@@ -91,7 +92,7 @@ def test_slopes_that_are_alike_by_chance_are_no_proof() -> None:
 
     point, one = np.zeros(1), [np.ones(1)]
     subject = Subject(["x"], [point], run, lambda points, upstream: list(upstream), one, run([point]), [*one])
-    line = Line(subject, 0, np.ones(1))
+    line = Line(subject, {0: np.ones(1)})
     np.testing.assert_allclose([line.estimate(step)[0] for step in STEPS], 1.0)
     subject.claimed[0] = np.array([-5.0])
     assert not line.compare().resolved

@@ -46,10 +46,10 @@ MUTANTS: tuple[tuple[str, str, str, str], ...] = (
     ("rnn", "(1 - h[t + 1] ** 2)", "(1 + h[t + 1] ** 2)", f"x: {WITHIN}"),
     ("rnn", "(1 - h[t + 1] ** 2)", "(1 - h[3 if t == 1 else t + 1] ** 2)", "x: wrong within step 1 .*another step's"),
     ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, t] = -da @ Wx.T", "x: the sign is wrong"),
-    ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, -1 - t] = da @ Wx.T", "x: its timesteps are reversed"),
+    ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, -1 - t] = da @ Wx.T", "x: it is reversed over time"),
     ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, t] = da @ Wx.T / len(x)", "x: it is 0.3333 times the right one"),
-    ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, t - 1] = da @ Wx.T", "x: it stands one timestep too early"),
-    ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, (t + 1) % 4] = da @ Wx.T", "x: it stands one timestep too late"),
+    ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, t - 1] = da @ Wx.T", "x: it stands one place too early over time"),
+    ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, (t + 1) % 4] = da @ Wx.T", "x: it stands one place too late over time"),
     ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, t] = total @ Wx.T", f"x: {WITHIN}"),
     ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, 0] = da @ Wx.T", "x: it is that of step 0 alone"),
     ("rnn", "dx[:, t] = da", "dx[:, t + 1 - t // 3] += dh[:, t] @ Wx.T; dx[:, t] = da", "passes from step 0 to 1"),
@@ -114,7 +114,7 @@ MUTANTS: tuple[tuple[str, str, str, str], ...] = (
     ("softmax", "d = d / len(d)", "pass", "scores: it is 3 times the right one"),
     ("softmax", "-= 1", "-= 0", "wrong"),
     ("rnn", "reversed(range(x.shape[1]))", "reversed(range(1, x.shape[1]))",
-     "x: step 0 is missing from it.*Wx: step 0 is missing from it.*b: step 0 is missing"),
+     "x, Wx, Wh, b: step 0 is missing from it"),
     ("gru", "+ total * z", "+ total * (1 - z)", f"x: {BACK}: .* past the weights"),
     ("both", "dx[:, t] += da @ Wxb.T", "dx[:, t] = da @ Wxb.T", "right: .*x: what comes back through Wha is missing"),
     ("both", "dx[:, t] += da @ Wxa.T", "pass", "right: .*x: what comes back through Wha is missing"),
@@ -157,7 +157,7 @@ def test_every_mutant_is_reported_and_located(layer: str, line: str, other: str,
 
 
 def test_steps_in_the_order_of_the_way_back_where_the_last_one_alone_has_a_loss() -> None:
-    """The outputs have no steps then; those of the input are the places that the steps read."""
+    """The outputs have no steps then, which would tell the axis of those of the input."""
 
     def forward(*arrays: Any) -> Any:
         out, cache = hand_written.rnn_forward(*arrays)
@@ -170,7 +170,7 @@ def test_steps_in_the_order_of_the_way_back_where_the_last_one_alone_has_a_loss(
         return (dx[:, ::-1], *others)
 
     report = rg.check(forward, backward, *ARGUMENTS["rnn"])
-    assert report.where[1:] == ("arrays.0: its timesteps are reversed.",)
+    assert report.where[1:] == ("arrays.0: it is reversed along axis 1.",)
 
 
 def test_nothing_is_said_of_steps_where_there_are_none() -> None:

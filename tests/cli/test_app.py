@@ -120,7 +120,7 @@ def test_render_to_stdout(tmp_path: Path) -> None:
         (("norms", "missing.npz"), 3, "missing.npz"),
         (("norms", "foreign.npz"), 3, "foreign.npz"),
         (("norms", "folder.npz"), 3, "folder.npz"),
-        (("render", "-o", "picture.xyz"), 2, "'.xyz'"),
+        (("render", "-o", "picture.xyz"), 2, "'picture.xyz'"),
         (("render", "--format", "xyz"), 2, "'xyz'"),
         (("render", "-o", "nowhere/picture.svg"), 3, "nowhere"),
         (("render", "-o", "notes.svg"), 3, "notes.svg"),

@@ -12,7 +12,7 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.errors import FileError, InputError
-from rnngraph.render.picture.charts import FORMATS
+from rnngraph.render.format import CHARTS
 from tests.history.trainings import gain, network, reach, save
 from tests.typed import strict, typed
 
@@ -93,7 +93,7 @@ def test_fail_on_sets_the_status(folder: Path, arguments: tuple[str, ...], statu
     assert Path("c.svg").exists()
 
 
-@pytest.mark.parametrize("suffix", dict.fromkeys(FORMATS.values()))
+@pytest.mark.parametrize("suffix", [row.name for row in CHARTS])
 def test_pictures(folder: Path, suffix: str) -> None:
     assert run("a.npz", "b.npz", "-o", f"c.{suffix}") == ""
     data = Path(f"c.{suffix}").read_bytes()

@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from rnngraph.errors import FileError, InputError
-from rnngraph.render.picture.charts import FORMATS
+from rnngraph.render.format import CHARTS
 from tests.typed import strict, typed
 
 run = partial(typed, "decay", width=120)
@@ -120,7 +120,7 @@ def test_what_is_not_judged_does_not_pass(folder: Path) -> None:
         run(".", "--fresh", "--fail-on", "frozen,no_memory")
 
 
-@pytest.mark.parametrize("suffix", dict.fromkeys(FORMATS.values()))
+@pytest.mark.parametrize("suffix", [row.name for row in CHARTS])
 def test_a_picture_is_written_by_its_suffix(folder: Path, suffix: str) -> None:
     assert run(".", "--fresh", "-o", f"decay.{suffix}") == ""
     data = (folder / f"decay.{suffix}").read_bytes()

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from rnngraph.errors import FileError, InputError
-from rnngraph.render.picture.charts import FORMATS
+from rnngraph.render.format import CHARTS
 from tests.history.trainings import gain, half_life, network, reach, save, save_step
 from tests.typed import strict, typed
 
@@ -55,7 +55,7 @@ def test_the_report_has_a_row_a_measurement_and_a_sparkline_a_place(folder: Path
     assert lines[1].startswith("Now, at step 500: It remembers")
     spark = next(line for line in lines if line.startswith("relu"))
     assert spark.split()[1] == "▃▄▅███"  # eighths of 39, rounded up: 13, 17, 24, 37, 39, 39
-    assert "lag 13 → 39+" in spark
+    assert "lag 13 to 39+" in spark
     assert "opening" in spark
     table = lines[lines.index(next(line for line in lines if line.startswith("step"))) :]
     assert table[0].split() == ["step", "loss", "reach", "gain", "at", "lag", "39", "half-life", "flags"]
@@ -75,7 +75,7 @@ def test_what_was_passed_by_is_said(folder: Path) -> None:
     assert "Passed by: other.npz: " in run("a")
 
 
-@pytest.mark.parametrize("suffix", dict.fromkeys(FORMATS.values()))
+@pytest.mark.parametrize("suffix", [row.name for row in CHARTS])
 def test_pictures(folder: Path, suffix: str) -> None:
     assert run("a", "-o", f"h.{suffix}") == ""
     data = Path(f"h.{suffix}").read_bytes()

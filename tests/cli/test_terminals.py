@@ -115,15 +115,15 @@ def test_a_width_that_is_none_does_not_swallow_the_report(columns: str, tmp_path
 @pytest.mark.parametrize(
     ("encoding", "shown"),
     [
-        ("ascii", "naive Uber ????|???|?|x0.5 | d\n"),
-        ("cp1252", "naïve Über ????|???|€|×0.5 | d\n"),
-        ("utf-8", "naïve Über 学习|где|€|×0.5 ‖ ∂\n"),
+        ("ascii", "naive Uber ????|???|?|x0.5 | d 17# #.\n"),
+        ("cp1252", "naïve Über ????|???|€|×0.5 | d 17# #.\n"),
+        ("utf-8", "naïve Über 学习|где|€|×0.5 ‖ ∂ ▁▇█ █▎\n"),
     ],
 )
 def test_what_an_encoding_lacks_loses_its_accents_and_moves_no_column(encoding: str, shown: str) -> None:
     written = io.BytesIO()
     stream = io.TextIOWrapper(written, encoding, SIMPLER)
-    stream.write("naïve Über 学习|где|€|×0.5 ‖ ∂\n")
+    stream.write("naïve Über 学习|где|€|×0.5 ‖ ∂ ▁▇█ █▎\n")
     stream.flush()
     assert written.getvalue().decode(encoding) == shown
 

@@ -32,7 +32,7 @@ def a_diagnosis(*findings: Finding, verdict: str = "healthy", **facts: Any) -> D
     """A network of which half is left at lag 40."""
     known: dict[str, Any] = {
         "model": "net", "verdict": verdict, "flags": (verdict,), "horizon": 40, "decades": math.log10(0.5),
-        "rate": HALF / 40, "half_life": 40.0, "memory_horizon": 40, "measured": "all loss steps, 2 of 9 samples",
+        "rate": HALF / 40, "half_life": 40.0, "measured": "all loss steps, 2 of 9 samples",
         "thresholds": Thresholds().as_dict(), "findings": findings, "reach": 40, "at_input": True, "able": True,
     }  # fmt: skip
     return Diagnosis(**known | facts)
@@ -235,6 +235,10 @@ def test_it_lives(facts: dict[str, Any], title: str) -> None:
      "A step back takes next to nothing from it; half is left after 1700 steps."),
     ({"rate": 0.0, "half_life": None}, "A step back takes next to nothing from it."),
     ({"rate": NAN, "half_life": None}, "A step back takes next to nothing from it."),
+    ({"rate": math.log(0.92), "half_life": 8.3, "decades": 0.3},
+     "It is not kept evenly: what gives most of the gradient keeps more of it than the median does."),
+    ({"rate": math.log(1.2), "half_life": None, "decades": 0.3},
+     "It is not kept evenly: what gives most of the gradient keeps less of it than the median does."),
 ])  # fmt: skip
 def test_what_a_step_takes_of_what_is_healthy(facts: dict[str, Any], why: str) -> None:
     assert headline(a_diagnosis(finding("few_losses", "note"), **facts))[1:] == (why, "")

@@ -166,4 +166,4 @@ def test_a_pace_that_explains_nothing_is_not_given() -> None:
     diagnosis = rg.diagnose(rg.record((h * np.array([[0.01], [0.01], [1.0]])).sum(), lags=True))
     assert diagnosis.rate == pytest.approx(0, abs=1e-6)
     assert diagnosis.decades == pytest.approx(math.log10(0.021 / 1.02))
-    assert headline(diagnosis)[1].startswith("It is not lost evenly: what gives most of the gradient loses more of it")
+    assert headline(diagnosis)[1].startswith("It is not kept evenly: what gives most of the gradient keeps less of it")

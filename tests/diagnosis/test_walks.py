@@ -49,7 +49,8 @@ def test_the_last_and_the_first_place_with_as_much() -> None:
 
 def test_the_rows_stand_from_the_top_of_what_the_loss_enters() -> None:
     rows = [walk(0.0, recurrence=a_recurrence(clock=clock, layer=layer)) for clock in (0, 1) for layer in (0, 1)]
-    found = [(one.recurrence.clock, one.recurrence.layer) for one in OneLoss(3, 1, 1, False, tuple(rows)).downwards]
+    seen = OneLoss(3, 1, 1, joint=False, split=False, walks=tuple(rows))
+    found = [(one.recurrence.clock, one.recurrence.layer) for one in seen.downwards]
     assert found == [(1, 1), (1, 0), (0, 1), (0, 0)]
 
 

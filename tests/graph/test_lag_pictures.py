@@ -18,7 +18,8 @@ from rnngraph.graph.charts.lags_chart import lag_sheet
 from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.sheet import Shape, Sheet
 from rnngraph.graph.style.left import tone
-from rnngraph.render.picture.charts import FORMATS, chart_bytes
+from rnngraph.render.format import CHARTS
+from rnngraph.render.picture.charts import chart_bytes
 from rnngraph.render.picture.svg import svg
 from rnngraph.render.report.context import context_sheet
 from rnngraph.trace.model import Trace
@@ -179,7 +180,7 @@ def test_a_long_sequence_stays_a_small_file() -> None:
     assert "32 of 1500 losses" in data.decode()
 
 
-@pytest.mark.parametrize("name", dict.fromkeys(FORMATS.values()))
+@pytest.mark.parametrize("name", [row.name for row in CHARTS])
 @pytest.mark.parametrize("theme", ["auto", "light", "dark"])
 def test_every_format_in_every_theme(name: str, theme: str) -> None:
     data = chart_bytes(partial(lag_sheet, exact(0.5, timesteps=6)), name, theme=theme)
@@ -209,7 +210,9 @@ def test_the_axis_of_the_curve_ends_where_the_curve_does() -> None:
 def test_what_cannot_be_drawn_is_said() -> None:
     trace = exact(0.5, timesteps=6)
     silent = rg.record((rg.nn.RNN(2, 3)(rg.Tape().input(np.ones((1, 4, 2)))) * 0.0).sum(), lags=True)
+    broken = replace(trace, lags=tuple(replace(one, log=np.full_like(one.log, np.nan)) for one in trace.lags))
     cases: tuple[tuple[Trace, dict[str, Any], str], ...] = (
+        (broken, {}, "no loss of the trace reaches a recurrence with a finite gradient"),
         (replace(trace, lags=()), {}, "the trace holds no lags"),
         (trace, {"states": ["rnn.hh"]}, "no row 'rnn.hh'.*did you mean rnn.h"),
         (trace, {"theme": "pink"}, "the theme 'pink'"),

@@ -12,7 +12,8 @@ from rnngraph.trace.magnitudes import Magnitudes, Status
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0.0, "0"), (1.0, "1"), (0.314, "0.31"), (12.3, "12"), (123.4, "123"), (1e-7, "1e-7"), (3.14e-7, "3.1e-7"),
-     (1e-200, "1e-200"), (12345.0, "1.2e4"), (1e300, "1e300"), (0.0099, "9.9e-3")],
+     (1e-200, "1e-200"), (12345.0, "1.2e4"), (1e300, "1e300"), (0.0099, "9.9e-3"),
+     (99.4, "99"), (99.7, "100")],
 )  # fmt: skip
 def test_short_numbers(value: float, text: str) -> None:
     assert short(value) == text

@@ -15,7 +15,7 @@ from rnngraph import nn
 from rnngraph.errors import FileError, InputError
 from rnngraph.history.compare.norms_apart import APART, LASTING, NormsApart, first_apart, lasting
 from rnngraph.history.compare.worse import worse
-from rnngraph.render.report.compare.comparison_report import comparison_table
+from rnngraph.render.report.comparison_report import comparison_table
 from rnngraph.trace.model import Trace
 from tests.diagnosis.verdict_networks import linear
 from tests.history.trainings import gain, network, reach, save

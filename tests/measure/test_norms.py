@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import rnngraph as rg
 import rnngraph.autodiff.outer_norms as outer_norms_module
+import rnngraph.norms as norms_module
 from rnngraph.autodiff.outer_norms import OuterNorms, outer_norms
 from rnngraph.norms import all_finite, norm, row_norms, step_norms
 from rnngraph.trace.magnitudes import Magnitudes
@@ -97,3 +99,23 @@ def test_what_is_made_of_a_factor_is_made_once(monkeypatch: pytest.MonkeyPatch) 
         np.testing.assert_allclose(norms, [np.linalg.norm(a.T @ b) for a, b in zip(left, right, strict=True)])
         np.testing.assert_allclose(total, np.einsum("tni,tno->io", left, right), atol=1e-12)
     assert made == [300, 200, 400]
+    np.testing.assert_allclose(outer.of_steps(right), np.linalg.norm(right, axis=(1, 2)), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("cell", "gates", "times"), [("LSTM", 4, 1), ("GRU", 3, 2)]
+)  # a GRU has two gradients of gates
+def test_norms_of_what_reaches_the_gates_are_taken_once(
+    cell: str, gates: int, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widths: list[int] = []
+    squares = norms_module._squares
+
+    def counted(rows: np.ndarray) -> np.ndarray:
+        widths.append(rows.shape[-1])
+        return squares(rows)
+
+    monkeypatch.setattr(norms_module, "_squares", counted)
+    states = getattr(rg.nn, cell)(3, 5)(rg.Tape().input(np.ones((1, 7, 3))))
+    rg.record((states * states).sum())
+    assert widths.count(5 * gates) == times

@@ -132,3 +132,13 @@ def test_what_is_carried_underflows_where_every_step_has_a_loss_of_its_own() -> 
     trace = rg.record((layer(rg.Tape().input(np.ones((2, 4, 3)))) * 1e-200).sum())
     assert trace.states[0].grad.status.tolist() == [Status.OK] * 4
     assert trace.states[0].carried.status.tolist() == [Status.UNDERFLOW] * 3 + [Status.ZERO]
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_what_is_stretched_over_units_or_steps_has_true_zeros(batch: int) -> None:
+    tape = rg.Tape()
+    h = rg.nn.RNN(3, 4)(tape.input(np.random.default_rng(0).normal(size=(batch, T, 3))))
+    score = h.sum(axis=2, keepdims=True)  # (N, T, 1)
+    query = h[:, -1] if batch == 1 else h[:, -1].reshape(batch, 1, 4)  # (1, 4) is stretched over all steps
+    trace = rg.record((((h * score) ** 2).sum() + ((h * query) ** 2).sum()) * 0.0)
+    assert (state(trace, "rnn.h").grad.status == Status.ZERO).all()

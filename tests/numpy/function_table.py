@@ -89,7 +89,8 @@ gives its loss on a tape, `traced`: `record`, `render`, `check` and `trial` take
 * Beside these are followed: the functions of `math`, `np.vectorize`, `np.r_`, `np.c_`, and of SciPy `expit`, `softmax`,
   `log_softmax`, `logsumexp`, `inv`, `pinv` and `solve`.
 * On the command line, `rnngraph render model.py:loss --data arrays.npz` reads the arguments by name; without `--data`
-  the function needs none. A `while True` at the top of the file, in which a script trains for ever, is not run.
+  the function needs none. A `while True` at the top of the file, in which a script trains for ever or until somebody
+  interrupts it, is not run.
 
 ## Gradients written by hand
 
@@ -113,8 +114,8 @@ print(rg.check(traced, traced.handed))
 
 The report names what is wrong by the change of a right backward that gives just what was claimed: nothing is carried
 from step to step, or by the cell state, along one direction, through one weight, or from step 3 to 2; the slope of tanh
-is left out; a sum is overwritten; a factor; gates that are swapped. Of a pair whose mistake is none of these it says at
-which steps, for which losses and in which gate the gradient is wrong; its forward is recorded for that.
+is left out; a sum is overwritten; a factor; an axis or gates in another order. Of a pair whose mistake is none of these
+it says at which steps, for which losses and in which gate the gradient is wrong; its forward is recorded for that.
 
 ## Weights in a file
 
@@ -137,7 +138,8 @@ leaf, or another factor at every step (a gate of the input). Something new must 
 maximum that nothing reads on the way is none.
 
 A state is a value of one step that is read at a later one on the way to a later product, and follows from no other
-state of its step: what the weights multiply is `h`, the next one `c`. The axis that is summed away holds the units, so
+state of its step: what the weights multiply is `h`, the next one `c`. What the next step makes of a state alone,
+as by a decay, a reset or a mask, belongs to that step. The axis that is summed away holds the units, so
 that the other one is the batch. Runs of one cell that take turns along one sequence, as where a state is read two steps
 back, are one recurrence. A batch that shrinks or grows is put into the whole one, and a sample counts where it is
 there. Places that fall from step to step are the reverse direction. `steps=` says how many timesteps there are where

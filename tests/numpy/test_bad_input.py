@@ -8,6 +8,7 @@ import pickle
 import random
 import threading
 import types
+from collections import OrderedDict, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,8 @@ REFUSED = {
     "a builtin": (first_of, r"float\(...\) would take a recorded value"),
     "item": (lambda x, w: x.sum() * recurrence(x, w).item(), r"\.item\(\) would take a recorded value"),
     "plain array": (into_plain, "a recorded value was put into a plain array|making a plain NumPy array"),
+    "flat": (lambda x, w: x.sum() * sum(recurrence(x, w) * x.flat), r"\.flat would take a recorded value"),
+    "linspace": (lambda x, w: np.linspace(0.0, np.sum(x @ w)).sum(), r"np.linspace of a recorded array is not"),
     "kron": (lambda x, w: np.kron(x, w).sum(), r"np.kron of a recorded array is not differentiated here; use np.ein"),
     "prod": (lambda x, w: np.prod(x @ w), r"np.prod of a recorded array is not differentiated here; use np.exp"),
     "nothing": (lambda x, w: None, "the function returned nothing that is not recorded"),
@@ -237,6 +240,33 @@ def test_what_functions_hold_is_recorded_and_put_back() -> None:
     np.testing.assert_allclose(traced.gradients["held"], (0.5 * X @ W).sum(axis=0))
     assert (function.__defaults__, function.__kwdefaults__) == before
     assert type(held) is np.ndarray
+
+
+class AsAttributes(dict[str, Any]):
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.__dict__ = self
+
+
+@pytest.mark.parametrize("kind", [dict, OrderedDict, AsAttributes, lambda given: defaultdict(list, given)])
+def test_dicts_of_every_kind_and_a_module_in_a_closure(kind: Any) -> None:
+    module = types.ModuleType("layers_of_ones_own")
+    text = (
+        "import numpy as np\ndef step(x, h, w):\n    new = np.zeros(3)\n    new[:] = np.tanh(x + h @ w)\n    return new"
+    )
+    exec(text, vars(module))
+    weights = kind({"W": W})
+
+    def function(x: Any, weights: Any) -> Any:
+        h = np.zeros(3)
+        for now in x:
+            h = module.step(now, h, weights.W if kind is AsAttributes else weights["W"])
+        return h.sum() + np.sum(weights["W"] ** 2)
+
+    traced = rg.trace_function(function, X, weights)
+    right = rg.trace_function(recurrence, X, W).gradients["w"] + 2 * W
+    np.testing.assert_allclose(traced.gradients["weights.W"], right, rtol=1e-12)
+    assert (type(weights), *weights.values()) == (type(kind({})), W)
 
 
 def test_arguments_are_not_changed_in_place() -> None:

@@ -1,7 +1,8 @@
-"""What hand-written code uses beside NumPy: SciPy's functions, `np.row_stack`, and places of places."""
+"""What hand-written code uses beside NumPy: functions of `math` and SciPy, `np.row_stack`, and places of places."""
 
 from __future__ import annotations
 
+import math
 import types
 from typing import Any
 
@@ -29,6 +30,18 @@ def slopes(function: Any, *arrays: Any) -> list[Any]:
             slope[index] = (ends[1] - ends[0]) / 2e-5
         found.append(slope)
     return found
+
+
+NAMES = ("exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "sqrt", "tanh", "sinh", "sin", "tan", "fabs", "atan")
+
+
+@pytest.mark.parametrize("call", [*(f"math.{name}(y)" for name in NAMES), "math.log(y, 3)", "math.pow(y, x[1, 0])"])
+def test_functions_of_math(call: str) -> None:
+    space: dict[str, Any] = {"math": math, "__name__": "a_users_module"}
+    exec(f"def f(x):\n    y = 0.5 + x[0, 0] * x[0, 0]\n    return {call} * x[2, 1]", space)
+    traced = rg.trace_function(space["f"], X)
+    assert float(traced.value) == pytest.approx(float(space["f"](X)), rel=1e-12)
+    np.testing.assert_allclose(traced.gradients["x"], slopes(space["f"], X)[0], rtol=1e-6, atol=1e-8)
 
 
 def test_functions_of_scipy() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy
 import pytest
 
@@ -33,3 +36,11 @@ def test_a_tape_of_ones_own_with_declared_states() -> None:
     found = rg.record(rg.trace_function(forward, *arrays))
     numpy.testing.assert_allclose(trace.states[0].grad.value, found.states[0].grad.value, rtol=1e-13)
     assert float(loss.value) == pytest.approx(found.loss)
+
+
+@pytest.mark.parametrize("make", [lambda: np.empty((3, 4)), lambda: np.empty_like(prototype=numpy.ones((3, 4)))])
+def test_what_stands_in_an_empty_array_by_chance_is_no_number_of_the_network(make: Callable[[], Any]) -> None:
+    for _ in range(20):
+        left = numpy.full((3, 4), numpy.nan)
+        del left  # its memory is what the next array of its size is given
+        assert not make().value.any()

@@ -62,6 +62,13 @@ np.c_[v[0], v[1]]; np.c_[a, a]; np.lib.stride_tricks.sliding_window_view(v, 2)
 np.stack([a, a]) @ v; v @ np.stack([b, b]); np.dot(np.stack([a, a]), v); np.matmul(v, b[None]); np.dot(a[None], b)
 np.vectorize(lambda x: x * x if x > 0.5 else 3.0)(a)
 np.einsum('ij,jk->ik', a[:, :1], b); np.einsum('ij,jk->ik', a, a[:1]); np.einsum('ij,ij->j', a, a[:1])
+np.einsum('ij->', a); np.einsum('kij->j', a[None]); np.trace(a, 1); np.trace(a[None] * a[:, None, None], 0, 1, 3)
+np.average(a, axis=0, weights=[1, 2, 3]); np.average(a @ b, axis=0, weights=[1, 2, 3]); np.average(a, 1, weights=v)
+np.average(a, axis=0, weights=a); np.average(v, weights=v); np.median(a); np.median(a, axis=0); np.median(v[:3])
+np.percentile(v, 30); np.percentile(a, [0, 25, 100], axis=1); np.quantile(a, 0.7, 0); np.quantile(v, [[0.1], [0.6]])
+a.T.ravel(order='A'); a.T.flatten('K'); a.T.reshape(6, 2, order='A'); (a.T * 2).ravel('K'); np.array(v, ndmin=2)
+np.full_like(a, fill_value=v); np.array([v, v], ndmin=3); np.full((2, 4), v); np.full(3, v[0]); a.mT
+np.full((2, 4), fill_value=v, dtype=float); np.matrix_transpose(a)
 """
 
 

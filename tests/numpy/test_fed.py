@@ -274,3 +274,61 @@ def test_what_several_steps_share_is_no_data_of_them() -> None:
     assert {t: [tape.entry(i).value.shape for i in some] for t, some in one.fed.items()} == {
         t: [(3,)] for t in range(7)
     }
+
+
+def over_the_sequence(x: Any, Wx: Any, Wh: Any, W: Any, U: Any, axis: int) -> Any:
+    """Two layers, one after the other, each over all its steps; what lies between takes them all at once."""
+    h, above = np.zeros((N, H)), np.zeros((N, H))
+    lower = np.empty((T, N, H) if axis == 0 else (N, T, H))
+    at: Any = (slice(None),) * axis
+    for t in range(T):
+        h = np.tanh(x[t] @ Wx + h @ Wh)
+        lower[(*at, t)] = h
+    lower = lower + np.maximum(lower * np.moveaxis(DROPPED, 0, axis), 0)
+    outputs = []
+    for t in range(T):
+        above = np.tanh(lower[(*at, t)] @ W + above @ U)
+        outputs.append(above)
+    return np.sum(np.stack(outputs) ** 2)
+
+
+def step_by_step(x: Any, Wx: Any, Wh: Any, W: Any, U: Any) -> Any:
+    h, above, total = np.zeros((N, H)), np.zeros((N, H)), 0.0
+    for t in range(T):
+        h = np.tanh(x[t] @ Wx + h @ Wh)
+        above = np.tanh((h + np.maximum(h * DROPPED[t], 0)) @ W + above @ U)
+        total = total + np.sum(above**2)
+    return total
+
+
+DROPPED = np.where(draw(T, N, H, seed=7) > 0, 2.0, 0.0)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_layers_with_dropout_over_the_sequence_between_them_take_their_steps_together(axis: int) -> None:
+    arrays = draw(T, N, D), draw(D, H), draw(H, H), draw(H, H, seed=1), draw(H, H, seed=2)
+    whole, single = (
+        rg.record(rg.trace_function(*one), lags=True)
+        for one in ((over_the_sequence, *arrays, axis), (step_by_step, *arrays))
+    )
+    assert len({one.clock for one in whole.recurrences}) == 1
+    assert str(rg.diagnose(whole)) == str(rg.diagnose(single))
+
+
+def of_one_sample(x: Any, Wx: Any, Wh: Any, start: tuple[int, ...], row: tuple[int, ...]) -> Any:
+    h, total = np.zeros(start), 0.0
+    for t in range(T):
+        h = np.tanh(np.dot(x[t].reshape(row), Wx) + np.dot(h, Wh))
+        total = total + (t + 1) * np.sum(h**2)
+    return total
+
+
+@pytest.mark.parametrize(("start", "row"), [((1, H), (1, D)), ((1, H), (D,)), ((H,), (1, D))])
+def test_a_sample_that_is_alone_has_an_axis_of_its_own_or_none(start: tuple[int, ...], row: tuple[int, ...]) -> None:
+    x, *weights = draw(T, D), *SIMPLE
+    flat, other = (
+        rg.record(rg.trace_function(of_one_sample, x, *weights, *one), lags=True)
+        for one in (((H,), (D,)), (start, row))
+    )
+    np.testing.assert_allclose(other.input_lags[0].log, flat.input_lags[0].log, rtol=1e-12)
+    assert str(rg.diagnose(other)) == str(rg.diagnose(flat))

@@ -19,9 +19,10 @@ import rnngraph
 from rnngraph import Trace
 from rnngraph.errors import MissingToolError
 from rnngraph.graph.charts.lags_chart import lag_sheet
+from rnngraph.render.format import CHARTS as FORMATS
 from rnngraph.render.format import RENDERERS, render_bytes
 from rnngraph.render.picture import graphviz
-from rnngraph.render.picture.charts import FORMATS, chart_bytes, report_bytes
+from rnngraph.render.picture.charts import chart_bytes, report_bytes
 from tests.hostile import AWKWARD, MARKUP, signs_in_company
 from tests.reliability.hostile_traces import hostile_decay, hostile_history, hostile_trace
 from tests.render.browser import Browser
@@ -126,7 +127,7 @@ def harmless(what: str, name: str) -> tuple[Any, ...]:
 
 def test_every_format_has_a_row() -> None:
     assert {*STRUCTURES, "png"} == {row.name for row in RENDERERS}
-    assert {*CHARTS, "png"} == set(FORMATS.values())
+    assert {*CHARTS, "png"} == {row.name for row in FORMATS}
 
 
 @pytest.mark.parametrize("what", DRAWN)

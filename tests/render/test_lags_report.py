@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.measure.lag_options import LagOptions
-from rnngraph.render.report.lags.lags_report import curve_rows, loss_rows, sentence, state_lags
+from rnngraph.render.report.lags_report import curve_rows, loss_rows, sentence, state_lags
 from tests.render.exact_networks import exact
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from rnngraph.cli.streams import SIMPLER
 from rnngraph.errors import InputError
 from rnngraph.graph.steps import Steps
 from rnngraph.render.report.norms.terminal import NormsView, norms_report
@@ -23,9 +24,9 @@ def report(
     width: int = 120,
     steps: Steps = None,
     states: tuple[str, ...] | None = None,
-    ascii_only: bool = False,
+    encoding: str = "utf-8",
 ) -> str:
-    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii" if ascii_only else "utf-8")
+    stream = io.TextIOWrapper(io.BytesIO(), encoding, SIMPLER)
     console = Console(file=stream, width=width, highlight=False)
     console.print(NormsView(trace, norms_report(trace, steps=steps, states=states)))
     stream.flush()
@@ -187,7 +188,7 @@ def test_padding_nonfinite_nodes_and_notes_are_remarked_on() -> None:
 
 
 def test_an_ascii_terminal_gets_ascii() -> None:
-    text = report(norms_trace(4), ascii_only=True)
+    text = report(norms_trace(4), encoding="ascii")
     assert text.isascii()
     assert "|dL/dh|" in text
     assert "####" in text

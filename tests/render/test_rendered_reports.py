@@ -35,9 +35,11 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_report_is_drawn_as_by_its_command(name: str, suffix: str) -> None:
     make, command = MAKERS[name]
-    assert rg.render(make(), f"here.{suffix}") == Path(f"here.{suffix}")
-    assert CliRunner().invoke(app, [*command, "-o", f"there.{suffix}"]).exit_code == 0
-    assert Path(f"here.{suffix}").read_bytes() == Path(f"there.{suffix}").read_bytes()
+    for options in ({}, {"width": 390, "theme": "dark"}):
+        assert rg.render(make(), f"here.{suffix}", **options) == Path(f"here.{suffix}")  # type: ignore[arg-type]
+        said = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+        assert CliRunner().invoke(app, [*command, "-o", f"there.{suffix}", *said]).exit_code == 0
+        assert Path(f"here.{suffix}").read_bytes() == Path(f"there.{suffix}").read_bytes()
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -45,8 +47,8 @@ def test_what_a_report_is_not_drawn_as(name: str) -> None:
     report = MAKERS[name][0]()
     with pytest.raises(InputError, match=r"'here\.bmp' has no suffix that .* can be drawn in; use one of \.svg"):
         rg.render(report, "here.bmp")
-    with pytest.raises(InputError, match="belong to a trace; leave them out for"):
-        rg.render(report, "here.svg", width=390)
+    with pytest.raises(InputError, match="only a trace is drawn with steps: leave that out for"):
+        rg.render(report, "here.svg", steps="all", width=390)
     Path("mine.svg").write_text("a letter")
     with pytest.raises(FileError, match="mine"):
         rg.render(report, "mine.svg")

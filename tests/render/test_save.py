@@ -34,7 +34,7 @@ def test_a_drawing_is_written_as_a_trace_is(tmp_path: Path) -> None:
     render(draw(TRACE, steps="0:2"), tmp_path / "a.dot")
     render(TRACE, tmp_path / "b.dot", steps="0:2")
     assert (tmp_path / "a.dot").read_bytes() == (tmp_path / "b.dot").read_bytes()
-    with pytest.raises(InputError, match="belong to a trace"):
+    with pytest.raises(InputError, match="only a trace is drawn with"):
         render(draw(TRACE), tmp_path / "c.dot", steps="0:2")
 
 

@@ -132,6 +132,17 @@ while 1:
         if step == 3:
             break
     W += loss(np.ones((2, 3)))
+words, count = iter("abc"), 0
+while True:
+    try:
+        count += len(next(words))
+    except StopIteration:
+        break
+while True:
+    try:
+        W += loss(np.ones((2, 3)))
+    except KeyboardInterrupt:
+        break
 """
 
 
@@ -141,8 +152,9 @@ def test_a_script_that_trains_for_ever_is_imported_without_its_loop(tmp_path: Pa
     np.savez(tmp_path / "data.npz", xs=np.ones((4, 3)))
     trace = opened(f"{script}:loss", data=str(tmp_path / "data.npz")).run()[0]
     assert trace.timesteps == 4
-    assert "the loop without an end at line 14 of for_ever.py was not run" in trace.notes
+    assert "the loops without an end at lines 14, 25 of for_ever.py were not run" in trace.notes
     assert find_function(f"{script}:loss").__globals__["trained"] == 3  # a loop that ends is run
+    assert find_function(f"{script}:loss").__globals__["count"] == 3
 
 
 def test_what_a_loss_is_made_of_is_said(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,45 @@ def test_the_biases_of_equinox(kind: str, tmp_path: Path) -> None:
     wanted = jax.grad(loss)(cell).weight_hh
     found = next(one for name, one in rg.gradients(loaded.loss).items() if name.endswith("Wh"))
     assert np.linalg.norm(found) == pytest.approx(float(jax.numpy.linalg.norm(wanted)), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["LSTMCell", "OptimizedLSTMCell", "GRUCell", "SimpleCell"])
+@pytest.mark.parametrize("face", ["linen", "nnx"])
+def test_the_gates_of_flax(face: str, kind: str, tmp_path: Path) -> None:
+    """A dense layer a gate, or one for all; flax itself and JAX's gradient are the truth. The input is as wide as H."""
+    pytest.importorskip("flax")
+    import jax
+    from flax import linen, nnx, traverse_util
+
+    x, start = draw(T, H, scale=1.0).astype(np.float32), np.zeros(H, np.float32)
+    first = (start, start) if "LSTM" in kind else start
+    if face == "linen":
+        cell = getattr(linen, kind)(H)
+        weights = cell.init(jax.random.key(0), first, x[0])
+        step, names = cell.apply, ["/".join(path) for path in sorted(traverse_util.flatten_dict(weights))]
+    else:
+        form, weights, rest = nnx.split(getattr(nnx, kind)(H, H, rngs=nnx.Rngs(0)), nnx.Param, ...)
+        names = [".".join(path) for path, _ in nnx.to_flat_state(weights)]
+
+        def step(weights: Any, state: Any, now: Any) -> Any:
+            return nnx.merge(form, weights, rest)(state, now)
+
+    def loss(weights: Any) -> Any:
+        state, total = first, 0.0
+        for now in x:
+            state, output = step(weights, state, now)
+            total += (output**2).sum() / 2
+        return total
+
+    leaves, tree = jax.tree.flatten(weights)
+    drawn = [draw(*one.shape, seed=k).astype(np.float32) for k, one in enumerate(leaves)]
+    np.savez(tmp_path / "weights.npz", allow_pickle=False, **dict(zip(names, drawn, strict=True)))
+    np.savez(tmp_path / "data.npz", allow_pickle=False, x=x[None])
+    loaded = load(ModelOptions(str(tmp_path / "weights.npz"), str(tmp_path / "data.npz"), loss="every"))
+    value, gradients = jax.value_and_grad(loss)(jax.tree.unflatten(tree, drawn))
+    assert not loaded.findings
+    assert float(loaded.loss.value) == pytest.approx(float(value), rel=1e-5)
+    parts = zip(names, jax.tree.leaves(gradients), strict=True)
+    wanted = [np.linalg.norm(one) for name, one in parts if one.ndim == 2 and re.search(r"\bh|_h", name)]
+    found = next(one for name, one in rg.gradients(loaded.loss).items() if name.endswith("Wh"))
+    assert np.linalg.norm(found) == pytest.approx(float(np.linalg.norm(wanted)), rel=1e-5)

@@ -18,6 +18,8 @@ from rnngraph.autodiff.block.weight_sums import WeightSums
 from rnngraph.autodiff.block.workspace import recycled, transposed, workspace
 from rnngraph.autodiff.cell import Factors, Past
 from rnngraph.autodiff.contribution import Array, Contribution
+from rnngraph.autodiff.outer_norms import OuterNorms
+from rnngraph.norms import Floats
 
 
 @dataclass(slots=True)
@@ -30,7 +32,7 @@ class Inner:
     total: dict[str, Array]
     immediate: dict[str, Array]
     carried: dict[str, Array]
-    to_gates: Array  # of x·Wx + b
+    projected: Floats  # (steps,) norms of that of x·Wx + b
 
 
 Lend: TypeAlias = Callable[[Inner], None]
@@ -70,18 +72,19 @@ def pull(
         given.write(start, stop, space.immediate["h"][:count])
         _walk(block, space, given, (start, stop), columns, past, wh)
         da, h = space.da[:count], space.total["h"][:count]
-        gates = block.cell.to_input(columns, slice(None), da, h)
+        gates, norms = block.cell.to_input(columns, slice(None), da, h), OuterNorms()
         if lend is not None:  # before the products, while the columns are in the cache
             lend(
                 Inner(
                     block, t, past, {kind: block.order(space.total[kind][:count]) for kind in kinds},
                     {kind: block.order(space.immediate[kind][:count]) for kind in kinds},
-                    {kind: block.order(space.carried[kind][1 : count + 1]) for kind in kinds}, block.order(gates),
+                    {kind: block.order(space.carried[kind][1 : count + 1]) for kind in kinds},
+                    block.order(norms.of_steps(gates)),
                 )
             )  # fmt: skip
         if dx is not None:
             block.order(gates).reshape(-1, wx.shape[0]).dot(wx, dx[t].reshape(-1, wx.shape[1]))
-        sums.add(past, t, da, gates, h)
+        sums.add(past, t, da, gates, h, norms)
     found = sums.contributions()
     found |= {kind + "0": space.carried[kind][0].copy() for kind in kinds if kind + "0" in wanted}
     if dx is not None:

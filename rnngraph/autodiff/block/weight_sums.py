@@ -27,12 +27,12 @@ class WeightSums:
         self.lost: dict[str, Array] = {}
         self.parts: dict[str, list[tuple[slice, Array | None, Array]]] = {name: [] for name in factored}
 
-    def add(self, past: Past, t: slice, da: Array, to_gates: Array, h: Array) -> None:
-        """Add a window: columns in the order of processing, `t` its timesteps."""
+    def add(self, past: Past, t: slice, da: Array, to_gates: Array, h: Array, outer: OuterNorms) -> None:
+        """Add a window: columns in the order of processing, `t` its timesteps; `outer` knows norms of these."""
         if not self.wanted:
             return
         block = self.block
-        x, outer = block.order(block.x[t]), OuterNorms()
+        x = block.order(block.x[t])
         for name, left, right in block.cell.weight_factors(past, x, da, to_gates, h):
             if name not in self.wanted:
                 continue
@@ -48,7 +48,7 @@ class WeightSums:
         by_step = rows[:, 0] if alone else (np.ones((1, rows.shape[1]), rows.dtype) @ rows)[:, 0]
         self._add_total(name, by_step.sum(axis=0))
         if self.measured:
-            self.block.order(self.steps[name][t])[...] = outer.of_one(rows) if alone else row_norms(by_step)
+            self.block.order(self.steps[name][t])[...] = outer.of_steps(rows) if alone else row_norms(by_step)
 
     def _add_products(self, name: str, t: slice, left: Array, right: Array, outer: OuterNorms) -> None:
         if not self.measured:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from rnngraph.cli.output import Target
+    from rnngraph.render.format import Renderer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class ChartArguments:
     force: FORCE = False
     json: JSON = False
 
-    def target(self, what: str) -> tuple[Target, str] | None:
+    def target(self, what: str) -> tuple[Target, Renderer] | None:
         """Choose where the picture goes and its format, before anything is computed; None where none is wanted.
 
         Args:
@@ -58,8 +59,7 @@ class ChartArguments:
             FileError: as for every picture.
         """
         from rnngraph.cli.output import STDOUT, Target
-        from rnngraph.render.format import renderer_named
-        from rnngraph.render.picture.charts import format_of
+        from rnngraph.render.format import CHARTS, renderer_named, renderer_of
         from rnngraph.render.save import check_picture
 
         if self.output is None:
@@ -70,14 +70,14 @@ class ChartArguments:
         if self.json:
             raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
         if self.output == STDOUT:
-            return Target.of(self.output), "svg"
-        chosen = format_of(self.output, what)
-        check_picture(self.output, renderer_named(chosen), force=self.force)
+            return Target.of(self.output), renderer_named("svg")
+        chosen = renderer_of(self.output, what, among=CHARTS)
+        check_picture(self.output, chosen, force=self.force)
         return Target.of(self.output), chosen
 
     def show(
         self,
-        target: tuple[Target, str] | None,
+        target: tuple[Target, Renderer] | None,
         *,
         draw: Callable[..., bytes],
         document: Callable[[], str],
@@ -97,7 +97,7 @@ class ChartArguments:
         if target is not None:
             place, chosen = target
             with working("drawing"):
-                data = draw(chosen, width=self.width, theme=self.theme or "auto")
+                data = draw(chosen.name, width=self.width, theme=self.theme or "auto")
             write_output(data, place)
         elif self.json:
             write_report(document())

@@ -51,10 +51,9 @@ def _outputs(trace: Trace, clock: int | None = None) -> list[StateTrace]:
     top = max((one.layer for one in recurrences), default=0)
     found = []
     for one in recurrences:
-        kinds = next((cell.kinds for cell in trace.cells if cell.name == one.cell), ())
-        own = {state.kind: state for state in trace.states if state.recurrence == one.name}
+        own = {state.kind: state for state in trace.states_of(one)}
         if one.layer == top and own:
-            found.append(own[next((kind for kind in kinds if kind in own), next(iter(own)))])
+            found.append(own[next((kind for kind in trace.cell_of(one).kinds if kind in own), next(iter(own)))])
     return found
 
 

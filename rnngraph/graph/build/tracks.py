@@ -58,7 +58,7 @@ def find_tracks(trace: Trace, recorded: Recorded) -> tuple[Track, ...]:
     """Give the recurrences that have states, in the order in which they were computed."""
     found = []
     for recurrence in trace.recurrences:
-        states = {state.kind: state for state in trace.states if state.recurrence == recurrence.name}
+        states = {state.kind: state for state in trace.states_of(recurrence)}
         if states:
             found.append(_track(trace, recurrence, states, recorded))
     return tuple(sorted(found, key=lambda track: (_order(track), track.recurrence.layer, track.reverse)))
@@ -83,7 +83,7 @@ def _track(trace: Trace, recurrence: RecurrenceTrace, states: dict[str, StateTra
     if any(one.layer > 0 for one in trace.recurrences):
         name = f"{name}.{recurrence.layer}"
     node = next((int(node) for step in recorded.by_step if (node := first.nodes[step]) >= 0), -1)
-    return Track(name, recurrence, trace.cell_of(first), states, recorded.scope(node) if node >= 0 else "")
+    return Track(name, recurrence, trace.cell_of(recurrence), states, recorded.scope(node) if node >= 0 else "")
 
 
 def _order(track: Track) -> int:

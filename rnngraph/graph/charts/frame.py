@@ -8,12 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 from rnngraph.graph.key import LINE, Swatch, draw_key
 from rnngraph.graph.layout.geometry import Box, one_line
 from rnngraph.graph.layout.metrics import fit_end, width_of, wrap
-from rnngraph.graph.sheet import Curve, Shape, Sheet, Theme, paragraph, sentences, words
+from rnngraph.graph.sheet import Curve, Shape, Sheet, paragraph, sentences, words
 from rnngraph.graph.sizes import check_theme, check_width, is_wide, round_step, sizes_of
 
 TEXT, SMALL = 12.0, 11.0
@@ -74,13 +73,9 @@ class Paper:
         if said:
             if width_of(said, SMALL) > right - x:
                 x, self.y = self.margin, self.y + LINE
-            self.note(said, x)
-
-    def note(self, text: str, x: float) -> None:
-        """Write what else is to be known, from a place to the right."""
-        found = wrap(text, self.width - self.margin - x, SMALL)
-        self.shapes.append(paragraph("said", "legend", found, x, self.y - 8, 15, SMALL, ink="muted"))
-        self.y += 15 * len(found)
+            found = wrap(said, right - x, SMALL)
+            self.shapes.append(paragraph("said", "legend", found, x, self.y - 8, 15, SMALL, ink="muted"))
+            self.y += 15 * len(found)
 
     def finish(self, title: str, description: str) -> Sheet:
         """Make the sheet."""
@@ -88,7 +83,7 @@ class Paper:
         frame = Box(self.width / 2, -high / 2, self.width, high)
         return Sheet(
             tuple(self.shapes), tuple(self.curves), frame, title=one_line(title), description=one_line(description),
-            unit="px", theme=cast(Theme, self.theme),
+            unit="px", theme=self.theme,
         )  # fmt: skip
 
 

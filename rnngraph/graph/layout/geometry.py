@@ -63,6 +63,7 @@ def _visible(character: str) -> str:
     return character
 
 
+TURN = 7.0  # how long before a corner a way turns
 ARC_DEPTH = 28.0  # how far an arrow back in time hangs below the boxes
 
 Points = tuple[Point, ...]
@@ -74,11 +75,11 @@ def straight(start: Point, stop: Point) -> Points:
     return start, (a + (c - a) / 3, b + (d - b) / 3), (a + (c - a) * 2 / 3, b + (d - b) * 2 / 3), stop
 
 
-def rounded(corners: list[Point], radius: float = 7.0) -> Points:
+def rounded(corners: list[Point]) -> Points:
     """Return the chain of cubic pieces along `corners`, with the turns rounded off."""
     chain: list[Point] = [corners[0]]
     for before, corner, after in zip(corners, corners[1:], corners[2:], strict=False):
-        start, stop = _toward(corner, before, radius), _toward(corner, after, radius)
+        start, stop = _toward(corner, before, TURN), _toward(corner, after, TURN)
         chain += [*straight(chain[-1], start)[1:], corner, corner, stop]
     return (*chain, *straight(chain[-1], corners[-1])[1:])
 

@@ -95,9 +95,9 @@ def balanced(text: str, width: float, size: float, *, bold: bool = False, most: 
     return best
 
 
-def whole_lines(text: str, width: float, size: float, *, bold: bool = False, most: int) -> list[str]:
-    """Break as `balanced` does; give no line where one would be cut."""
-    lines = balanced(text, width, size, bold=bold, most=most)
+def whole_lines(name: str, width: float, size: float) -> list[str]:
+    """Break a name in bold into two lines at most; give none where one would be cut."""
+    lines = balanced(name, width, size, bold=True, most=2)
     return [] if any(line.endswith(ELLIPSIS) for line in lines) else lines
 
 

@@ -26,7 +26,6 @@ from rnngraph.graph.one_loss.marks import find_marks
 from rnngraph.graph.one_loss.strips import find_strips
 from rnngraph.graph.one_loss.view import Mark, Seen, SeenRow, Segment
 from rnngraph.graph.one_loss.walk_rows import find_rows, find_segments, name_of_clock
-from rnngraph.graph.sizes import is_wide
 from rnngraph.graph.steps import Steps, parse_steps
 from rnngraph.graph.style.left import floor_of
 from rnngraph.trace.model import Trace
@@ -40,12 +39,10 @@ SPLITS = {"layer": False, "step": None, "op": True}  # by detail: a row a layer,
 
 def look(trace: Trace, timestep: int, options: Options) -> Graph:
     """Return the graph of what the loss at a timestep leaves."""
-    split, losses = SPLITS[options.detail], Losses(trace)
-    if split is None:
-        split = len({one.layer for one in trace.recurrences}) == 1
-    seen, joined = (losses.seen_from(losses.at(timestep), split=one) for one in (split, False))
+    losses = Losses(trace)
+    seen, joined = (losses.seen_from(losses.at(timestep), split=one) for one in (SPLITS[options.detail], False))
     segments = find_segments(trace, seen)
-    rows = find_rows(trace, seen, segments, split=split)
+    rows = find_rows(trace, seen, segments)
     lanes, handovers = find_lanes(trace, seen, rows)
     marks = find_marks(rows, lanes)
     where = next(segment for segment in segments if segment.clock == seen.clock)
@@ -63,7 +60,7 @@ def look(trace: Trace, timestep: int, options: Options) -> Graph:
         shown = choose_steps(position, rows, marks, segments, room_of(options.width, rows, segments))
     else:
         shown = _chosen(options.steps, segments)
-    return build(trace, known, shown, options.title or found, initial=is_wide(options.width))
+    return build(trace, known, shown, options.title or found)
 
 
 def find_lanes(
@@ -71,9 +68,9 @@ def find_lanes(
 ) -> tuple[list[list[int]], tuple[tuple[int, int], ...]]:
     """Put the rows behind each other through which a gradient goes; give the pairs between which it crosses."""
     entered = [number for number, row in enumerate(rows) if row.recurrence.clock == seen.clock]
-    lanes, pairs, used = [], [], set()
+    lanes, pairs, used, apart = [], [], set(), _apart(trace, seen)
     for number, row in enumerate(rows):
-        if number in entered or not row.reached.any() or not _begins(trace, seen, row):
+        if number in entered or not row.reached.any() or row.recurrence.name in apart:
             continue
         alike = [(rows[one].recurrence.layer == row.recurrence.layer, rows[one].kind == row.kind, -one)
                  for one in entered]  # fmt: skip
@@ -85,10 +82,10 @@ def find_lanes(
     return [*([number] for number in alone), *lanes], tuple(pairs)
 
 
-def _begins(trace: Trace, seen: OneLoss, row: SeenRow) -> bool:
-    """Whether a recurrence begins or feeds the one that the loss enters, as far as the recorded graph tells."""
+def _apart(trace: Trace, seen: OneLoss) -> set[str]:
+    """Name the recurrences of which the recorded graph tells that they neither begin nor feed what the loss enters."""
     if not len(trace.graph.op):
-        return True
+        return set()
     recorded = Recorded(trace.graph, np.array([0]))
     sources = recorded_rows(trace, recorded, find_tracks(trace, recorded), 0)
     todo = [number for number, one in enumerate(sources) if one.track and one.track.recurrence.clock == seen.clock]
@@ -98,8 +95,7 @@ def _begins(trace: Trace, seen: OneLoss, row: SeenRow) -> bool:
         if number not in met:
             met.add(number)
             todo += [*sources[number].inputs, *sources[number].starts]
-    own = [number for number, one in enumerate(sources) if one.track and one.track.recurrence is row.recurrence]
-    return not own or own[0] in met
+    return {one.track.recurrence.name for number, one in enumerate(sources) if one.track and number not in met}
 
 
 def _chosen(steps: Steps, segments: Sequence[Segment]) -> set[int]:
@@ -112,7 +108,7 @@ def _chosen(steps: Steps, segments: Sequence[Segment]) -> set[int]:
 def _whole(trace: Trace, rows: Sequence[SeenRow], seen: OneLoss) -> str:
     """Say what 100 % is, where it is not the state's own gradient."""
     entered = [row for row in rows if row.recurrence.clock == seen.clock]
-    kinds = dict.fromkeys(state.kind for state in trace.states if state.recurrence == entered[0].recurrence.name)
+    kinds = dict.fromkeys(state.kind for state in trace.states_of(entered[0].recurrence))
     layers = {row.recurrence.layer for row in entered}
     own = "each layer's own gradient" if len(layers) > 1 else ""
     if len(kinds) > 1:

@@ -12,8 +12,8 @@ from rnngraph.graph.layout.geometry import Point, one_line, straight
 from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.model import Edge, Vertex
 from rnngraph.graph.one_loss.bars import Axis
-from rnngraph.graph.one_loss.boxes import BAR, CIRCLE
-from rnngraph.graph.one_loss.layout import LABEL_LINE, LABEL_TEXT, LABEL_UP, Layout
+from rnngraph.graph.one_loss.boxes import BAR
+from rnngraph.graph.one_loss.layout import LABEL_LINE, LABEL_TEXT, LABEL_UP, Layout, Place
 from rnngraph.graph.sheet import Curve, flipped, path, rule
 from rnngraph.graph.style.left import MARK, is_dotted, tone, width
 
@@ -32,16 +32,11 @@ def curves(layout: Layout, axis: Axis) -> Iterator[Curve]:
             yield drawn.forward(edge)
     yield from _lines_in_folds(layout, axis)
     yield from _borders(layout)
-    yield from mark_lines(layout)
+    for number, corners in enumerate(layout.marks):
+        yield rule(f"mark{number}", corners, "ink", thickness=1.75)
     for edge in layout.graph.edges:
         if edge.kind == "backward":
             yield drawn.backward(edge)
-
-
-def mark_lines(layout: Layout) -> Iterator[Curve]:
-    """Draw the line of every flag."""
-    for number, points in enumerate(layout.marks):
-        yield rule(f"mark{number}", points, "ink", thickness=1.75)
 
 
 def _lines_in_folds(layout: Layout, axis: Axis) -> Iterator[Curve]:
@@ -74,27 +69,27 @@ class _Arrows:
         self.crossing = next((edge for edge in layout.graph.edges if edge.label == "handover"), None)
 
     def forward(self, edge: Edge) -> Curve:
-        source, target = self.vertices[edge.source], self.vertices[edge.target]
+        below = self.vertices[edge.source]
+        source, target = self.layout.place(below), self.layout.place(self.vertices[edge.target])
         if edge.kind == "recurrent":
-            row = int(edge.id.rpartition("_")[2])
-            y = self.layout.row(row)
-            way = 1 if self._x(target) > self._x(source) else -1
-            points = [(self._side(source, way), y), (self._side(target, -way) - 1.0 * way, y)]
+            y = self.layout.row(int(edge.id.rpartition("_")[2]))
+            way = 1 if target.x > source.x else -1
+            points = [(source.side(way), y), (target.side(-way) - 1.0 * way, y)]
         else:
-            points = [(self._x(source), self._over(source)), (self._x(source), self._bottom(target) + 1)]
+            points = [(source.x, self._over(below)), (source.x, target.bottom + 1)]
         far = abs(points[1][0] - points[0][0]) + abs(points[1][1] - points[0][1])
         head = min(HEAD, 0.7 * far)  # beside a fold there may be little room
         return Curve(edge.id, edge.kind, edge.source, edge.target, path(points), "line", head_length=head)
 
     def _over(self, vertex: Vertex) -> float:
         """Give where an arrow up begins: over the box, or over the name of its row where that is in the way."""
-        layout = self.layout
+        layout, place = self.layout, self.layout.place(vertex)
         if layout.wide or vertex.kind == "input":
-            return self._top(vertex)
+            return place.top
         name, left = layout.label(layout.number_of(vertex.row))
-        within = left - 4 < self._x(vertex) <= left + width_of(name, LABEL_TEXT, bold=True) + 4
+        within = left - 4 < place.x <= left + width_of(name, LABEL_TEXT, bold=True) + 4
         above = LABEL_UP + 8 + LABEL_LINE * name.count("\n")
-        return self._middle(vertex) - above if within else self._top(vertex)
+        return place.y - above if within else place.top
 
     def backward(self, edge: Edge) -> Curve:
         source, target = self.vertices[edge.source], self.vertices[edge.target]
@@ -124,69 +119,34 @@ class _Arrows:
                     return (x - half, at[1]) if mark.way == "left" else (x + half, at[1])
         return at
 
-    def _way(self, edge: Edge, source: Vertex, target: Vertex) -> tuple[tuple[Point, ...], Point]:
-        if source.kind == "loss" or (source.column == target.column):
+    def _way(self, edge: Edge, one: Vertex, other: Vertex) -> tuple[tuple[Point, ...], Point]:
+        source, target = self.layout.place(one), self.layout.place(other)
+        if one.kind == "loss" or one.column == other.column:
             x = self.layout.way_down(edge)
-            return straight((x, self._bottom(source)), (x, self._top(target) - 1)), (0.0, 0.0)
+            return straight((x, source.bottom), (x, target.top - 1)), (0.0, 0.0)
         if edge.label == "handover":
-            return self._crossing(source, target)
-        way = 1 if self._x(target) > self._x(source) else -1
-        if "fold" in (source.kind, target.kind):
-            row = int(edge.id.rpartition("_")[2])
-            head = _head(width(edge.share)) if edge.share is not None else 0.0
-            return self._beside(source, target, self.layout.row(row) + 28, way, head)
-        a, b = self._x(source) + way * INSET, self._x(target) - way * min(INSET, self._half(target) / 2)
-        low = self._bottom(source) + DEEP + 2
-        top, end = self._bottom(source) + 1, self._bottom(target) + 1
+            return _crossing(source, target)
+        way = 1 if target.x > source.x else -1
+        b = target.x - way * min(INSET, target.width / 4)
+        if "fold" in (one.kind, other.kind):
+            y = self.layout.row(int(edge.id.rpartition("_")[2])) + 28
+            if other.kind == "fold":
+                a = source.x + way * INSET
+                return ((a, source.bottom + 1), (a, y), (a + way * 4, y), (target.side(-way), y)), (0.0, 0.0)
+            # Out of a fold it goes so far down that there is room for the head.
+            y += max(0.0, _head(width(edge.share)) - 8) if edge.share is not None else 0.0
+            return ((source.side(way), y), (b - way * 8, y), (b - way * 2, y), (b, target.bottom + 1)), (0.0, 0.0)
+        a, low = source.x + way * INSET, source.bottom + DEEP + 2
         lean = (b - a) * 0.12
-        return ((a, top), (a + lean, low), (b - lean, low), (b, end)), ((a + b) / 2, self._bottom(source) + LABEL)
+        points = (a, source.bottom + 1), (a + lean, low), (b - lean, low), (b, target.bottom + 1)
+        return points, ((a + b) / 2, source.bottom + LABEL)
 
-    def _beside(
-        self, source: Vertex, target: Vertex, y: float, way: int, head: float
-    ) -> tuple[tuple[Point, ...], Point]:
-        """Go into a fold, or come out of it, at its side; out of it so far down that there is room for the head."""
-        if target.kind == "fold":
-            a, b = self._x(source) + way * INSET, self._side(target, -way)
-            return ((a, self._bottom(source) + 1), (a, y), (a + way * 4, y), (b, y)), (0.0, 0.0)
-        a, b = self._side(source, way), self._x(target) - way * min(INSET, self._half(target) / 2)
-        y += max(0.0, head - 8)
-        return ((a, y), (b - way * 8, y), (b - way * 2, y), (b, self._bottom(target) + 1)), (0.0, 0.0)
 
-    def _crossing(self, source: Vertex, target: Vertex) -> tuple[tuple[Point, ...], Point]:
-        """Go from the first step of a decoder to the last one of its encoder."""
-        a, b = (self._x(source) - INSET, self._bottom(source) + 1), (self._x(target), self._top(target) - 1)
-        middle = (a[1] + b[1]) / 2
-        if b[1] <= a[1]:  # the encoder stands above
-            a, b = (a[0], self._top(source)), (b[0], self._bottom(target) + 1)
-            middle = (a[1] + b[1]) / 2
-        return (a, (a[0], middle), (b[0], middle), b), (b[0] - 34, middle)
-
-    def _x(self, vertex: Vertex) -> float:
-        return self.layout.columns[vertex.column].middle
-
-    def _half(self, vertex: Vertex) -> float:
-        if vertex.kind == "fold":
-            return self.layout.columns[vertex.column].size / 2
-        return CIRCLE if vertex.kind == "initial" else self.layout.sizes.box[0] / 2
-
-    def _side(self, vertex: Vertex, way: int) -> float:
-        return self._x(vertex) + way * self._half(vertex)
-
-    def _top(self, vertex: Vertex) -> float:
-        if vertex.kind == "input":
-            return self.layout.last_row + 54
-        return self._middle(vertex) - self._height(vertex)
-
-    def _bottom(self, vertex: Vertex) -> float:
-        return self._middle(vertex) + self._height(vertex)
-
-    def _height(self, vertex: Vertex) -> float:
-        if vertex.kind == "loss":
-            return self.layout.sizes.loss if vertex.label else 10.0
-        return CIRCLE if vertex.kind == "initial" else self.layout.sizes.box[1] / 2
-
-    def _middle(self, vertex: Vertex) -> float:
-        return self.layout.loss if vertex.kind == "loss" else self.layout.row(self.layout.number_of(vertex.row))
+def _crossing(source: Place, target: Place) -> tuple[tuple[Point, ...], Point]:
+    """Go from the first step of a decoder to the last one of its encoder, which stands below."""
+    a, b = (source.x - INSET, source.bottom + 1), (target.x, target.top - 1)
+    middle = (a[1] + b[1]) / 2
+    return (a, (a[0], middle), (b[0], middle), b), (b[0] - 34, middle)
 
 
 def _head(thick: float) -> float:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from rnngraph.diagnosis.sentences import part_text, share_text
 from rnngraph.graph.layout.geometry import one_line
@@ -15,7 +14,7 @@ from rnngraph.graph.layout.grid import Span
 from rnngraph.graph.layout.metrics import fit, width_of
 from rnngraph.graph.model import Column, Vertex
 from rnngraph.graph.one_loss.bars import Axis, bars
-from rnngraph.graph.one_loss.layout import RANGE, SMALLEST, Layout, inside
+from rnngraph.graph.one_loss.layout import RANGE, SMALLEST, Layout, Place, inside
 from rnngraph.graph.one_loss.ways import holds
 from rnngraph.graph.sheet import Role, Shape, rectangle, words
 from rnngraph.graph.style.left import MARK, tone
@@ -24,7 +23,6 @@ NUMBER = 12.5  # font size in boxes
 BAR = 46.0  # the height of 100 % in a fold
 METER = 4.0
 METER_FROM = 0.25  # the share of saturated units from which it is drawn
-CIRCLE = 12.0
 
 
 def folds(layout: Layout, axis: Axis) -> Iterator[Shape]:
@@ -39,9 +37,9 @@ def _fold(vertex: Vertex, layout: Layout, axis: Axis) -> Iterator[Shape]:
     top = layout.top
     ranges = list(_ranges(layout, column))
     count, *broken = vertex.label.split("\n")
-    yield replace(
-        rectangle(vertex.id, "vertex", span.start, top, span.size, layout.bottom - top, form="box", fill="fold",
-                  stroke="red" if broken else "rule", thickness=2.0 if broken else 1.0, line="dotted"),
+    yield rectangle(
+        vertex.id, "vertex", span.start, top, span.size, layout.bottom - top, form="box", fill="fold",
+        stroke="red" if broken else "rule", thickness=2.0 if broken else 1.0, line="dotted",
         subject=vertex.id, column=vertex.column,
         hint=one_line("; ".join([f"{count}, {_name(column)}", *broken, *(text for _, text, _ in ranges)])),
     )  # fmt: skip
@@ -97,20 +95,23 @@ def _ranges(layout: Layout, column: Column) -> Iterator[tuple[int, str, str]]:
 def vertices(layout: Layout) -> Iterator[Shape]:
     """Draw every box but the folds."""
     for vertex in layout.graph.vertices:
-        span = layout.columns[vertex.column]
         if vertex.kind == "state":
-            yield from _state(vertex, span.middle, layout)
+            yield from _state(vertex, layout)
         elif vertex.kind == "initial":
-            yield _initial(vertex, span.middle, layout)
+            yield _initial(vertex, layout)
         elif vertex.kind == "loss":
-            yield _loss(vertex, span.middle, layout)
+            yield _loss(vertex, layout)
         elif vertex.kind == "input":
-            yield _input(vertex, span.middle, span.size, layout)
+            yield _input(vertex, layout)
 
 
-def _state(vertex: Vertex, x: float, layout: Layout) -> Iterator[Shape]:
-    width, height = layout.sizes.box
-    y = layout.row(layout.number_of(vertex.row))
+def _at(place: Place) -> tuple[float, float, float, float]:
+    """Give left and upper side, width and height."""
+    return place.side(-1), place.top, place.width, place.height
+
+
+def _state(vertex: Vertex, layout: Layout) -> Iterator[Shape]:
+    left, top, width, height = _at(layout.place(vertex))
     share, text = vertex.share, vertex.label
     fill, ink, stroke = "paper", "muted", "rule"
     if share is not None:
@@ -123,52 +124,51 @@ def _state(vertex: Vertex, x: float, layout: Layout) -> Iterator[Shape]:
         stroke, thickness = "red", 3.0
     strong = share is not None and share >= MARK
     size = next((size for size in (NUMBER, 11.5, SMALLEST) if width_of(text, size, bold=strong) <= width - 4), SMALLEST)
-    yield replace(
-        rectangle(vertex.id, "vertex", x - width / 2, y - height / 2, width, height, form="box", fill=fill,
-                  stroke=stroke, thickness=thickness, line="dashed" if vertex.padding else "solid"),
+    yield rectangle(
+        vertex.id, "vertex", left, top, width, height, form="box", fill=fill, stroke=stroke,
+        thickness=thickness, line="dashed" if vertex.padding else "solid",
         text=fit(text, width - 2, size, bold=strong), ink=ink, size=size, bold=strong, subject=vertex.id,
         hint=one_line(vertex.note), column=vertex.column,
     )  # fmt: skip
     part = vertex.saturated.high if vertex.saturated is not None else 0.0
     if part > METER_FROM:
-        left, top = x - width / 2, y - height / 2 - METER - 2
+        top -= METER + 2
         yield rectangle(f"{vertex.id}s", "mark", left, top, width, METER, fill="paper", stroke="line", thickness=0.6)
         yield rectangle(f"{vertex.id}p", "mark", left, top, width * part, METER, fill="ink",
                         hint=f"{part_text(part)} of the units are saturated")  # fmt: skip
 
 
-def _initial(vertex: Vertex, x: float, layout: Layout) -> Shape:
-    y, share = layout.row(layout.number_of(vertex.row)), vertex.share
+def _initial(vertex: Vertex, layout: Layout) -> Shape:
+    share = vertex.share
     found = tone(share if share is not None else math.nan, floor=layout.seen.floor)
     strong = share is not None and share >= MARK
-    return replace(
-        rectangle(vertex.id, "vertex", x - CIRCLE, y - CIRCLE, 2 * CIRCLE, 2 * CIRCLE, form="ellipse", fill=found.name,
-                  stroke="line", thickness=1.0),
+    return rectangle(
+        vertex.id, "vertex", *_at(layout.place(vertex)), form="ellipse", fill=found.name, stroke="line", thickness=1.0,
         text=fit(vertex.label, 22, SMALLEST, bold=strong), ink=found.text, size=SMALLEST, bold=strong,
         subject=vertex.id, hint=one_line(vertex.note), column=vertex.column,
     )  # fmt: skip
 
 
-def _loss(vertex: Vertex, x: float, layout: Layout) -> Shape:
+def _loss(vertex: Vertex, layout: Layout) -> Shape:
     here = bool(vertex.label)
-    radius = layout.sizes.loss if here else 10.0
-    return replace(
-        rectangle(vertex.id, "vertex", x - radius, layout.loss - radius, 2 * radius, 2 * radius, form="ellipse",
-                  fill="k12" if here else "paper", stroke="k12" if here else "line", thickness=1.0,
-                  line="solid" if here else "dotted"),
+    return rectangle(
+        vertex.id, "vertex", *_at(layout.place(vertex)), form="ellipse", fill="k12" if here else "paper",
+        stroke="k12" if here else "line", thickness=1.0, line="solid" if here else "dotted",
         text=vertex.label, ink="paper", size=13.0, bold=True, subject=vertex.id, hint=vertex.note,
         column=vertex.column,
     )  # fmt: skip
 
 
-def _input(vertex: Vertex, x: float, room: float, layout: Layout) -> Shape:
+def _input(vertex: Vertex, layout: Layout) -> Shape:
     """Write the word that comes in, where there is one, else one letter."""
-    column = layout.graph.columns[vertex.column]
-    word = word_of(column)
+    word, place = word_of(layout.graph.columns[vertex.column]), layout.place(vertex)
+    room = place.width
     size = next((size for size in (12.0, 11.0) if width_of(word, size) <= room - 2), SMALLEST)
     text = fit(word, room - 2, size)
-    shape = words(vertex.id, "vertex", text, x, layout.last_row + 63, size, ink="muted" if word == "x" else "ink")
-    return replace(shape, subject=vertex.id, hint=word if text != "x" else "the input", column=vertex.column)
+    return words(
+        vertex.id, "vertex", text, place.x, place.y, size, ink="muted" if word == "x" else "ink",
+        subject=vertex.id, hint=word if text != "x" else "the input", column=vertex.column,
+    )  # fmt: skip
 
 
 def word_of(column: Column) -> str:

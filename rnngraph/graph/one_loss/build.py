@@ -12,18 +12,19 @@ from dataclasses import replace
 from rnngraph.diagnosis.sentences import part_text, percent, share_text
 from rnngraph.graph.build.broken import broken_steps, broken_text
 from rnngraph.graph.model import Column, Graph, Row, Vertex
-from rnngraph.graph.one_loss.fold import gaps
+from rnngraph.graph.one_loss.fold import folds_between
 from rnngraph.graph.one_loss.view import Seen, SeenRow
 from rnngraph.graph.one_loss.ways import Ways, begins, holds, is_here, level
+from rnngraph.graph.sizes import is_wide
 from rnngraph.graph.summary import UNKNOWN, summarise, summarise_plain
 from rnngraph.trace.model import Trace
 
 _BROKEN = "NaN or infinity first comes up at this step"
 
 
-def build(trace: Trace, seen: Seen, shown: set[int], title: str, *, initial: bool) -> Graph:
+def build(trace: Trace, seen: Seen, shown: set[int], title: str) -> Graph:
     """Return the graph of the positions that are shown, with the initial states where there is room for them."""
-    sides = {row.way for row in seen.rows if initial and begins(seen, row)}
+    sides = {row.way for row in seen.rows if is_wide(seen.width) and begins(seen, row)}
     left, right = ([Column("initial", ())] if way in sides else [] for way in ("left", "right"))
     columns, broken = (*left, *_columns(trace, seen, shown), *right), broken_steps(trace)
     vertices = {
@@ -44,7 +45,7 @@ def build(trace: Trace, seen: Seen, shown: set[int], title: str, *, initial: boo
 
 
 def _columns(trace: Trace, seen: Seen, shown: set[int]) -> Iterator[Column]:
-    folds = gaps(shown, [segment.start for segment in seen.segments], seen.segments[-1].stop)
+    folds = folds_between(shown, [segment.start for segment in seen.segments], seen.segments[-1].stop)
     for start, stop in sorted([*((at, at + 1) for at in shown), *folds]):
         number, segment = next((number, one) for number, one in enumerate(seen.segments) if start < one.stop)
         ranges = ((start - segment.start, stop - segment.start),)

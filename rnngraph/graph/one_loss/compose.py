@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from rnngraph.graph.one_loss.boxes import folds, headers, vertices, word_of
 from rnngraph.graph.one_loss.fold import right_margin
 from rnngraph.graph.one_loss.layout import LABEL_LINE, LABEL_TEXT, LABEL_UP, RANGE, SMALLEST, Layout
 from rnngraph.graph.one_loss.under import Under
-from rnngraph.graph.sheet import Shape, Sheet, Theme, flag, paragraph, words
+from rnngraph.graph.sheet import Shape, Sheet, flag, paragraph, words
 from rnngraph.graph.sizes import is_wide, sizes_of
 
 
@@ -38,11 +37,10 @@ def compose(graph: Graph) -> Sheet:
     )  # fmt: skip
     high = under.y + layout.sizes.margin / 2
     frame = Box(layout.width / 2, -high / 2, layout.width, high)
-    theme = cast(Theme, seen.theme)
     description = " ".join(text for text in (seen.why, seen.small) if text)
     return Sheet(
         shapes, (*under.curves, *curves(layout, axis)), frame, title=graph.title, description=description, unit="px",
-        theme=theme,
+        theme=seen.theme,
     )  # fmt: skip
 
 
@@ -62,7 +60,7 @@ def _row_names(layout: Layout) -> Iterator[Shape]:
         hint = f"{name}, {note}"
         if layout.wide:
             narrow = layout.columns[0].start - x - 4
-            names = whole_lines(name, narrow, 12.5, bold=True, most=2) or [fit_end(name, narrow, 12.5, bold=True)]
+            names = whole_lines(name, narrow, 12.5) or [fit_end(name, narrow, 12.5, bold=True)]
             middle = y + 6.5 * (len(names) - 1)
             yield paragraph(
                 f"row{number}", "row", names, x, middle + 1.5 - 13 * len(names), 13, 12.5, bold=True, hint=hint
@@ -98,20 +96,20 @@ def lay_out(graph: Graph) -> Layout:
     sizes, wide = sizes_of(seen.width), is_wide(seen.width)
     margin = right_margin(seen.width, seen.rows)
     steps = [column for column in graph.columns if column.kind == "step"]
-    folds = [column for column in graph.columns if column.kind == "fold"]
+    folded = [column for column in graph.columns if column.kind == "fold"]
     room = seen.width - sizes.first - margin
     if seen.own:
-        pitch = max(sizes.pitch, min(WIDEST, (room - 60 * len(folds)) / max(len(steps), 1)))
-        room = max(room, pitch * len(steps) + 60 * len(folds))
-    elif folds:
+        pitch = max(sizes.pitch, min(WIDEST, (room - 60 * len(folded)) / max(len(steps), 1)))
+        room = max(room, pitch * len(steps) + 60 * len(folded))
+    elif folded:
         # A fold had better be wide enough to say its range.
-        pitch = max(sizes.close, min(sizes.pitch, (room - RANGE * len(folds)) / max(len(steps), 1)))
-        pitch = max(sizes.least, min(pitch, (room - sizes.fold * len(folds)) / max(len(steps), 1)))
+        pitch = max(sizes.close, min(sizes.pitch, (room - RANGE * len(folded)) / max(len(steps), 1)))
+        pitch = max(sizes.least, min(pitch, (room - sizes.fold * len(folded)) / max(len(steps), 1)))
     else:
         pitch = min(WIDEST, room / max(len(steps), 1))
-    roots = sum(math.sqrt(column.count) for column in folds) or 1.0
-    least = min(sizes.fold, (room - pitch * len(steps)) / max(len(folds), 1))
-    left_over = room - pitch * len(steps) - least * len(folds)
+    roots = sum(math.sqrt(column.count) for column in folded) or 1.0
+    least = min(sizes.fold, (room - pitch * len(steps)) / max(len(folded), 1))
+    left_over = room - pitch * len(steps) - least * len(folded)
     wider = _for_words(graph.columns, pitch, left_over, _WORD * sizes.pitch)
     left_over -= sum(wider.values())
     spans, x = [], sizes.first

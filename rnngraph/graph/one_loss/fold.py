@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from rnngraph.graph.one_loss.view import Mark, SeenRow, Segment
 from rnngraph.graph.sizes import NARROW, WIDE, Sizes, is_wide, sizes_of
+from rnngraph.graph.steps import gaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Room:
 
     def folds(self, shown: set[int]) -> list[tuple[int, int]]:
         """List what lies between the columns."""
-        return gaps(shown, self.breaks, self.total)
+        return folds_between(shown, self.breaks, self.total)
 
     def fits(self, shown: set[int], pitch: float) -> bool:
         """Whether columns of a width, and the folds between them, fit."""
@@ -53,16 +54,12 @@ def right_margin(width: int, rows: Sequence[SeenRow]) -> float:
     return sizes_of(width).margin + (44 if is_wide(width) and reverse else 0)
 
 
-def gaps(shown: set[int], breaks: Iterable[int], total: int) -> list[tuple[int, int]]:
+def folds_between(shown: set[int], breaks: Iterable[int], total: int) -> list[tuple[int, int]]:
     """Return the runs of positions that are left out; none goes over a break, where another segment begins."""
-    edges = sorted({*breaks, 0, total})
     found: list[tuple[int, int]] = []
-    for start, stop in pairwise(edges):
-        at = start
-        for place in (*sorted(one for one in shown if start <= one < stop), stop):
-            if place > at:
-                found.append((at, place))
-            at = place + 1
+    for start, stop in pairwise(sorted({*breaks, 0, total})):
+        inside = [(place, place + 1) for place in sorted(shown) if start <= place < stop]
+        found += gaps(inside, stop, start=start)
     return found
 
 

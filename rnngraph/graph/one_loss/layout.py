@@ -28,6 +28,32 @@ ROWS = {True: 84.0, False: 98.0}  # from row to row
 RANGE = 86.0  # the width of a fold that says its range
 BENT = 58.0  # how far below a row's middle a mark goes over to the next row
 UNDER = 68.0  # from the last row to the end of a fold
+CIRCLE, OTHER = 12.0, 10.0  # radius of an initial state, and of a loss that is not looked from
+INPUT = (63.0, 18.0)  # how far under the last row a word has its middle, and its height
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a box stands, by its middle and its size; y down."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def top(self) -> float:
+        """The upper side."""
+        return self.y - self.height / 2
+
+    @property
+    def bottom(self) -> float:
+        """The lower side."""
+        return self.y + self.height / 2
+
+    def side(self, way: int) -> float:
+        """Give the left side, `way` -1, or the right one, 1."""
+        return self.x + way * self.width / 2
 
 
 @dataclass(frozen=True)
@@ -81,7 +107,7 @@ class Layout:
         rooms = self.rooms(self.row(number) - LABEL_UP, left, right)
         for start, stop in rooms:
             found = [one for one in forms if width_of(one, LABEL_TEXT, bold=True) <= stop - start]
-            found += ["\n".join(whole_lines(name, stop - start, LABEL_TEXT, bold=True, most=2))]
+            found += ["\n".join(whole_lines(name, stop - start, LABEL_TEXT))]
             if found[0]:
                 return found[0], start
         start, stop = max(rooms, key=lambda room: room[1] - room[0])
@@ -101,17 +127,26 @@ class Layout:
         lines = [(x, 6.0, top, foot) for corners in self.marks
                  for (x, top), (_, foot) in zip(corners[::2], corners[1::2], strict=True)]  # fmt: skip
         down = [edge for edge in self.graph.edges if edge.kind == "backward" and self._goes_down(edge)]
-        ways = [(self.way_down(edge), 12.0, self._middle(edge.source), self._middle(edge.target)) for edge in down]
-        return lines + ways
+        ends = [(edge, self.place(self.vertices[edge.source]), self.place(self.vertices[edge.target])) for edge in down]
+        return lines + [(self.way_down(edge), 12.0, source.y, target.y) for edge, source, target in ends]
 
     @cached_property
     def vertices(self) -> dict[str, Vertex]:
         """The boxes by their ids."""
         return {vertex.id: vertex for vertex in self.graph.vertices}
 
-    def _middle(self, box: str) -> float:
-        row = self.number_of(self.vertices[box].row)
-        return self.row(row) if row >= 0 else self.loss
+    def place(self, vertex: Vertex) -> Place:
+        """Give where a box stands, a fold at its side of a row alone."""
+        span = self.columns[vertex.column]
+        if vertex.kind == "loss":
+            radius = self.sizes.loss if vertex.label else OTHER
+            return Place(span.middle, self.loss, 2 * radius, 2 * radius)
+        if vertex.kind == "input":
+            return Place(span.middle, self.last_row + INPUT[0], span.size, INPUT[1])
+        y, (width, height) = self.row(self.number_of(vertex.row)), self.sizes.box
+        if vertex.kind == "initial":
+            return Place(span.middle, y, 2 * CIRCLE, 2 * CIRCLE)
+        return Place(span.middle, y, span.size if vertex.kind == "fold" else width, height)
 
     def _goes_down(self, edge: Edge) -> bool:
         return edge.label == "handover" or self.vertices[edge.source].column == self.vertices[edge.target].column

@@ -12,7 +12,7 @@ import numpy as np
 from rnngraph.diagnosis.one_loss import OneLoss
 from rnngraph.graph.one_loss.view import Segment, Strip
 from rnngraph.trace.magnitudes import Floats
-from rnngraph.trace.model import REVERSE, StateTrace, Trace, parameter_of
+from rnngraph.trace.model import REVERSE, StateTrace, Trace
 
 FLAT = 4.0  # times the smallest that the largest may be
 
@@ -46,7 +46,7 @@ def _sums(trace: Trace, state: StateTrace, *, available: int) -> list[Strip]:
     if available > 1 and not np.isnan(grad).all():
         caption = _caption(grad, state)
         found.append(Strip(f"all {available} losses", f"‖∂L/∂{state.kind}‖, summed", grad, True, caption))
-    weight = parameter_of(trace, trace.states[0], "Wh")
+    weight = trace.recurrent_weight(trace.states[0])
     if weight is not None and not np.isnan(weight.steps.value).all():
         found.append(Strip(f"on {weight.name}", "what each step adds", weight.steps.value, True))
     return found

@@ -12,7 +12,7 @@ import numpy as np
 from rnngraph.diagnosis.one_loss import OneLoss, Walk
 from rnngraph.graph.one_loss.view import SeenRow, Segment
 from rnngraph.trace.magnitudes import Floats
-from rnngraph.trace.model import REVERSE, RecurrenceTrace, StateTrace, Trace, parameter_of
+from rnngraph.trace.model import REVERSE, RecurrenceTrace, StateTrace, Trace
 
 _NAMED = 3  # cells of one clock, from which on only the first is named with how many others there are
 
@@ -56,21 +56,19 @@ def name_of_clock(trace: Trace, clock: int) -> str:
     return " + ".join([first, *others] if len(others) < _NAMED else [first, f"{len(others)} others"])
 
 
-def find_rows(trace: Trace, seen: OneLoss, segments: tuple[Segment, ...], *, split: bool) -> tuple[SeenRow, ...]:
+def find_rows(trace: Trace, seen: OneLoss, segments: tuple[Segment, ...]) -> tuple[SeenRow, ...]:
     """Make a row a layer and direction, or a row a state: the last segment on top, upper layers over lower ones."""
     walks = {walk.states: walk for walk in seen.walks}
     order = {segment.clock: number for number, segment in enumerate(segments)}
-    rows = []
+    rows, measured = [], {lag.state for lag in trace.lags}
     stems = list(dict.fromkeys(_stem(one, trace) for one in trace.recurrences))  # in the order of the computation
 
     def place(one: RecurrenceTrace) -> tuple[int, int, int, bool]:
         return -order[one.clock], -stems.index(_stem(one, trace)), -one.layer, one.direction == REVERSE
 
     for one in sorted(trace.recurrences, key=place):
-        states = [state for state in trace.states if state.recurrence == one.name]
-        measured = {lag.state for lag in trace.lags}
-        states = [state for state in states if state.name in measured]
-        for chosen in [[state] for state in states] if split else [states] if states else []:
+        states = [state for state in trace.states_of(one) if state.name in measured]
+        for chosen in [[state] for state in states] if seen.split else [states] if states else []:
             walk = walks.get(tuple(state.name for state in chosen))
             rows.append(_row(trace, one, chosen, walk, segments[order[one.clock]], alone=len(states) == 1))
     return tuple(rows)
@@ -97,8 +95,8 @@ def _names(
 ) -> tuple[str, str]:
     """Name a row by what tells it from the others."""
     same = [other for other in trace.recurrences if other.clock == one.clock]
-    cell = trace.cell_of(states[0])
-    units = parameter_of(trace, states[0], "Wh")
+    cell = trace.cell_of(one)
+    units = trace.recurrent_weight(states[0])
     size = f", {units.shape[0]}\u00a0units" if units is not None and units.shape else ""
     several = len({_stem(other, trace) for other in same}) > 1
     parts = [_stem(one, trace)] if segment.name or several else []
@@ -115,17 +113,13 @@ def _names(
 
 
 def _stem(one: RecurrenceTrace, trace: Trace) -> str:
-    state = next((state for state in trace.states if state.recurrence == one.name), None)
-    name = state.name.rpartition(".")[0] if state is not None else ""
+    name = next((state.name.rpartition(".")[0] for state in trace.states_of(one)), "")
     return name or re.sub(r"_l\d+(_reverse)?$", "", one.name)
 
 
 def _gate(trace: Trace, one: RecurrenceTrace, kind: str) -> tuple[str, Floats | None, bool]:
     """Find the gate that multiplies a state of a cell of several, and whether another state of the cell has one."""
-    cell = next(cell for cell in trace.cells if cell.name == one.cell)
-    if not cell.keeps or not kind or len(cell.kinds) < 2:
-        return "", None, False
-    gate = next((gate for gate in trace.gates if gate.recurrence == one.name and gate.gate == cell.keeps), None)
-    if gate is None or np.isnan(gate.mean).all():
+    cell, gate = trace.cell_of(one), trace.keeping_gate(one)
+    if gate is None or not kind or len(cell.kinds) < 2 or np.isnan(gate.mean).all():
         return "", None, False
     return ("", None, True) if kind != cell.kinds[-1] else (cell.keeps, gate.mean, False)

@@ -139,14 +139,6 @@ def strengths(count: int) -> list[str]:
     return [scale.colour(place) for place in range(count)]
 
 
-def decades(low: float, high: float) -> Scale:
-    """Return a scale over whole decades that holds `low` to `high` (log10), at least two of them."""
-    if math.isnan(low) or math.isnan(high):
-        return Scale(-1.0, 0.0)
-    bottom, top = math.floor(low + 1e-9), math.ceil(high - 1e-9)
-    return Scale(min(bottom, top - 2), top)
-
-
 def balanced(low: float, high: float) -> Scale:
     """Return a scale around 0 (log10 of a gain of 1), as far to either side as the wider needs."""
     known = [abs(value) for value in (low, high) if not math.isnan(value)]
@@ -191,7 +183,8 @@ def choose_style(graph: Graph, color: str = "grad") -> Style:
 
 
 def fitted(found: Summary) -> Scale:
-    """Return a scale over whole decades that holds all that was summed up."""
+    """Return a scale over whole decades, at least two of them, that holds all that was summed up."""
     if not found.low > 0:
-        return decades(math.nan, math.nan)
-    return decades(math.log10(found.low), math.log10(found.high))
+        return Scale(-1.0, 0.0)
+    bottom, top = math.floor(math.log10(found.low) + 1e-9), math.ceil(math.log10(found.high) - 1e-9)
+    return Scale(min(bottom, top - 2), top)

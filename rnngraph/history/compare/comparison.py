@@ -12,7 +12,7 @@ import numpy as np
 
 from rnngraph.errors import InputError
 from rnngraph.history.compare.contrast import Comparison, Curves, Gates
-from rnngraph.history.compare.match import Pair, left_out, pairs_of
+from rnngraph.history.compare.match import Pair, left_out, name_of_two, pairs_of
 from rnngraph.history.compare.norms_apart import norms_apart
 from rnngraph.history.compare.side import Side, side_of
 from rnngraph.history.measurement import Reading
@@ -44,8 +44,7 @@ def _curves(a: Side, b: Side, pairs: Sequence[Pair]) -> Iterator[Curves]:
             here = [one for one in a.measurement.readings if _is(one, pair.a.name, at_input)]
             there = [one for one in b.measurement.readings if _is(one, pair.b.name, at_input)]
             for one, two in zip(here, there, strict=False):
-                name = one.name if one.name == two.name else f"{one.name} | {two.name}"
-                yield Curves(name, one, two, min(one.horizon, two.horizon))
+                yield Curves(name_of_two(one.name, two.name), one, two, min(one.horizon, two.horizon))
 
 
 def _gates(a: Side, b: Side, pairs: Sequence[Pair]) -> Iterator[Gates]:

@@ -21,8 +21,13 @@ class Pair:
 
     @property
     def name(self) -> str:
-        """The name, both where they differ."""
-        return self.a.name if self.a.name == self.b.name else f"{self.a.name} | {self.b.name}"
+        """The name of the two."""
+        return name_of_two(self.a.name, self.b.name)
+
+
+def name_of_two(one: str, other: str) -> str:
+    """Name what has a name in A and one in B: both where they differ."""
+    return one if one == other else f"{one} | {other}"
 
 
 def pairs_of(a: Network, b: Network) -> tuple[Pair, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnngraph.diagnosis.layer import Layer
-from rnngraph.history.compare.match import Pair
+from rnngraph.history.compare.match import Pair, name_of_two
 from rnngraph.trace.magnitudes import Booleans, Floats, Status
 from rnngraph.trace.model import REVERSE, StateTrace
 
@@ -63,12 +63,12 @@ def lasting(apart: Booleans) -> int | None:
 
 
 def _compared(pair: Pair, one: StateTrace, two: StateTrace) -> NormsApart:
-    a, b = _walked(pair.a, one), _walked(pair.b, two)
+    name, a, b = name_of_two(one.name, two.name), _walked(pair.a, one), _walked(pair.b, two)
     both = min(len(a), len(b))
     a, b = a[:both], b[:both]
     known = np.flatnonzero(np.isfinite(a) & np.isfinite(b))
     if not known.size:
-        return NormsApart(pair.name, _name(one, two), one.layer, a, b, float("nan"), None, (0, 0))
+        return NormsApart(pair.name, name, one.layer, a, b, float("nan"), None, (0, 0))
     start = float(b[known[0]] - a[known[0]])
     a, b = a - a[known[0]], b - b[known[0]]
     seen = np.flatnonzero(~np.isnan(a) & ~np.isnan(b))
@@ -77,7 +77,7 @@ def _compared(pair: Pair, one: StateTrace, two: StateTrace) -> NormsApart:
     parts = None if place is None else int(seen[place])
     at = both - 1 if parts is None else parts
     steps = _timestep(pair.a, at), _timestep(pair.b, at)
-    return NormsApart(pair.name, _name(one, two), one.layer, a, b, start, parts, steps)
+    return NormsApart(pair.name, name, one.layer, a, b, start, parts, steps)
 
 
 def _walked(layer: Layer, state: StateTrace) -> Floats:
@@ -90,7 +90,3 @@ def _walked(layer: Layer, state: StateTrace) -> Floats:
 
 def _timestep(layer: Layer, back: int) -> int:
     return back if layer.recurrence.direction == REVERSE else layer.recurrence.timesteps - 1 - back
-
-
-def _name(one: StateTrace, two: StateTrace) -> str:
-    return one.name if one.name == two.name else f"{one.name} | {two.name}"

@@ -99,10 +99,10 @@ class Lstm(Cell):
         past.slope(flat)
         for k, other in enumerate((u, before, squashed)):
             np.multiply(blocks[..., k, :], other, blocks[..., k, :])
-        np.multiply(u, u, slope)
+        np.square(u, slope)
         np.subtract(1, slope, slope)
         np.multiply(past.slope(slope), i, blocks[..., 3, :])
-        np.multiply(squashed, squashed, slope)
+        np.square(squashed, slope)
         np.subtract(1, slope, slope)
         past.slope(slope)
         slope *= o

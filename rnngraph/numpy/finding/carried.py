@@ -6,73 +6,31 @@ In: a chain. Out: a `Found`: node ids by timestep for every kind of state, their
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from itertools import repeat
 from typing import TypeAlias
 
 from rnngraph.autodiff.along import ASSEMBLE
-from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node, Op
 from rnngraph.numpy.finding.chains import Chain
-from rnngraph.numpy.finding.products import GIVEN, VIEWING, reached
+from rnngraph.numpy.finding.found import Found
+from rnngraph.numpy.finding.products import GIVEN, PRODUCTS, VIEWING, reached
 from rnngraph.numpy.finding.read_later import Read, read_later
 
 Kind: TypeAlias = tuple[Op, tuple[int, ...], tuple[Op, ...]]
 
 
-@dataclass(slots=True)
-class Found:
-    """One recurrence, in the order of processing."""
-
-    chain: Chain
-    states: dict[str, list[int]]  # kind -> node ids
-    initial: dict[str, int]
-    units: dict[str, int | None]  # kind -> the axis of the units, None where it is not known
-    unread: dict[str, int] = field(default_factory=dict)  # kind, of which the last is not there -> what it is made of
-    inside: set[int] = field(default_factory=set)  # what leads to the states, of the nodes of the chain
-    seen_through: dict[int, list[int]] = field(default_factory=dict)  # state "h" -> the views through which it is read
-    there: Array | None = None  # (N, T) which samples there are at each step; None where it is all
-    direction: str = "forward"
-    name: str = ""
-
-    @property
-    def time(self) -> int:
-        """The number of steps."""
-        return len(next(iter(self.states.values())))
-
-    def made(self, name: object) -> dict[int, tuple[object, int]]:
-        """Give the timestep of every state, with a name for them all."""
-        last = None if self.direction == "forward" else self.time - 1
-        return {i: (name, k if last is None else last - k) for ids in self.states.values() for k, i in enumerate(ids)}
-
-
 def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
     """Find what is carried; None where nothing is carried from step to step."""
-    time, steps = len(chain.clock), chain.steps
-    carried = read_later(nodes, chain)
-    if not carried:
+    steps = _Steps(nodes, chain)
+    if not steps.carried:
         return None
-    shown = max(time - 3, min(time - 2, 1))  # a state that is masked behind the output leads once less to a product
-    model = carried.get(shown, {})
-    model = {i: reads for i, reads in model.items() if not _follows(nodes, steps, i, set(model) - {i})}
-    main = [state for state, reads in model.items() if any(one.clocked for one in reads)]
-    main += [s for s, reads in model.items() if s not in main and any(one.consumer in chain.weighed for one in reads)]
-    ordered = main + [state for state in model if state not in main]
-    by_step: list[list[int]] = [[] for _ in range(time)]
-    for i in sorted(chain.steps):
-        by_step[chain.steps[i]].append(i)
+    model, main, followed = steps.all_followed()
     found = Found(chain, {}, {}, {})
-    followed = dict[int, list[int]]()
-    for state in ordered:
-        ids = _followed(nodes, chain, by_step, carried, state, by_step[shown])
-        if ids is not None and all(set(ids).isdisjoint(other) for other in followed.values()):  # a node is one state
-            followed[state] = ids
-    if followed and all(len(ids) < time for ids in followed.values()):  # the last step makes no state
+    if followed and all(len(ids) < steps.time for ids in followed.values()):  # the last step makes no state
         chain.clock.pop()
-        chain.steps = {i: k for i, k in steps.items() if k < time - 1}
-    made = {
-        state: _made_of(nodes, chain, by_step, shown, state) for state, ids in followed.items() if len(ids) == time - 1
-    }
+        chain.steps = {i: k for i, k in chain.steps.items() if k < steps.time - 1}
+    made = {state: steps.made_of(state) for state, ids in followed.items() if len(ids) == steps.time - 1}
     followed = {s: ids for s, ids in followed.items() if len(ids) == len(chain.clock) or made.get(s) is not None}
     first = sum(state in followed for state in main) or 1  # of those that are not multiplied by the weights
     for place, (state, ids) in enumerate(followed.items()):
@@ -80,12 +38,7 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
         found.states[kind] = ids
         axes = [one.units for one in model[state] if one.clocked and one.units is not None]
         found.units[kind] = axes[0] if axes else None
-        for k, i in enumerate(ids[:-1]):
-            for read in carried.get(k, {}).get(i, ()):
-                for view in read.via if read.step < len(chain.clock) else ():  # a view is of the step that reads it
-                    chain.steps[view] = max(chain.steps.get(view, 0), read.step)
-                if kind == "h" and read.clocked:
-                    found.seen_through[i] = read.via[::-1]
+        steps.see_through(found, kind)
         last = made.get(state)
         if len(ids) < len(chain.clock) and last is not None:
             found.unread[kind] = last
@@ -93,20 +46,155 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
     return found if "h" in found.states else None
 
 
+class _Steps:
+    """The nodes of a chain by step, and what is read later of each; one step shows the states of all."""
+
+    def __init__(self, nodes: Sequence[Node], chain: Chain) -> None:
+        self.nodes, self.chain, self.time = nodes, chain, len(chain.clock)
+        self.carried = read_later(nodes, chain)
+        self.by_step: list[list[int]] = [[] for _ in range(self.time)]
+        for i in sorted(chain.steps):
+            self.by_step[chain.steps[i]].append(i)
+        # A state that is masked behind the output leads once less to a product.
+        self.shown = max(self.time - 3, min(self.time - 2, 1))
+
+    def all_followed(self) -> tuple[dict[int, list[Read]], list[int], dict[int, list[int]]]:
+        """Follow what the step that shows them carries on: the states there, the main ones, and each by step."""
+        while True:
+            model, main = self._model()
+            followed = dict[int, list[int]]()
+            for state in [*main, *(one for one in model if one not in main)]:
+                taken = set[int]().union(*followed.values())  # a node is one state
+                ids = None if state in taken else self._followed(state, taken)
+                if ids is not None:
+                    followed[state] = ids
+            ended = [ids for ids in followed.values() if len(ids) < self.time]
+            if not any(self._taken_back(ids) for ids in ended):
+                return model, main, followed
+
+    def _taken_back(self, ids: list[int]) -> bool:
+        """Take for the state what it was made of alone, where no next step makes anything of the last: as a decay.
+
+        What is made of it then belongs to the step that reads it.
+        """
+        some = [self._made_of_one(i) for i in ids]
+        for k, (i, one) in enumerate(zip(ids, some, strict=True) if None not in some else ()):
+            source, passed = one or (i, [])
+            reads = [replace(read, via=[*read.via, *passed]) for read in self.carried[k].pop(i, ())]
+            self.carried[k].setdefault(source, []).extend(reads)
+            self.chain.steps |= dict.fromkeys(passed, k + 1)
+        if None in some:
+            return False
+        steps = self.chain.steps
+        for i in sorted(steps):  # and all that is made of it
+            steps[i] = max([steps[i], *(steps[j] for j in self.nodes[i].inputs if j in steps)])
+        for k, reads_of in self.carried.items():
+            self.carried[k] = {i: reads for i, reads in reads_of.items() if steps[i] == k}
+        return True
+
+    def _made_of_one(self, i: int) -> tuple[int, list[int]] | None:
+        """Find the nearest value of the same step and shape of which alone a value is made, and what lies between."""
+        nodes, steps = self.nodes, self.chain.steps
+        passed, behind = list[int](), {i}
+        while not passed or len(behind) > 1 or nodes[min(behind)].value.shape != nodes[i].value.shape:
+            at = max(behind)
+            below = {j for j in nodes[at].inputs if j in steps}
+            if nodes[at].op in PRODUCTS or not below or any(steps[j] != steps[i] for j in below):
+                return None
+            passed.append(at)
+            behind = (behind - {at}) | below
+        return behind.pop(), passed
+
+    def _model(self) -> tuple[dict[int, list[Read]], list[int]]:
+        """Give the states of the step that shows them with their readers, and those that the weights multiply."""
+        found = self.carried.get(self.shown, {})
+        found = {i: reads for i, reads in found.items() if not self._follows(i, set(found) - {i})}
+        main = [i for i, reads in found.items() if any(one.clocked for one in reads)]
+        weighed = self.chain.weighed
+        main += [i for i, reads in found.items() if i not in main and any(one.consumer in weighed for one in reads)]
+        return found, main
+
+    def _follows(self, state: int, others: set[int]) -> bool:
+        """Tell whether a value follows from other states of its step, as a part of one."""
+        steps = self.chain.steps
+        behind = reached(self.nodes, [state], lambda i: i in others or steps.get(i, -1) != steps[state]) - others
+        return all(steps.get(i, steps[state]) == steps[state] for i in behind)
+
+    def _followed(self, state: int, taken: set[int]) -> list[int] | None:
+        """Find the node of the same state in every step, of those that are no other state."""
+        nodes, chain, model = self.nodes, self.chain, self.by_step[self.shown]
+        rank, from_end = model.index(state), len(model) - model.index(state)
+        op, shape, operands = wanted = self._kind_of(state)
+        found: list[int] = []
+        for k, here in enumerate(self.by_step):
+            carried = [i for i in self.carried.get(k, ()) if i not in taken]
+            some = [i for i in carried if self._kind_of(i) == wanted]
+            if not some:
+                same = [i for i in here if i not in taken and nodes[i].op is op and chain.shape(nodes[i]) == shape]
+                known = [i for i in carried if i in same]
+                alike = [i for i in same if op is ASSEMBLE or len(nodes[i].inputs) == len(operands)]
+                some = [i for i in alike if i in known or self._kind_of(i) == wanted]
+                if k == self.time - 1:  # the last one may lead nowhere: what is like it may be another layer's
+                    some = [i for i in some if self._products_within(i) == self._products_within(state)]
+                    if not some:
+                        return found
+                some = some or known or alike
+            if not some:
+                return None
+            if len(some) > 1:
+                places = {i: here.index(i) for i in some}
+                some = [min(some, key=lambda i: min(abs(places[i] - rank), abs(len(here) - places[i] - from_end)))]
+            found.append(some[0])
+        return found
+
+    def _products_within(self, i: int) -> int:
+        """Count the products of its step of which a value is made."""
+        steps = self.chain.steps
+        behind = reached(self.nodes, [i], lambda j: steps.get(j) != steps[i])
+        return sum(self.nodes[j].op in PRODUCTS and steps.get(j) == steps[i] for j in behind)
+
+    def made_of(self, state: int) -> int | None:
+        """Find, in the last step, what a state is made of that nobody reads there, as a cell before its mask."""
+        nodes, model, here = self.nodes, self.by_step[self.shown], self.by_step[-1]
+        behind = reached(nodes, [state], lambda i: i not in model or nodes[i].op in PRODUCTS)
+        for one in sorted(behind & {*model} - {state}, reverse=True):
+            like = self._kind_of(one)
+            alike = [i for i in here if nodes[i].op is like[0] and self._kind_of(i) == like]
+            if alike and self.chain.shape(nodes[one]) == self.chain.shape(nodes[state]):
+                place = model.index(one)
+                return min(alike, key=lambda i: abs(here.index(i) - place))
+        return None
+
+    def see_through(self, found: Found, kind: str) -> None:
+        """Put the views through which a state is read at the steps that read it."""
+        for k, i in enumerate(found.states[kind][:-1]):
+            for read in self.carried.get(k, {}).get(i, ()):
+                for view in read.via if read.step < len(self.chain.clock) else ():
+                    self.chain.steps[view] = max(self.chain.steps.get(view, 0), read.step)
+                if kind == "h" and read.clocked:
+                    found.seen_through[i] = read.via[::-1]
+
+    def _kind_of(self, i: int) -> Kind:
+        """Say what two nodes of the same place in two steps have in common; of an array, steps may put other parts."""
+        node = self.nodes[i]
+        below = tuple([self.nodes[j].op for j in node.inputs if node.op is not ASSEMBLE])
+        return node.op, self.chain.shape(node), below
+
+
 def find_starts(nodes: Sequence[Node], found: Found) -> dict[str, int]:
     """Find what stands before the first states, by kind, where that is known and of their shape."""
-    chain, starts = found.chain, dict[str, int]()
-    for kind, ids in found.states.items():
-        start = _start(nodes, chain.steps, ids, found.seen_through.get(ids[0], ())) if len(ids) > 1 else None
-        if start is not None and chain.shape(nodes[start]) == chain.shape(nodes[ids[0]]):
-            starts[kind] = start
-    return starts
+    shape = found.chain.shape
+    first = {kind: shape(nodes[ids[0]]) for kind, ids in found.states.items()}
+    return {kind: start for kind, start in starts_of(nodes, found).items() if shape(nodes[start]) == first[kind]}
 
 
-def _follows(nodes: Sequence[Node], steps: dict[int, int], state: int, others: set[int]) -> bool:
-    """Tell whether a value follows from other states of its step, as a part of one."""
-    behind = reached(nodes, [state], lambda i: i in others or steps.get(i, -1) != steps[state]) - others
-    return all(steps.get(i, steps[state]) == steps[state] for i in behind)
+def starts_of(nodes: Sequence[Node], found: Found) -> dict[str, int]:
+    """Find what stands before the first states, by kind, where that is known, of whatever shape."""
+    starts = {
+        kind: _start(nodes, found.chain.steps, ids, found.seen_through.get(ids[0], ()))
+        for kind, ids in found.states.items() if len(ids) > 1
+    }  # fmt: skip
+    return {kind: start for kind, start in starts.items() if start is not None}
 
 
 def _kind(place: int, main: int) -> str:
@@ -114,55 +202,6 @@ def _kind(place: int, main: int) -> str:
     if place == 0:
         return "h"
     return "c" if place == main else f"s{place}"
-
-
-def _followed(
-    nodes: Sequence[Node],
-    chain: Chain,
-    by_step: list[list[int]],
-    carried: dict[int, dict[int, list[Read]]],
-    state: int,
-    model: list[int],
-) -> list[int] | None:
-    """Find the node of the same state in every step; `model` are those of the step that shows it."""
-    rank, from_end = model.index(state), len(model) - model.index(state)
-    op, shape, operands = wanted = _kind_of(nodes, state, chain)
-    found: list[int] = []
-    for k, here in enumerate(by_step):
-        deep = [i for i in carried.get(k, ()) if _kind_of(nodes, i, chain) == wanted]
-        if not deep:
-            same = [i for i in here if nodes[i].op is op and chain.shape(nodes[i]) == shape]
-            known = [i for i in carried.get(k, ()) if i in same]
-            alike = [i for i in same if op is ASSEMBLE or len(nodes[i].inputs) == len(operands)]
-            deep = [i for i in alike if i in known or _kind_of(nodes, i, chain) == wanted]
-        if k == len(by_step) - 1 and not deep:  # the last one may lead nowhere
-            return found
-        some = deep or known or alike
-        if not some:
-            return None
-        places = {i: here.index(i) for i in some} if len(some) > 1 else {}
-        near = min(
-            some, key=lambda i: min(abs(places[i] - rank), abs(len(here) - places[i] - from_end)) if places else 0
-        )
-        found.append(near)
-    return found
-
-
-def _made_of(nodes: Sequence[Node], chain: Chain, by_step: list[list[int]], shown: int, state: int) -> int | None:
-    """Find, in the last step, what a state is made of that nobody reads there, as a cell that a mask keeps after it."""
-    model, here = by_step[shown], by_step[-1]
-    for one in nodes[state].inputs:
-        like = _kind_of(nodes, one, chain)
-        alike = [i for i in here if nodes[i].op is like[0] and _kind_of(nodes, i, chain) == like]
-        if one in model and alike and chain.shape(nodes[one]) == chain.shape(nodes[state]):
-            return min(alike, key=lambda i: abs(here.index(i) - model.index(one)))
-    return None
-
-
-def _kind_of(nodes: Sequence[Node], i: int, chain: Chain) -> Kind:
-    """Say what two nodes of the same place in two steps have in common; of an array, steps may put other parts."""
-    node = nodes[i]
-    return node.op, chain.shape(node), tuple([nodes[j].op for j in node.inputs if node.op is not ASSEMBLE])
 
 
 def _start(nodes: Sequence[Node], steps: dict[int, int], ids: Sequence[int], views: Sequence[int]) -> int | None:
@@ -178,9 +217,15 @@ def _start(nodes: Sequence[Node], steps: dict[int, int], ids: Sequence[int], vie
         pairs = zip(nodes[at].inputs, nodes[twin].inputs, strict=False)
         if nodes[twin].op in GIVEN and (at in views or nodes[at].op in VIEWING):
             pairs = zip(nodes[at].inputs, repeat(twin), strict=False)
-        elif nodes[twin].op is not nodes[at].op or len(nodes[twin].inputs) != len(nodes[at].inputs):
+        elif not _alike(nodes[twin], nodes[at]):
             continue
         below = [pair for pair in pairs if pair not in seen and (pair[0] in steps or pair[0] == ids[0])]
         seen.update(below)
         waiting += below
     return None
+
+
+def _alike(one: Node, other: Node) -> bool:
+    """Tell the same operation; a product of a vector is written as one of a matrix is."""
+    same = one.op is other.op or {one.op, other.op} <= PRODUCTS
+    return same and len(one.inputs) == len(other.inputs)

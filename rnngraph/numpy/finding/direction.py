@@ -11,8 +11,8 @@ from typing import TypeAlias
 from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import CONSTANT, Node
 from rnngraph.autodiff.ops import INDEX, MULTIPLY
-from rnngraph.numpy.finding.carried import Found
-from rnngraph.numpy.finding.products import LEAVES, PASSING, PRODUCTS, is_leaf_like
+from rnngraph.numpy.finding.found import Found
+from rnngraph.numpy.finding.products import LEAVES, PRODUCTS, below, is_leaf_like
 
 Places: TypeAlias = dict[tuple[object, object], dict[int, int]]  # what is read, and along which axis -> step -> place
 
@@ -55,9 +55,9 @@ def places_of(nodes: Sequence[Node], found: Found, made: Made) -> tuple[Places, 
                     at = _before_slices(nodes, node.inputs[0], axis, part % node.arguments[0].shape[axis])
                     places.setdefault((at[0], axis), {})[k] = at[1]
         else:
-            below = {(j, k) for j in node.inputs if entering.get(j, k) >= 0} - seen
-            seen |= below
-            todo += below
+            behind = {(j, k) for j in node.inputs if entering.get(j, k) >= 0} - seen
+            seen |= behind
+            todo += behind
     return places, fresh
 
 
@@ -80,10 +80,7 @@ def has_own_weights(nodes: Sequence[Node], numbers: Sequence[int], found: Found)
     for i in found.inside & steps.keys():
         along = nodes[i].op in PRODUCTS
         for j in nodes[i].inputs if along or nodes[i].op is MULTIPLY else ():
-            leaf = j
-            while nodes[leaf].op in PASSING:
-                leaf = nodes[leaf].inputs[0]
-            whole = nodes[leaf].op in LEAVES and (along or not found.chain.weighed_along)
+            whole = nodes[below(nodes, j)].op in LEAVES and (along or not found.chain.weighed_along)
             if whole or (along and not found.chain.weighed_along and is_leaf_like(nodes, nodes[j])):
                 uses.setdefault(numbers[j], set()).add(steps[i])
     own = set[int]().union(*(some for some in uses.values() if len(some) == 1))
@@ -93,10 +90,9 @@ def has_own_weights(nodes: Sequence[Node], numbers: Sequence[int], found: Found)
 def _before_slices(nodes: Sequence[Node], i: int, axis: int, place: int) -> tuple[int, int]:
     """Give the place in the array that was sliced, such as the last one of `x[:, ::-1]` for the first."""
     while nodes[i].op is INDEX and all(isinstance(part, slice) for part in nodes[i].options["index"]):
-        index, below = nodes[i].options["index"], nodes[i].inputs[0]
+        index, i = nodes[i].options["index"], nodes[i].inputs[0]
         if axis < len(index):
-            place = range(*index[axis].indices(nodes[below].value.shape[axis]))[place]
-        i = below
+            place = range(*index[axis].indices(nodes[i].value.shape[axis]))[place]
     return i, place
 
 

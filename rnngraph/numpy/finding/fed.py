@@ -15,8 +15,9 @@ import numpy as np
 
 from rnngraph.autodiff.node import CONSTANT, Node
 from rnngraph.autodiff.tape import Tape
-from rnngraph.numpy.finding.carried import Found
-from rnngraph.numpy.finding.products import JOINING, LEAVES, PASSING, PRODUCTS, reached, written
+from rnngraph.numpy.finding.carried import starts_of
+from rnngraph.numpy.finding.found import Found
+from rnngraph.numpy.finding.products import JOINING, LEAVES, PASSING, PRODUCTS, below, reached, written
 
 Data: TypeAlias = list[dict[int, set[int]]]  # by step: number of a value -> the nodes that hold it
 
@@ -49,8 +50,10 @@ def declare_fed(tape: Tape, nodes: Sequence[Node], found: list[Found], fed: list
         ordered = enumerate(data if one.direction == "forward" else data[::-1])
         by_time = {t: sorted(min(alike[number, t]) for number in some) for t, some in ordered if some}
         every, axis = {i for some in by_time.values() for i in some}, declared.batch_axis
-        batch = None if axis is None else nodes[one.states["h"][0]].value.shape[axis]
-        if not every or any(axis is not None and nodes[i].value.shape[axis : axis + 1] != (batch,) for i in every):
+        batch = (1,) if axis is None else nodes[one.states["h"][0]].value.shape[axis : axis + 1]
+        if not every or (
+            axis is not None and batch != (1,) and any(nodes[i].value.shape[axis : axis + 1] != batch for i in every)
+        ):
             continue
         for i in every:
             nodes[i].requires = True  # differentiated although it may be constant, as one-hot words are
@@ -64,45 +67,54 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
 
     What comes out of another recurrence, a node in `others`, is no data.
     """
-    steps, initial = one.chain.steps, set(one.initial.values())
-    found: Data = [{} for _ in range(one.time)]
-    past = steps.keys() | others | initial
-    waiting = [(i, steps[i]) for i in one.inside]
-    seen = set(waiting)
+    steps, initial = one.chain.steps, one.woven_starts.union(one.initial.values(), starts_of(nodes, one).values())
+    held: dict[int, dict[int, set[int]]] = {}  # number of a value -> step -> the nodes that hold it
+    data: dict[int, list[int]] = {}  # operand of a product -> what of it is data
+    waiting, seen = [(i, steps[i]) for i in one.inside], set[tuple[int, int]]()
     while waiting:
         i, k = waiting.pop()
-        if nodes[i].op not in PRODUCTS:
-            below = [(j, k) for j in nodes[i].inputs if j not in steps and (j, k) not in seen]
-            seen.update(below)
-            waiting += below
-            continue
+        product = nodes[i].op in PRODUCTS
         for j in nodes[i].inputs:
-            for part in _parts(nodes, j) if nodes[j].op in PASSING or nodes[j].op in JOINING else (j,):
-                if part not in past and not _is_start(nodes, part, initial):
-                    found[k].setdefault(numbers[part], set()).add(part)
-    most = max(one.time - 1, 2)
-
-    def said(number: int, ids: set[int]) -> Any:
-        """Know a constant that is written again, as a column of ones is, by what is in it."""
-        i = min(ids)
-        return written(nodes[i]) if nodes[_below(nodes, i)].op is CONSTANT else number
-
-    often = Counter(key for some in found for key in {said(*item) for item in some.items()})  # a weight at every step
-    shared = Counter(chain.from_iterable(ids for some in found for ids in some.values()))
-    alone = {i for i, count in shared.items() if count == 1}
-    found = [{n: ids for n, ids in some.items() if often[said(n, ids)] < most and ids <= alone} for some in found]
-    found = [_first(nodes, some) for some in found]
+            if not product:
+                if j not in steps and (j, k) not in seen:
+                    seen.add((j, k))
+                    waiting.append((j, k))
+                continue
+            if j not in data:
+                parts = _parts(nodes, j) if nodes[j].op in PASSING or nodes[j].op in JOINING else (j,)
+                outside = [part for part in parts if part not in steps and part not in others and part not in initial]
+                data[j] = [part for part in outside if not _is_start(nodes, part, initial)]
+            for part in data[j]:
+                held.setdefault(numbers[part], {}).setdefault(k, set()).add(part)
+    found: Data = [{} for _ in range(one.time)]
+    most, often = max(one.time - 1, 2), dict[Any, set[int]]()  # at how many steps, of which a weight has all
+    said = {number: _said(nodes, number, at) for number, at in held.items()}
+    for number, at in held.items():
+        often.setdefault(said[number], set()).update(at)
+    for number, at in held.items():
+        if len(often[said[number]]) >= most:
+            continue
+        shared = Counter(chain.from_iterable(at.values())) if len(at) > 1 else {}
+        for k, ids in at.items():
+            if all(shared.get(i, 1) == 1 for i in ids):
+                found[k][number] = ids
+    found = [_first(nodes, some) if len(some) > 1 else some for some in found]
     return found if sum(map(bool, found)) >= most else []
+
+
+def _said(nodes: Sequence[Node], number: int, at: dict[int, set[int]]) -> Any:
+    """Know a constant that is written again, as a column of ones is, by what is in it."""
+    i = min(next(iter(at.values())))
+    return written(nodes[i]) if nodes[below(nodes, i)].op is CONSTANT else number
 
 
 def _first(nodes: Sequence[Node], some: dict[int, set[int]]) -> dict[int, set[int]]:
     """Leave out what is computed from other data of the step, as a key is: what comes back through it counts there."""
     every = set[int]().union(*some.values())
-    alone = len(some) < 2
-    return {n: ids for n, ids in some.items() if alone or (reached(nodes, ids) - ids).isdisjoint(every - ids)}
+    return {n: ids for n, ids in some.items() if (reached(nodes, ids) - ids).isdisjoint(every - ids)}
 
 
-def _is_start(nodes: Sequence[Node], i: int, initial: set[int]) -> bool:
+def _is_start(nodes: Sequence[Node], i: int, initial: frozenset[int]) -> bool:
     """Tell a state before the first step: as it is, behind a mask, or a plain array of zeros that was read again."""
     if not initial.isdisjoint((i, *nodes[i].inputs)):
         return True
@@ -111,16 +123,8 @@ def _is_start(nodes: Sequence[Node], i: int, initial: set[int]) -> bool:
 
 def _parts(nodes: Sequence[Node], i: int) -> list[int]:
     """Take a join apart, behind views too."""
-    below = _below(nodes, i)
-    if nodes[below].op not in JOINING:
-        return [i]
-    return [one for part in nodes[below].inputs for one in _parts(nodes, part)]
-
-
-def _below(nodes: Sequence[Node], i: int) -> int:
-    while nodes[i].op in PASSING:
-        i = nodes[i].inputs[0]
-    return i
+    join = nodes[below(nodes, i)]
+    return [one for part in join.inputs for one in _parts(nodes, part)] if join.op in JOINING else [i]
 
 
 def _make_one(nodes: Sequence[Node], alike: Iterable[set[int]]) -> None:

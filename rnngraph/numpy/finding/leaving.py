@@ -16,7 +16,7 @@ from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import CONCATENATE, INDEX
 from rnngraph.autodiff.tape import Tape
-from rnngraph.numpy.finding.carried import Found
+from rnngraph.numpy.finding.found import Found
 from rnngraph.numpy.tape import ArrayTape
 
 
@@ -94,4 +94,5 @@ def _renumber(one: Found, moved: dict[int, int], whole: dict[int, int], views: d
     chain.steps = {moved[i]: k for i, k in chain.steps.items()} | own
     one.states = {kind: [whole.get(i, moved[i]) for i in ids] for kind, ids in one.states.items()}
     one.initial = {kind: moved[i] for kind, i in one.initial.items()}
+    one.woven_starts = frozenset(moved[i] for i in one.woven_starts)
     one.inside = {moved[i] for i in one.inside} | own.keys()

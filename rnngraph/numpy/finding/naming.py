@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rnngraph.autodiff.node import Node
-from rnngraph.numpy.finding.carried import Found
+from rnngraph.numpy.finding.found import Found
 from rnngraph.numpy.finding.products import leaves_behind
 
 GATES = "cfgiorz"  # a weight of each is one entry of a dict

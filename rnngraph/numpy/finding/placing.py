@@ -1,6 +1,6 @@
 """Put every node of a tape at its timestep, declare the states that were found, and tell weights from data.
 
-In: a tape and what was found. Out: the same tape, as if a layer had been recorded on it; and a sentence.
+In: a tape. Out: the same tape, as if layers had been recorded on it, and what was found.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from rnngraph.autodiff.ops import ADD, INDEX, MULTIPLY
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.checks import listed
-from rnngraph.numpy.finding.carried import Found
 from rnngraph.numpy.finding.fed import declare_fed, read_by_step
+from rnngraph.numpy.finding.found import Found
 from rnngraph.numpy.finding.leaving import put_into_whole
 from rnngraph.numpy.finding.naming import name_all
 from rnngraph.numpy.finding.products import LEAVES, PASSING, leaves_behind, number_values, products_of

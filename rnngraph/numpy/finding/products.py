@@ -5,14 +5,14 @@ In: the nodes of a tape. Out: a number a value, and the uses of every weight.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import permutations
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from rnngraph.autodiff.along import ASSEMBLE, BROADCAST, CAST, DOT, EINSUM
-from rnngraph.autodiff.node import CONSTANT, INPUT, PARAMETER, Node
+from rnngraph.autodiff.node import CONSTANT, INPUT, PARAMETER, Node, Op
 from rnngraph.autodiff.ops import CONCATENATE, INDEX, MATMUL, RESHAPE, STACK, TRANSPOSE
 
 LEAVES = frozenset((INPUT, PARAMETER))
@@ -41,13 +41,14 @@ def number_values(nodes: Sequence[Node], *, alike: bool = False) -> list[int]:
     """
     table: dict[Any, int] = {}
     found: list[int] = []
+    number_of = found.__getitem__
     for node in nodes:
         inputs: Any = node.inputs
         key: Any = node.id
         if inputs:
-            key = node.op, *[found[i] for i in inputs]
+            key = node.op, *map(number_of, inputs)
             if node.options:
-                key = key, *[frozen(one) for one in node.options.values()]
+                key = key, *map(frozen, node.options.values())
         elif node.op is CONSTANT and alike:
             key = node.value.shape
         elif node.op is CONSTANT and node.value.size == 1:
@@ -66,11 +67,16 @@ def frozen(x: Any) -> Any:
     return id(x) if kind is np.ndarray else x
 
 
+def below(nodes: Sequence[Node], i: int, through: Collection[Op] = PASSING) -> int:
+    """Give what a node is a view of, or itself."""
+    while nodes[i].op in through:
+        i = nodes[i].inputs[0]
+    return i
+
+
 def is_leaf_like(nodes: Sequence[Node], node: Node) -> bool:
     """Tell a leaf, or a view of one."""
-    while node.op in VIEWING:
-        node = nodes[node.inputs[0]]
-    return node.op in LEAVES
+    return nodes[below(nodes, node.id, VIEWING)].op in LEAVES
 
 
 def reached(nodes: Sequence[Node], tops: Iterable[int], stop: Callable[[int], bool] = lambda i: False) -> set[int]:

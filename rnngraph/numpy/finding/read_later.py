@@ -13,11 +13,11 @@ import numpy as np
 
 from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import Node
-from rnngraph.autodiff.ops import INDEX, MULTIPLY, TRANSPOSE
+from rnngraph.autodiff.ops import INDEX, TRANSPOSE
 from rnngraph.numpy.finding.chains import Chain
-from rnngraph.numpy.finding.products import JOINING, LEAVES, PASSING, frozen, reached
+from rnngraph.numpy.finding.products import JOINING, PASSING, frozen
 
-_SEEN_THROUGH = PASSING | JOINING | {MULTIPLY, INDEX}
+_SEEN_THROUGH = PASSING | JOINING | {INDEX}
 
 
 @dataclass(slots=True)
@@ -25,7 +25,6 @@ class Read:
     """A value of a step that is read at a later one."""
 
     consumer: int
-    position: int
     units: int | None
     via: list[int]
     step: int
@@ -45,7 +44,7 @@ def read_later(nodes: Sequence[Node], chain: Chain) -> dict[int, dict[int, list[
             use = chain.clock[clock[i]] if i in clock else None
             clocked = use is not None and use.state == position
             state, units, via = _behind(nodes, chain, source, use.axis if use is not None and clocked else None, kept)
-            found.setdefault(j, {}).setdefault(state, []).append(Read(i, position, units, via, k, clocked))
+            found.setdefault(j, {}).setdefault(state, []).append(Read(i, units, via, k, clocked))
     return found
 
 
@@ -87,7 +86,7 @@ def _are_apart(shape: tuple[int, ...], one: Any, other: Any) -> bool:
 def _behind(
     nodes: Sequence[Node], chain: Chain, i: int, axis: int | None, kept: set[int]
 ) -> tuple[int, int | None, list[int]]:
-    """Walk back from what was read to the state: through views and masks, and to the part of a join that a step made.
+    """Walk back from what was read to the state: through views, and to the part of a join that a step made.
 
     What is `kept` whole is a state itself.
     """
@@ -103,9 +102,6 @@ def _behind(
             source = node.inputs[0]
         elif node.op in JOINING:
             source = _only(parts)
-        elif node.op is MULTIPLY:
-            masks = [j for j in node.inputs if j not in parts and j not in chain.steps and _is_mask(nodes, j)]
-            source = _only([part for part in parts if masks and nodes[part].value.shape == node.value.shape])
         elif node.op is INDEX:
             below = nodes[node.inputs[0]]
             within = [part for part in below.inputs if below.op in JOINING and chain.steps.get(part, -1) == k]
@@ -119,12 +115,6 @@ def _behind(
         axis = None if axis is None else _axis_before(node, nodes[source], axis)
         via.append(i)
         i = source
-
-
-def _is_mask(nodes: Sequence[Node], i: int) -> bool:
-    """Tell what is made of data alone, of which every step has its own part."""
-    made_of = {nodes[j].op for j in reached(nodes, [i], lambda j: nodes[j].op is INDEX)}
-    return INDEX in made_of and made_of.isdisjoint(LEAVES)
 
 
 def _only(parts: list[int]) -> int | None:

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import CONSTANT, Node
 from rnngraph.autodiff.tape import Tape
-from rnngraph.numpy.finding.carried import Found, find_starts, find_states
+from rnngraph.numpy.finding.carried import find_starts, find_states
 from rnngraph.numpy.finding.chains import Chain, find_chains
 from rnngraph.numpy.finding.direction import Made, find_direction, has_own_weights, places_of
+from rnngraph.numpy.finding.found import Found
 from rnngraph.numpy.finding.products import leaves_behind, number_values
 from rnngraph.numpy.finding.ways import find_ways
-from rnngraph.numpy.finding.woven import weave
 from rnngraph.numpy.tape import ArrayTape
 
 
@@ -33,7 +33,7 @@ def find_all(tape: Tape, nodes: Sequence[Node], numbers: Sequence[int], steps: i
         _complete(tape, one)
         one.direction = find_direction(nodes, one, made)
         made |= one.made(len(made))
-    return weave(nodes, found, listed)
+    return _weave(nodes, found, listed)
 
 
 def _found(
@@ -63,7 +63,9 @@ def _leading(nodes: Sequence[Node], one: Found) -> set[int]:
     steps, inside = one.chain.steps, set(one.made(""))
     for i in sorted(steps, reverse=True):
         if i in inside:
-            inside.update([j for j in nodes[i].inputs if j in steps])
+            for j in nodes[i].inputs:
+                if j in steps:
+                    inside.add(j)
     return inside
 
 
@@ -101,3 +103,56 @@ def _complete(tape: Tape, one: Found) -> None:
         one.states[kind].append(last)
         one.inside.add(last)
         one.chain.steps[last] = one.time - 1
+
+
+def _weave(nodes: Sequence[Node], found: list[Found], listed: Made) -> list[Found]:
+    """Put runs of one cell that take turns along one sequence together, as where a state is read two steps back.
+
+    They read the places of one array, a list, or what a layer below made, in turns.
+    """
+    groups: dict[object, list[Found]] = {}
+    for one in found:
+        groups.setdefault((*one.chain.weights, *one.states, one.direction), []).append(one)
+    woven, made = list[Found](), dict(listed)
+    for runs in groups.values():
+        turns = _turns(nodes, runs, made) if len(runs) > 1 else []
+        for one in [_together(turns)] if turns else runs:
+            made |= one.made(len(woven))
+            woven.append(one)
+    return woven
+
+
+def _turns(nodes: Sequence[Node], runs: list[Found], made: Made) -> list[Found]:
+    """Give the runs in the order of their turns; none where they do not take turns."""
+    places = [places_of(nodes, one, made)[0] for one in runs]
+    for source in places[0]:
+        read = [(place, k, run) for run, at in enumerate(places) for k, place in at.get(source, {}).items()]
+        read.sort(reverse=runs[0].direction == "reverse")
+        order = [run for _, _, run in read[: len(runs)]]
+        wanted = [(j // len(runs), order[j % len(runs)]) for j in range(sum(one.time for one in runs))]
+        apart = len({place for place, _, _ in read}) == len(read) and len(set(order)) == len(runs)
+        if apart and [(k, run) for _, k, run in read] == wanted:
+            return [runs[run] for run in order]
+    return []
+
+
+def _together(runs: list[Found]) -> Found:
+    count = len(runs)
+
+    def later(times: Sequence[dict[int, int]]) -> dict[int, int]:
+        return {i: k * count + turn for turn, some in enumerate(times) for i, k in some.items()}
+
+    first = runs[0]
+    chain = Chain(
+        sorted(use for one in runs for use in one.chain.clock), first.chain.weights,
+        set[int]().union(*(one.chain.weighed for one in runs)), later([one.chain.steps for one in runs]),
+    )  # fmt: skip
+    states = {
+        kind: [runs[k % count].states[kind][k // count] for k in range(sum(one.time for one in runs))]
+        for kind in first.states
+    }
+    inside = set[int]().union(*(one.inside for one in runs))
+    starts = frozenset(start for one in runs for start in one.initial.values())
+    return Found(
+        chain, states, {}, first.units, inside=inside, direction=first.direction, woven_starts=starts
+    )  # fmt: skip

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from rnngraph.autodiff.elementwise import LOGADDEXP, MAXIMUM, MINIMUM
 from rnngraph.autodiff.node import CONSTANT, Node, Op
 from rnngraph.autodiff.ops import ADD, DIVIDE, MULTIPLY, SUBTRACT
-from rnngraph.numpy.finding.carried import Found
 from rnngraph.numpy.finding.chains import Chain, depths_of
+from rnngraph.numpy.finding.found import Found
 from rnngraph.numpy.finding.products import JOINING, PASSING, PRODUCTS, Use, is_leaf_like, reached
 
 NEAR = 24  # nodes that one step of a way may pass

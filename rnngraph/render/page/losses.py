@@ -45,11 +45,8 @@ def losses(trace: Trace, seen_from: SeenFrom = None, *, said: str = "") -> dict[
     shown = [one for number in numbers if (one := found.seen_from(number)).walks]
     shown.sort(key=lambda one: (one.clock, one.timestep))
     segments = find_segments(trace, begin)
-    split, walked = (
-        len({one.layer for one in trace.recurrences}) == 1,
-        {walk.states for one in shown for walk in one.walks},
-    )
-    rows = [row for row in find_rows(trace, begin, segments, split=split) if row.states in walked]
+    walked = {walk.states for one in shown for walk in one.walks}
+    rows = [row for row in find_rows(trace, begin, segments) if row.states in walked]
     return {
         "axis": [[one.clock, one.timesteps, one.name] for one in segments],
         "rows": [_row(trace, one) for one in rows],
@@ -71,8 +68,7 @@ def _kept(count: int, start: int, most: int) -> list[int]:
 def _row(trace: Trace, row: SeenRow) -> dict[str, Any]:
     one = row.recurrence
     states = [state for state in trace.states if state.name in row.states]
-    cell = next(cell for cell in trace.cells if cell.name == one.cell)
-    gate = next((gate for gate in trace.gates if gate.recurrence == one.name and gate.gate == cell.keeps), None)
+    cell, gate = trace.cell_of(one), trace.keeping_gate(one)
     first = states[0]
     return {
         "name": row.name, "note": row.note, "states": [trace.states.index(state) for state in states],

@@ -27,7 +27,7 @@ from rnngraph.render.page.number_lists import Atoms, magnitude, magnitudes, numb
 from rnngraph.render.page.prototype import Groups, find_groups
 from rnngraph.render.page.scene import scenes
 from rnngraph.render.report.diagnosis import diagnosis_document
-from rnngraph.render.strict import finite
+from rnngraph.render.strict import finite, picked
 from rnngraph.trace.model import GateTrace, ParameterTrace, StateTrace, Trace
 
 EVERY_STEP = 2_000  # a longer sequence is in the page only where `steps` asks for it, the rest as ranges
@@ -112,7 +112,7 @@ def _groups(groups: Groups, atoms: Atoms) -> list[Any]:
 
 def _recurrence(trace: Trace, number: int, atoms: Atoms) -> dict[str, Any]:
     one = trace.recurrences[number]
-    cell = next(cell for cell in trace.cells if cell.name == one.cell)
+    cell = trace.cell_of(one)
     valid = np.zeros(trace.timesteps)
     valid[: one.timesteps] = one.valid.sum(axis=0)
     return {"name": one.name, "mark": [cell.marked_from, cell.saturation], "valid": numbers(valid, atoms)}
@@ -120,30 +120,23 @@ def _recurrence(trace: Trace, number: int, atoms: Atoms) -> dict[str, Any]:
 
 def _state(trace: Trace, state: StateTrace, atoms: Atoms) -> dict[str, Any]:
     recurrence = trace.recurrence_of(state)
+    norms = picked(state, "grad", "immediate", "carried")
+    norms |= {name: state.quantiles[row] for row, name in enumerate(("low", "middle", "high"))}
+    plain = picked(state, "gain", "saturated", "activation", "zeros", "nonfinite")
+    plain |= {"gainActivation": state.gain_activation, "gainWeights": state.gain_weights}
     return {
-        "name": state.name, "layer": state.layer, "direction": state.direction, "kind": state.kind,
+        **picked(state, "name", "layer", "direction", "kind"),
         "track": trace.recurrences.index(recurrence), "timesteps": recurrence.timesteps,
         "initial": magnitude(state.initial),
-        "grad": magnitudes(state.grad, atoms),
-        "immediate": magnitudes(state.immediate, atoms),
-        "carried": magnitudes(state.carried, atoms),
-        "low": magnitudes(state.quantiles[0], atoms),
-        "middle": magnitudes(state.quantiles[1], atoms),
-        "high": magnitudes(state.quantiles[2], atoms),
-        "gain": numbers(state.gain, atoms),
-        "gainActivation": numbers(state.gain_activation, atoms),
-        "gainWeights": numbers(state.gain_weights, atoms),
-        "saturated": numbers(state.saturated, atoms),
-        "activation": numbers(state.activation, atoms),
-        "zeros": numbers(state.zeros, atoms),
-        "nonfinite": numbers(state.nonfinite, atoms),
+        **{name: magnitudes(one, atoms) for name, one in norms.items()},
+        **{name: numbers(one, atoms) for name, one in plain.items()},
         "cuts": [int(state.cut[start:stop].sum()) for start, stop in atoms] if state.cut.any() else [],
     }  # fmt: skip
 
 
 def _gate(trace: Trace, gate: GateTrace, atoms: Atoms) -> dict[str, Any]:
     return {
-        "name": gate.name, "gate": gate.gate, "track": trace.recurrences.index(trace.recurrence_of(gate)),
+        **picked(gate, "name", "gate"), "track": trace.recurrences.index(trace.recurrence_of(gate)),
         "mean": numbers(gate.mean, atoms), "saturated": numbers(gate.saturated, atoms),
     }  # fmt: skip
 

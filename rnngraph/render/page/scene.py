@@ -17,8 +17,6 @@ from rnngraph.render.page.prototype import Groups, Prototype, rolled, unrolled
 from rnngraph.render.page.recorded_nodes import fill_nodes
 from rnngraph.trace.model import Trace
 
-KINDS = {"forward": "f", "recurrent": "r", "backward": "b"}
-
 
 def scenes(trace: Trace, groups: Groups, atoms: Atoms) -> dict[str, Any]:
     """Return the scenes "step" and "op" (where it differs), both also "rolled", and "layer"."""
@@ -122,7 +120,7 @@ class _Found:
                 continue
             curve = self.curves[edge.id]
             found.append({
-                "kind": KINDS[edge.kind],
+                "kind": edge.kind[0],  # f, r or b
                 "state": self.states.get(edge.state, -1),
                 "from": [int(one.column == here and before != here), _key(one)],
                 "to": [int(other.column == here and before != here), _key(other)],

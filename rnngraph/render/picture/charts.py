@@ -10,40 +10,24 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
-from pathlib import PurePath
 from typing import Any
 
-from rnngraph.errors import InputError
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.sizes import NARROW, WIDE
 from rnngraph.graph.style.palette import THEME
 from rnngraph.history.compare.contrast import Comparison
 from rnngraph.history.course import History
-from rnngraph.nearest import check_known, did_you_mean
+from rnngraph.nearest import check_known
+from rnngraph.render.format import CHARTS
 from rnngraph.render.picture import graphviz
 from rnngraph.render.picture.svg import svg
-from rnngraph.render.report.compare.comparison_report import comparison_sheet, comparison_table
+from rnngraph.render.report.comparison_report import comparison_sheet, comparison_table
 from rnngraph.render.report.decay.decay_picture import decay_sheet
-from rnngraph.render.report.history.history_report import history_sheet, history_table
+from rnngraph.render.report.history_report import history_sheet, history_table
 from rnngraph.trace.decay import DecayReport
 
-FORMATS = {".svg": "svg", ".png": "png", ".pdf": "pdf", ".html": "html", ".htm": "html"}
 _SWITCH = 760  # pixels of the page, below which the narrow chart is shown
-
-
-def format_of(path: PurePath, what: str) -> str:
-    """Choose the format of a chart by the suffix of a path.
-
-    Raises:
-        InputError: `what` cannot be drawn in a file of this suffix.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        meant = did_you_mean(suffix, FORMATS) or "."
-        known = ", ".join(FORMATS)
-        raise InputError(f"{str(path)!r} has no suffix that {what} can be drawn in; use one of {known}{meant}")
-    return FORMATS[suffix]
 
 
 def chart_bytes(
@@ -67,7 +51,7 @@ def chart_bytes(
         InputError: another format.
         MissingToolError: png and pdf need Graphviz, and there is none.
     """
-    check_known([format], dict.fromkeys(FORMATS.values()), "format {} is unknown here; use one of")
+    check_known([format], [row.name for row in CHARTS], "format {} is unknown here; use one of")
     sheet = draw(width=width or WIDE, theme=theme)
     if format in ("png", "pdf"):
         return graphviz.png(sheet) if format == "png" else graphviz.pdf(sheet)

@@ -12,7 +12,7 @@ from typing import Any
 from rnngraph.graph.draw import Drawing
 from rnngraph.graph.model import Band, Column, Edge, Graph, Vertex
 from rnngraph.graph.summary import Summary
-from rnngraph.render.strict import finite
+from rnngraph.render.strict import picked, plain
 
 SCHEMA = 1
 MOST_DECADES = 308  # of a float
@@ -33,12 +33,9 @@ def document(drawing: Drawing) -> dict[str, Any]:
     shapes = {shape.id: shape for shape in drawing.shapes if shape.role == "vertex"}
     curves = {curve.id: curve for curve in drawing.curves}
     frame = drawing.frame
-    return {
+    found: dict[str, Any] = plain({
         "schema": SCHEMA,
-        "title": graph.title,
-        "subtitle": graph.subtitle,
-        "timesteps": graph.timesteps,
-        "batch": graph.batch,
+        **picked(graph, "title", "subtitle", "timesteps", "batch"),
         "seen_from": _seen_from(graph),
         "frame": {side: _round(getattr(frame, side)) for side in ("left", "bottom", "width", "height")},
         "columns": [_column(column) for column in graph.columns],
@@ -46,7 +43,8 @@ def document(drawing: Drawing) -> dict[str, Any]:
         "vertices": [_vertex(vertex, shapes[vertex.id].box) for vertex in graph.vertices if vertex.id in shapes],
         "edges": [_edge(edge, curves[edge.id].points) for edge in graph.edges if edge.id in curves],
         "bands": [_band(band) for band in graph.bands],
-    }  # fmt: skip
+    })  # fmt: skip
+    return found
 
 
 def _seen_from(graph: Graph) -> dict[str, Any] | None:
@@ -55,8 +53,7 @@ def _seen_from(graph: Graph) -> dict[str, Any] | None:
     if seen is None:
         return None
     return {
-        "timestep": seen.timestep,
-        "samples": seen.samples,
+        **picked(seen, "timestep", "samples"),
         "why": seen.why,
         "note": seen.small,
         "marks": [
@@ -67,9 +64,7 @@ def _seen_from(graph: Graph) -> dict[str, Any] | None:
             }
             for mark in seen.marks
         ],
-        "segments": [
-            {"name": one.name or None, "start": one.start, "timesteps": one.timesteps} for one in seen.segments
-        ],
+        "segments": [{"name": one.name or None, **picked(one, "start", "timesteps")} for one in seen.segments],
     }
 
 
@@ -77,27 +72,19 @@ def share(decades: float | None) -> dict[str, Any] | None:
     """Return what is left of the loss as `value`, which a float may be too small for, and `log10`."""
     if decades is None:
         return None
-    return {"value": finite(10**decades) if decades < MOST_DECADES else None, "log10": finite(decades)}
+    return {"value": 10**decades if decades < MOST_DECADES else None, "log10": decades}
 
 
 def magnitude(found: Summary | None) -> dict[str, Any] | None:
     """Return a summary as `value` (the largest), `log10`, `low`, and `status`."""
     if found is None:
         return None
-    return {
-        "value": finite(found.high),
-        "log10": finite(found.log10),
-        "low": finite(found.low),
-        "status": found.status.name.lower(),
-    }
+    return {"value": found.high, **picked(found, "log10", "low"), "status": found.status.name.lower()}
 
 
 def _column(column: Column) -> dict[str, Any]:
     return {
-        "kind": column.kind,
-        "ranges": [list(pair) for pair in column.ranges],
-        "count": column.count,
-        "label": column.label,
+        **picked(column, "kind", "ranges", "count", "label"),
         "valid": column.valid if column.valid >= 0 else None,
         "segment": column.segment,
     }
@@ -105,20 +92,12 @@ def _column(column: Column) -> dict[str, Any]:
 
 def _vertex(vertex: Vertex, box: Any) -> dict[str, Any]:
     return {
-        "id": vertex.id,
-        "kind": vertex.kind,
-        "label": vertex.label,
+        **picked(vertex, "id", "kind", "label"),
         "row": vertex.row if vertex.row >= 0 else None,
-        "column": vertex.column,
-        "nodes": list(vertex.nodes),
+        **picked(vertex, "column", "nodes"),
         "state": vertex.state or None,
-        "x": _round(box.x),
-        "y": _round(box.y),
-        "width": _round(box.width),
-        "height": _round(box.height),
-        "grad": magnitude(vertex.grad),
-        "saturated": magnitude(vertex.saturated),
-        "activation": magnitude(vertex.activation),
+        **{name: _round(length) for name, length in asdict(box).items()},
+        **{name: magnitude(one) for name, one in picked(vertex, "grad", "saturated", "activation").items()},
         "first_nonfinite": vertex.first_nonfinite,
         "mark": vertex.mark or None,
         "share": share(vertex.share),
@@ -127,10 +106,7 @@ def _vertex(vertex: Vertex, box: Any) -> dict[str, Any]:
 
 def _edge(edge: Edge, points: tuple[tuple[float, float], ...]) -> dict[str, Any]:
     return {
-        "id": edge.id,
-        "kind": edge.kind,
-        "source": edge.source,
-        "target": edge.target,
+        **picked(edge, "id", "kind", "source", "target"),
         "state": edge.state or None,
         "carried": magnitude(edge.carried),
         "gain": magnitude(edge.gain),
@@ -144,8 +120,7 @@ def _edge(edge: Edge, points: tuple[tuple[float, float], ...]) -> dict[str, Any]
 
 def _band(band: Band) -> dict[str, Any]:
     return {
-        "name": band.name,
-        "kind": band.kind,
+        **picked(band, "name", "kind"),
         "total": magnitude(band.total),
         "cells": [magnitude(one) for one in band.summaries],
     }

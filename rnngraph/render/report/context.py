@@ -17,7 +17,7 @@ from rnngraph.graph.charts.frame import SMALL, Paper
 from rnngraph.graph.layout.metrics import fit
 from rnngraph.graph.sheet import Shape, Sheet, rectangle, rule, words
 from rnngraph.render.report.text import number_text, printable
-from rnngraph.render.strict import json_line
+from rnngraph.render.strict import json_line, picked
 from rnngraph.trace.used_past import UNUSED, ContextTrace
 
 SCHEMA = 1
@@ -42,19 +42,19 @@ class ContextReport:
     trace: ContextTrace
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        """Lay the report out for the width and the characters of a console."""
-        yield Text(context_text(self.trace, ascii_only=options.ascii_only, width=options.max_width))
+        """Lay the report out for the width of a console."""
+        yield Text(context_text(self.trace, width=options.max_width))
 
 
-def context_text(trace: ContextTrace, *, ascii_only: bool = False, width: int = 80) -> str:
+def context_text(trace: ContextTrace, *, width: int) -> str:
     """Write the curve as lines of 80 characters at most, bars no wider than what a line has left for them."""
-    mark, room = "#" if ascii_only else "█", max(min(_BAR, width - _BESIDE), 0)
+    room = max(min(_BAR, width - _BESIDE), 0)
     largest = max(float(trace.excess.max()), 0.0)
     lines = [context_sentence(trace), "", f"{'kept':>6}  {'loss':>9}  {'worse by':>9}", ""]
     for lag, kept, excess in zip(trace.lags.tolist(), trace.kept.tolist(), trace.excess.tolist(), strict=True):
         size = round(room * excess / largest) if largest > 0 and excess > 0 else 0
         used = "  in use" if lag == trace.in_use else ""
-        lines.append(f"{lag:>6}  {number_text(kept):>9}  {number_text(excess):>9}  {mark * size}{used}".rstrip())
+        lines.append(f"{lag:>6}  {number_text(kept):>9}  {number_text(excess):>9}  {'█' * size}{used}".rstrip())
     lines += [
         "",
         f"{printable(trace.model)}, {trace.timesteps} steps. kept: steps before the step of the loss.",
@@ -66,18 +66,8 @@ def context_text(trace: ContextTrace, *, ascii_only: bool = False, width: int = 
 
 def context_json(trace: ContextTrace) -> str:
     """Write the curve as one line of JSON."""
-    return json_line({
-        "schema": SCHEMA,
-        "model": trace.model,
-        "timesteps": trace.timesteps,
-        "in_use": trace.in_use,
-        "tolerance": trace.tolerance,
-        "lags": trace.lags.tolist(),
-        "kept": trace.kept.tolist(),
-        "full": trace.full.tolist(),
-        "excess": trace.excess.tolist(),
-        "counts": trace.counts.tolist(),
-    })  # fmt: skip
+    names = ("model", "timesteps", "in_use", "tolerance", "lags", "kept", "full", "excess", "counts")
+    return json_line({"schema": SCHEMA, **picked(trace, *names)})
 
 
 _HEIGHT = 220.0

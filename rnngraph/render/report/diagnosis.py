@@ -16,12 +16,11 @@ from rich.text import Text
 from rnngraph.diagnosis.chosen_loss import seen
 from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.judged import Judged, LayerVerdict
-from rnngraph.diagnosis.remedies.tried import Tried
 from rnngraph.diagnosis.report import Diagnosis, body, text_of
 from rnngraph.diagnosis.update import Update
 from rnngraph.render.report.seen.chart import seen_rows
 from rnngraph.render.report.text import Headline, headline_document
-from rnngraph.render.strict import json_line, plain
+from rnngraph.render.strict import json_line, picked, plain
 from rnngraph.trace.model import Trace
 
 SCHEMA = 2
@@ -36,30 +35,17 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
     """Lay a diagnosis out as plain dictionaries, lists, numbers and strings."""
     document = {
         "schema": SCHEMA,
-        "model": diagnosis.model,
-        "verdict": diagnosis.verdict,
-        "flags": list(diagnosis.flags),
-        "horizon": diagnosis.horizon,
-        "decades": diagnosis.decades,
-        "rate": diagnosis.rate,
-        "half_life": diagnosis.half_life,
-        "memory_horizon": diagnosis.memory_horizon,
-        "reach": diagnosis.reach,
+        **picked(diagnosis, "model", "verdict", "flags", "horizon", "decades", "rate", "half_life", "memory_horizon"),
+        **picked(diagnosis, "reach", "asked", "at_input", "participation", "measured", "notes", "thresholds"),
         "reach_is_whole": diagnosis.whole,
-        "asked": diagnosis.asked,
-        "at_input": diagnosis.at_input,
-        "participation": dict(diagnosis.participation),
+        "horizon_in": diagnosis.horizon_in or None,
+        "reach_in": diagnosis.reach_in or None,
         "update": _update(diagnosis.update),
         "by_layer": [_layer(one) for one in diagnosis.by_layer],
         "floor": None,  # of a gain, as earlier versions had one
-        "measured": diagnosis.measured,
-        "notes": list(diagnosis.notes),
-        "thresholds": dict(diagnosis.thresholds),
         "findings": [asdict(finding) for finding in diagnosis.findings],
         "able_to_try": diagnosis.able,
-        "horizon_in": diagnosis.horizon_in or None,
-        "reach_in": diagnosis.reach_in or None,
-        "tried": [_tried(one) for one in diagnosis.tried],
+        "tried": [{"remedy": one.words, **picked(one, "decades", "peak", "helps")} for one in diagnosis.tried],
         "spectrum": diagnosis.spectrum,
         "headline": headline_document(headline(diagnosis)),
     }
@@ -69,26 +55,15 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
 
 def _layer(one: LayerVerdict) -> dict[str, Any]:
     return {
-        "name": one.name,
-        "layer": one.layer,
-        "direction": one.direction,
-        "verdict": one.verdict,
-        "horizon": one.horizon,
+        **picked(one, "name", "layer", "direction", "verdict", "horizon", "peak", "rate", "half_life"),
         "G": one.decades,
         "G1": one.decades_from_first,
-        "peak": one.peak,
-        "rate": one.rate,
-        "half_life": one.half_life,
         "update": _update(one.update),
     }
 
 
 def _update(one: Update | None) -> dict[str, Any] | None:
     return None if one is None else {"lag": one.lag, "U": one.decades}
-
-
-def _tried(one: Tried) -> dict[str, Any]:
-    return {"remedy": one.words, "decades": one.decades, "peak": one.peak, "helps": one.helps}
 
 
 _MOST_ROWS = 8  # rows of a deep network are for `norms`
@@ -104,7 +79,7 @@ class VerdictView:
     untried: str | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the report out for the width and the characters of a console."""
+        """Lay the report out for the width of a console."""
         yield Headline(headline(self.diagnosis))
         yield Text()
         one = seen(self.trace)

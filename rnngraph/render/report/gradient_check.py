@@ -11,10 +11,9 @@ from rich.text import Text
 
 from rnngraph.gradcheck.report import CheckReport
 from rnngraph.render.report.text import printable
-from rnngraph.render.strict import json_line
+from rnngraph.render.strict import json_line, picked
 
 SCHEMA = 1
-ROW = ("name", "analytic", "numeric", "relative_error", "passed", "resolved")
 
 
 def check_report(report: CheckReport) -> Text:
@@ -30,10 +29,9 @@ def check_json(report: CheckReport) -> str:
     """Write a gradient check as one line of strict JSON."""
     return json_line({
         "schema": SCHEMA,
-        "passed": report.passed,
-        "dtype": report.dtype,
-        "tolerance": report.tolerance,
-        "rows": [{name: getattr(row, name) for name in ROW} for row in report.rows],
-        "where": list(report.where),
+        **picked(report, "passed", "dtype", "tolerance", "where"),
+        "rows": [
+            picked(row, "name", "analytic", "numeric", "relative_error", "passed", "resolved") for row in report.rows
+        ],
         "culprits": [asdict(culprit) for culprit in report.culprits],
     })  # fmt: skip

@@ -26,7 +26,6 @@ STATUS_WORDS = {
 NOTE_STYLE = "#b26a00"  # legible on dark and on light, which yellow is not
 BAR_STYLE = "#4477aa"  # likewise
 BARS = "▁▂▃▄▅▆▇█"
-_ASCII = str.maketrans("×·‖∂…σ²ᵀ", "x-|d~s2T")
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -40,14 +39,13 @@ def magnitude_text(status: Status, value: float) -> Text:
     return Text(f"{value:.2e}") if status is Status.OK else Text(*STATUS_WORDS[status])
 
 
-def bar(status: Status, value: float, scale: Scale, *, width: int, ascii_only: bool) -> Text:
+def bar(status: Status, value: float, scale: Scale, *, width: int) -> Text:
     """Draw a magnitude on a log scale, `width` characters for all of it; nothing where there is no number."""
     if status is not Status.OK:
         return Text()
     eighths = max(1, round(scale.share(math.log10(value)) * width * 8))  # a number that is there leaves a mark
     full, rest = divmod(eighths, 8)
-    blocks = "#" * max(1, round(eighths / 8)) if ascii_only else "█" * full + EIGHTHS[rest].strip()
-    return Text(blocks, style=BAR_STYLE)
+    return Text("█" * full + EIGHTHS[rest].strip(), style=BAR_STYLE)
 
 
 def number_text(number: float) -> str:
@@ -70,16 +68,18 @@ def percent_text(share: float) -> str:
     return "<1 %" if 0 < share < 0.005 else part_text(share)
 
 
+def steps_text(half_life: float | None) -> str:
+    """Write a half-life with three digits; a dash where there is none, as where a gradient does not shrink."""
+    if half_life is None or math.isnan(half_life):
+        return "-"
+    return f"{half_life:.3g}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
+
+
 def wrapped(text: str, console: Console, width: int, style: str = "") -> Iterator[Text]:
     """Break a text into lines that end with their last word."""
     for line in Text(text, style=style).wrap(console, max(width, 1)):
         line.rstrip()
         yield line
-
-
-def spelled(text: str, *, ascii_only: bool) -> str:
-    """Write the signs of reports in ASCII where a page has nothing else, a sign for a sign."""
-    return text.translate(_ASCII) if ascii_only else text
 
 
 def printable(text: str) -> str:
@@ -99,7 +99,7 @@ class Headline:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Set a sentence a paragraph, with its word before it."""
-        title, *others = (spelled(printable(one), ascii_only=options.ascii_only) for one in self.sentences)
+        title, *others = map(printable, self.sentences)
         yield from wrapped(title, console, options.max_width, "bold")
         for word, text in zip(("Why", "Try"), others, strict=True):
             lines = wrapped(text, console, options.max_width - _INDENT) if text else ()

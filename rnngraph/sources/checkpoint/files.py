@@ -11,12 +11,13 @@ import math
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rnngraph.archive import LARGEST_HEADER, Header, array_header, array_headers, read_member, readable
+from rnngraph.archive import LARGEST_HEADER, array_header, array_headers, read_member, readable
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import FileError
 
@@ -38,7 +39,7 @@ class StoredArray:
 
     name: str
     shape: tuple[int, ...]
-    source: Path
+    source: Path | str
     reader: Callable[[], Array]
     floating: bool = True
     table: str = ""
@@ -89,15 +90,15 @@ def read_npz(path: Path) -> list[StoredArray]:
         headers = array_headers(path, archive)
     if not headers:
         raise FileError(f"{path} holds no arrays.")
-    return [_npz_entry(path, name, header) for name, header in headers.items()]
+    return [
+        StoredArray(name, header.shape, path, partial(_npz_member, path, name), header.floating)
+        for name, header in headers.items()
+    ]
 
 
-def _npz_entry(path: Path, name: str, header: Header) -> StoredArray:
-    def read() -> Array:
-        with zipfile.ZipFile(path) as archive:
-            return read_member(path, archive, name)
-
-    return StoredArray(name, header.shape, path, read, header.floating)
+def _npz_member(path: Path, name: str) -> Array:
+    with zipfile.ZipFile(path) as archive:
+        return read_member(path, archive, name)
 
 
 def read_folder(path: Path) -> list[StoredArray]:
@@ -117,11 +118,7 @@ def _npy_entry(path: Path) -> StoredArray:
         raise FileError(f"{path} is no regular file, and only such are opened.")
     with readable(path), path.open("rb") as file:
         header = array_header(path, path.stem, file, path.stat().st_size)
-
-    def read() -> Array:
-        return np.asarray(np.load(path, allow_pickle=False))
-
-    return StoredArray(path.stem, header.shape, path, read, header.floating)
+    return StoredArray(path.stem, header.shape, path, partial(np.load, path, allow_pickle=False), header.floating)
 
 
 def read_safetensors(path: Path) -> list[StoredArray]:

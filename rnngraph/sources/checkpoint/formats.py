@@ -19,7 +19,8 @@ from rnngraph.sources.checkpoint.files import (
 )
 from rnngraph.sources.checkpoint.hand_written.gate_by_gate import with_joined_gates
 from rnngraph.sources.checkpoint.hand_written.packed import with_split_gates
-from rnngraph.sources.checkpoint.hand_written.simple import with_paired_biases, with_usual_names
+from rnngraph.sources.checkpoint.hand_written.simple import with_usual_names
+from rnngraph.sources.checkpoint.jax_cells import with_torch_names
 from rnngraph.sources.checkpoint.keras import Settings, read_h5, read_keras
 from rnngraph.sources.checkpoint.torch_file import read_torch
 from rnngraph.sources.checkpoint.weight_norm import without_weight_norm
@@ -43,14 +44,16 @@ def open_checkpoint(path: str | Path, told: Mapping[str, str]) -> Checkpoint:
         FileError: the file is damaged, lies about its sizes, or holds no arrays.
         MissingToolError: its format needs a package that is not installed.
     """
-    found = _opened(Path(path))
-    arrays = with_paired_biases(with_usual_names(found.arrays))
+    source = Path(path)
+    found = _checkpoint(source, read_folder(source)) if source.is_dir() else read_file(source)
+    if not found.arrays:
+        raise FileError(f"{source} holds no arrays.")
+    arrays = with_torch_names(with_usual_names(found.arrays))
     return replace(found, arrays=with_joined_gates(with_split_gates(arrays, told), told))
 
 
-def _opened(source: Path) -> Checkpoint:
-    if source.is_dir():
-        return _checkpoint(source, read_folder(source))
+def read_file(source: Path) -> Checkpoint:
+    """Index a file under the names that it has itself; see `open_checkpoint`."""
     if not source.is_file():
         raise FileError(f"there is no checkpoint {source}.")
     name = source.name.lower()
@@ -58,12 +61,10 @@ def _opened(source: Path) -> Checkpoint:
         if name.endswith(suffixes):
             return reader(source)
     known = ", ".join(suffix for suffixes, _ in _READERS for suffix in suffixes)
-    raise InputError(f"{source} has a suffix of no known checkpoint format: {known}, or a folder of .npy files.")
+    raise InputError(f"{source} has a suffix of no known checkpoint format: {known}, or a folder.")
 
 
 def _checkpoint(path: Path, arrays: list[StoredArray], settings: Settings | None = None) -> Checkpoint:
-    if not arrays:
-        raise FileError(f"{path} holds no arrays.")
     plain, folded = without_weight_norm({plain_name(one.name): one for one in arrays})
     return Checkpoint(path, plain, settings or {}, folded)
 

@@ -9,6 +9,7 @@ import io
 import json
 import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,28 +83,28 @@ def read_h5(path: Path, file: Path | io.BytesIO | None = None) -> list[StoredArr
             f"{path} is read with h5py, which is not installed; pip install 'rnngraph[keras]' brings it."
         ) from None
     with readable(path):
-        handle = h5py.File(file or path, "r")
-        found: list[StoredArray] = []
-        unpacked = packed = 0
-        pending, seen = [("", handle)], set()
-        while pending:
-            prefix, group = pending.pop()
-            address = h5py.h5o.get_info(group.id).addr
-            if address in seen:  # hard links can make a circle
-                continue
-            seen.add(address)
-            for key in group:
-                # A soft or external link may lead out of the file, and is not followed.
-                if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-                    continue
-                name, item = f"{prefix}{key}", group[key]
-                if isinstance(item, h5py.Group):
-                    pending.append((name + "/", item))
-                elif item.dtype.kind in "fiub":
-                    found.append(_dataset(path, name, item))
-                    unpacked, packed = unpacked + item.nbytes, packed + item.id.get_storage_size()
-        check_ratio(path, unpacked, packed)
-        return sorted(found, key=lambda one: one.name)
+        items = dict(_datasets(h5py, h5py.File(file or path, "r")))
+        found = [_dataset(path, name, items[name]) for name in sorted(items)]
+        check_ratio(
+            path, sum(one.nbytes for one in items.values()), sum(one.id.get_storage_size() for one in items.values())
+        )
+        return found
+
+
+def _datasets(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the numbers in a file by name; a soft or external link may lead out of it, and is not followed."""
+    pending, seen = [("", file)], set()
+    while pending:
+        prefix, group = pending.pop()
+        address = h5py.h5o.get_info(group.id).addr
+        if address in seen:  # hard links can make a circle
+            continue
+        seen.add(address)
+        for key in (one for one in group if isinstance(group.get(one, getlink=True), h5py.HardLink)):
+            if isinstance(group[key], h5py.Group):
+                pending.append((f"{prefix}{key}/", group[key]))
+            elif group[key].dtype.kind in "fiub":
+                yield f"{prefix}{key}", group[key]
 
 
 def _dataset(path: Path, name: str, item: Any) -> StoredArray:

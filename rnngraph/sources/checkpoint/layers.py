@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 
 from rnngraph.errors import InputError
+from rnngraph.nearest import check_known
 from rnngraph.nn.cells import CELLS, OFFERED
 from rnngraph.sources.checkpoint.conventions import CONVENTIONS, TORCH
 from rnngraph.sources.checkpoint.conventions.convention import Candidate, Convention
@@ -109,9 +110,8 @@ def cell_of(candidate: Candidate, option: str | None) -> str:
         cell = "relu"
     if option is None:
         return cell
-    wanted = CELL_NAMES.get(option)
-    if wanted is None:
-        raise InputError(f"--cell is {option!r}; choose one of {', '.join(CELL_NAMES)}.")
+    check_known([option], CELL_NAMES, "--cell is {}; choose one of")
+    wanted = CELL_NAMES[option]
     if wanted != cell and {wanted, cell} != {"tanh", "relu"}:
         shape = next(
             array.shape for (key, _), array in candidate.arrays.items() if key == candidate.convention.recurrent

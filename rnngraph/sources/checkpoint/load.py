@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
+from rnngraph.nearest import check_known
 from rnngraph.sources.checkpoint.data import read_data
-from rnngraph.sources.checkpoint.loss import network_loss
+from rnngraph.sources.checkpoint.loss import DESCRIPTIONS, network_loss
 from rnngraph.sources.checkpoint.network import describe, recognise
-from rnngraph.sources.checkpoint.options import LOSSES
 from rnngraph.sources.checkpoint.text import read_text
 from rnngraph.sources.options import ModelOptions
 from rnngraph.trace.model import Trace
@@ -56,8 +56,8 @@ def load(options: ModelOptions) -> Loaded:
         FileError: a file cannot be read.
         MissingToolError: the format needs a package that is not installed.
     """
-    if options.loss is not None and options.loss not in LOSSES:
-        raise InputError(f"--loss is {options.loss!r}; choose one of {', '.join(LOSSES)}.")
+    if options.loss is not None:
+        check_known([options.loss], DESCRIPTIONS, "--loss is {}; choose one of")
     if (options.data is None) == (options.text is None):
         raise InputError("a checkpoint needs a batch to run on: give either --data FILE.npz or --text FILE.")
     data = None if options.data is None else read_data(options.data)

@@ -8,17 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rnngraph.autodiff.contribution import Array
+from rnngraph.errors import InputError
 from rnngraph.nn.cells import CELLS
 from rnngraph.sources.checkpoint.conventions.convention import Candidate
 from rnngraph.sources.checkpoint.data import Data
 from rnngraph.sources.checkpoint.formats import Checkpoint, open_checkpoint
+from rnngraph.sources.checkpoint.hand_written.gate_by_gate import TOLD
+from rnngraph.sources.checkpoint.hand_written.packed import ORDER, is_order
 from rnngraph.sources.checkpoint.layers import candidates, chosen
 from rnngraph.sources.checkpoint.leftovers import check_last, describe_unused, other_weights
-from rnngraph.sources.checkpoint.options import read_layer_option
 from rnngraph.sources.checkpoint.roles import OutputLayer, find_embedding, find_output
 from rnngraph.sources.checkpoint.stack import not_finite, read_stack
 from rnngraph.sources.options import ModelOptions
 from rnngraph.sources.stack import Stack
+
+_CHOICES = {**TOLD, "bias": ("first", "last")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ def recognise(options: ModelOptions, data: Data | None) -> tuple[Network, tuple[
         FileError: the file cannot be read.
         MissingToolError: its format needs a package that is not installed.
     """
-    names, roles = read_layer_option(options.layer)
+    names, roles = _read_layer_option(options.layer)
     checkpoint = open_checkpoint(str(options.weights), roles)
     found = candidates(checkpoint)
     picked = chosen(found, names, checkpoint)
@@ -97,3 +101,21 @@ def describe(network: Network) -> tuple[str, ...]:
     if network.output is not None:
         found.append(f"found the output layer {network.output.name}: {network.output.weight.shape[1]} scores")
     return tuple(found)
+
+
+def _read_layer_option(text: str | None) -> tuple[list[str], dict[str, str]]:
+    """Take NAME,NAME and ROLE=VALUE apart.
+
+    Raises:
+        InputError: a role that there is not, or a value that it cannot have.
+    """
+    parts = [part.strip() for part in (text or "").split(",") if part.strip()]
+    roles = dict(part.split("=", 1) for part in parts if "=" in part)
+    for role, value in roles.items():
+        if role not in ("embedding", "output", "gates", *_CHOICES):
+            raise InputError(f"--layer {role}={value} names no role; write embedding=NAME or output=NAME.")
+        if role == "gates" and not is_order(value):
+            raise InputError(f"--layer gates={value} says nothing; write {ORDER}.")
+        if role in _CHOICES and value not in _CHOICES[role]:
+            raise InputError(f"--layer {role}={value} says nothing; write {' or '.join(_CHOICES[role])}.")
+    return [part for part in parts if "=" not in part], roles

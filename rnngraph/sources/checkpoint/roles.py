@@ -1,6 +1,6 @@
 """Find the embedding before and the output layer behind a recurrent stack, by shapes and names.
 
-In: the index of a checkpoint and the stack. Out: an `Embedding` and an output layer, where they are there.
+In: the index of a checkpoint and the widths of the stack. Out: a name with its table, and an `OutputLayer`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
 from rnngraph.sources.checkpoint.files import StoredArray
+
+_BIASES = {"weight": "bias", "W": "b", "vars/0": "vars/1", "kernel": "bias", "kernel:0": "bias:0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +103,7 @@ def is_ours(name: str) -> bool:
 
 def bias_of(name: str, arrays: Mapping[str, StoredArray]) -> str | None:
     """Find the bias that belongs to a weight, by its name."""
-    for ending, bias in (
-        ("weight", "bias"),
-        ("W", "b"),
-        ("vars/0", "vars/1"),
-        ("kernel", "bias"),
-        ("kernel:0", "bias:0"),
-    ):
+    for ending, bias in _BIASES.items():
         if name.endswith(ending):
             other = name.removesuffix(ending) + bias
             return other if other in arrays and len(arrays[other].shape) == 1 else None

@@ -11,7 +11,7 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import FileError, InputError
-from rnngraph.nn.cells import CELLS
+from rnngraph.nn.cells import CELLS, form
 from rnngraph.sources.checkpoint.conventions.convention import Arrays, Candidate
 from rnngraph.sources.checkpoint.layers import cell_of
 from rnngraph.sources.stack import Stack, Weights, check_stack
@@ -35,7 +35,7 @@ def read_stack(picked: list[Candidate], cell: str | None) -> tuple[Stack, tuple[
             findings.extend(not_finite(one.arrays[key].name, value))
         _check_blocks(one, values)
         _check_biases(one, values)
-        stacks.append(one.convention.stack(one, values, cell_of(one, cell)))
+        stacks.append(_stacked(one, values, _form(one, values, cell_of(one, cell))))
     first = stacks[0]
     for other in stacks[1:]:
         if (other.cell, other.directions) != (first.cell, first.directions):
@@ -46,6 +46,46 @@ def read_stack(picked: list[Candidate], cell: str | None) -> tuple[Stack, tuple[
     stack = replace(stack, name=stack.name.replace("/", "."), layers=_one_dtype(stack.layers))
     check_stack(stack)
     return stack, tuple(findings)
+
+
+def _form(one: Candidate, values: Arrays, cell: str) -> str:
+    """Name the cell more closely: by its projection, or by one bias where each of its products may have one."""
+    convention = one.convention
+    if any(key == convention.projection for key, _ in values):
+        return form(cell, having="Wr")
+    biases = [value for (key, _), value in values.items() if key in convention.biases]
+    alone = biases[0].ndim == 1 if biases else not one.settings.get("reset_after", True)
+    return form(cell, lacking="bh") if convention.paired_bias and alone else cell
+
+
+def _stacked(one: Candidate, values: Arrays, cell: str) -> Stack:
+    """Lay the arrays of several layers and directions out as one stack, by their places: `_l0`, `_l0_reverse`, `_l1`.
+
+    Raises:
+        InputError: a weight, a layer or a direction is missing, or the directions are not put side by side.
+    """
+    if one.settings.get("merge_mode", "concat") != "concat":
+        raise InputError(
+            f"{one.name} merges its directions by {one.settings['merge_mode']!r}; only concat can be walked."
+        )
+    places = sorted({place for _, place in values}, key=_order)
+    layers: dict[int, list[Weights]] = {}
+    for place in places:
+        own = {key: value for (key, at), value in values.items() if at == place}
+        at = f", {place}," if len(places) > 1 else ""
+        for key in (one.convention.input, one.convention.recurrent):
+            if key not in own:
+                raise InputError(f"{one.name}{at} has no {key}; found {', '.join(sorted(own))}.")
+        layers.setdefault(_order(place)[0], []).append(one.convention.layer(one, own, cell))
+    both, backwards = any(place.endswith("_reverse") for place in places), one.settings.get("go_backwards")
+    directions = ("reverse",) if backwards else ("forward", "reverse") if both else ("forward",)
+    if any(len(layer) != len(directions) for layer in layers.values()) or sorted(layers) != list(range(len(layers))):
+        raise InputError(f"{one.name} has weights for {', '.join(places)} only; some layers or directions are missing.")
+    return Stack(one.name, cell, tuple(tuple(layer) for layer in layers.values()), directions)
+
+
+def _order(place: str) -> tuple[int, bool]:
+    return int(place.removeprefix("_l").removesuffix("_reverse")), place.endswith("_reverse")
 
 
 def not_finite(name: str, value: Array) -> tuple[str, ...]:

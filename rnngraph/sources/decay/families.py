@@ -6,7 +6,7 @@ configuration decides between them.
 
 from __future__ import annotations
 
-from rnngraph.sources.decay import formulas, gates, named, recurrent_gates, starts
+from rnngraph.sources.decay import formulas, gates, named, starts
 from rnngraph.sources.decay.family import Family, Form, Gate
 
 _HEADS = {"A": ("A_log", "H"), "b": ("dt_bias", "H")}
@@ -14,7 +14,7 @@ _CHANNELS = (
     Form({"A": ("A_log", "1 1 H 1"), "b": ("dt_bias", "H*K")}),
     Form({"A": ("A_log", "H"), "b": ("dt_bias", "H*K")}),
 )
-_STATES = (Gate("", recurrent_gates.of_states, role="bh"),)
+_STATES = (Gate("", gates.of_states, role="bh"),)
 _CHANNEL_GATES = tuple(Gate(name, gates.with_dt_bias) for name in ("f_b_proj", "f_proj", "f_proj.1"))
 
 
@@ -53,11 +53,12 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         "kda-bounded", "bound · σ(e^A_log · dt_bias)", _CHANNELS, formulas.bounded_gate, starts.BOUNDED_KDA,
-        named.says_bounded, named.lower_bound, gates=_CHANNEL_GATES,
+        named.says_bounded, named.number("lower_bound", *named.BOUNDS, default=-5.0), gates=_CHANNEL_GATES,
     ),
     Family(
         "gla", "softplus(-bias) / 16", (Form({"b": ("gk_proj.1.bias", "D")}),), formulas.normalised_gate, starts.GLA,
-        named.model_types("gla"), named.normalizer, gates=(Gate("gk_proj", gates.of_output),),
+        named.model_types("gla"), named.number("gate_logit_normalizer", default=16.0),
+        gates=(Gate("gk_proj", gates.of_output),),
     ),
     Family(
         "rwkv-4", "e^time_decay", (Form({"w": ("time_decay", "C")}),), formulas.double_exponential, starts.RWKV4,
@@ -111,7 +112,7 @@ FAMILIES: tuple[Family, ...] = (
             Form({"plain": ("fgate.bias", "H")}), Form({"capped": ("fgate_preact.bias", "H")}),
             Form({"fused": ("ifgate_preact.bias", "2H")}),
         ),
-        formulas.forget_gate, starts.MLSTM, named.model_types("xlstm"), named.soft_cap,
+        formulas.forget_gate, starts.MLSTM, named.model_types("xlstm"), named.number("gate_soft_cap", default=15.0),
         gates=(
             Gate("fgate", gates.of_output, role="plain"), Gate("fgate_preact", gates.of_output, role="capped"),
             Gate("ifgate_preact", gates.of_output, role="fused"),

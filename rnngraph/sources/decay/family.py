@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from rnngraph.sources.decay.config import Config
@@ -13,7 +13,7 @@ from rnngraph.trace.decay import Five
 from rnngraph.trace.magnitudes import Floats
 
 TAG = "{tag}"  # stands for a layer's number and direction in PyTorch's names, such as _l0_reverse
-Written: TypeAlias = tuple[str, str]  # a tensor's name beside its siblings, and its shape (see `shape`)
+Written: TypeAlias = tuple[str, str]  # a tensor's name beside its siblings, and its shape (see `fits`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +53,6 @@ class Gate:
     role: str = "b"
 
 
-def silent(config: Config) -> bool | None:
-    """Say nothing: no configuration names this family."""
-    return None
-
-
-def without_numbers(config: Config) -> Numbers:
-    """Take no number from the configuration."""
-    return {}
-
-
 @dataclass(frozen=True, slots=True)
 class Family:
     """One family: its tensors, its formula, what the configuration must say, and the published start.
@@ -77,7 +67,7 @@ class Family:
     forms: tuple[Form, ...]
     rate: Callable[[Arrays, Numbers], Floats]
     start: Start | Callable[[int], Start] | None
-    says: Callable[[Config], bool | None] = silent
-    numbers: Callable[[Config], Numbers] = without_numbers
-    gates: tuple[Gate, ...] = field(default=())
+    says: Callable[[Config], bool | None] = lambda config: None  # no configuration names it
+    numbers: Callable[[Config], Numbers] = lambda config: {}
+    gates: tuple[Gate, ...] = ()
     steady: bool = False

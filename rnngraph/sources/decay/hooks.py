@@ -29,6 +29,19 @@ class Seen:
     calls: list[tuple[Any, Any]] = field(default_factory=list)  # input, output
     gates: list[Any] = field(default_factory=list)
 
+    def keep(self, module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
+        """Keep a call of the layer, as a forward hook."""
+        given, returned = _sequence((*arguments, *keywords.values())), _sequence((output,))
+        if given is not None and returned is not None and returned.requires_grad:
+            self.calls.append((given, returned))
+
+    def keep_gate(self, module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
+        """Keep what the gate's module gave."""
+        running = Running(self.holder, arguments, keywords, output, self.layer.found.tag)
+        taken = None if self.gate is None else self.gate.take(running)
+        if taken is not None:
+            self.gates.append(taken.detach().to("cpu").double().numpy())
+
 
 def watched(layer: ReadLayer, modules: Mapping[str, Any]) -> Seen:
     """Find the modules to look at."""
@@ -49,11 +62,11 @@ def hooked(seen: Sequence[Seen]) -> Iterator[None]:
         for one in seen:
             handles = [
                 one.module.register_forward_pre_hook(_with_gradient, with_kwargs=True),
-                one.module.register_forward_hook(_keeper(one), with_kwargs=True),
+                one.module.register_forward_hook(one.keep, with_kwargs=True),
             ]
             if one.gate is not None:
                 target = one.holder.get_submodule(one.gate.module)
-                handles.append(target.register_forward_hook(_gate_keeper(one, one.gate), with_kwargs=True))
+                handles.append(target.register_forward_hook(one.keep_gate, with_kwargs=True))
             for handle in handles:
                 hooks.callback(handle.remove)
         yield
@@ -69,26 +82,6 @@ def _with_gradient(module: Any, arguments: tuple[Any, ...], keywords: dict[str, 
         tuple(fresh if one is given else one for one in arguments),
         {key: fresh if one is given else one for key, one in keywords.items()},
     )
-
-
-def _keeper(one: Seen) -> Any:
-    def keep(module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
-        given, returned = _sequence((*arguments, *keywords.values())), _sequence((output,))
-        if given is not None and returned is not None and returned.requires_grad:
-            one.calls.append((given, returned))
-
-    return keep
-
-
-def _gate_keeper(one: Seen, gate: Gate) -> Any:
-    tag = one.layer.found.tag
-
-    def keep(module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
-        taken = gate.take(Running(one.holder, arguments, keywords, output, tag))
-        if taken is not None:
-            one.gates.append(taken.detach().to("cpu").double().numpy())
-
-    return keep
 
 
 def _sequence(values: tuple[Any, ...]) -> Any:

@@ -14,17 +14,17 @@ import numpy as np
 from rnngraph.errors import InputError
 from rnngraph.measure.lag_options import LagOptions, chosen_losses, chosen_samples
 from rnngraph.measure.recording import Losses
+from rnngraph.norms import row_norms
 from rnngraph.sources.checkpoint.files import plain_name
 from rnngraph.sources.decay.hooks import Seen, hooked, watched
 from rnngraph.sources.decay.read import ReadLayer, half_lives, squeezed
-from rnngraph.sources.torch.module_and_batch import called, reduced
+from rnngraph.sources.torch.module_and_batch import REDUCTIONS, called, reduced
 from rnngraph.trace.decay import LiveDecay
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import LagTrace
 
 _UNSEEN = "the kernel passes its module by, the sequence is packed, or units are dropped between layers"
 BLOCK = 64  # steps whose rates are computed together
-REDUCTIONS = ("sum", "mean", "every")
 
 
 def observe(module: Any, batch: Any, layers: Sequence[ReadLayer], loss: str) -> list[LiveDecay]:
@@ -124,10 +124,7 @@ def _credit(name: str, given: Any, output: Any, gradient: Any, *, time_axis: int
 
 
 def _norms(tensor: Any, time_axis: int) -> Floats:
-    """Take the norm over features in float64, with a scale so that tiny gradients do not underflow, (batch, time)."""
+    """Take the norm over features, (batch, time)."""
     array = tensor.detach().to("cpu").double().numpy()
     array = array if time_axis == 1 else array.swapaxes(0, 1)
-    array = array.reshape(*array.shape[:2], -1)
-    largest = np.abs(array).max(axis=-1)
-    scale = np.where(largest > 0, largest, 1.0)
-    return np.asarray(scale * np.linalg.norm(array / scale[..., None], axis=-1))
+    return row_norms(array.reshape(*array.shape[:2], -1))

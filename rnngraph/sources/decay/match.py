@@ -57,9 +57,9 @@ def find_layers(shapes: Shapes) -> list[Found]:
             match = pattern.fullmatch(name)
             if match is None:
                 continue
-            names = _fitting(form, match["layer"] or "", match.groupdict().get("tag") or "", shapes)
+            place = match["layer"] or "", match.groupdict().get("tag") or ""
+            names = _fitting(form, *place, shapes)
             if names is not None:
-                place = (match["layer"] or "", match.groupdict().get("tag") or "")
                 found.setdefault(place, {}).setdefault(family.name, Reading(family, names))
     return [_layer(*place, readings.values()) for place, readings in found.items()]
 

@@ -12,8 +12,7 @@ from rnngraph.sources.decay.config import Config
 from rnngraph.sources.decay.formulas import Numbers
 
 CLAMPED = ("zamba2", "nemotron_h")  # hold dt to `time_step_min` whatever else their configuration says
-DEFAULT_BOUND = -5.0
-_BOUNDS = ("gate_lower_bound", "linear_lower_bound", "kda_lower_bound", "lower_bound")
+BOUNDS = ("gate_lower_bound", "linear_lower_bound", "kda_lower_bound", "lower_bound")
 _SAFE = ("kda_safe_gate", "safe_gate")
 _BOUNDED = ("glm5_next", "glm5_next_text", "bailing_hybrid")
 _UNBOUNDED = ("kimi_linear", "kda")
@@ -48,9 +47,9 @@ def says_bounded(config: Config) -> bool | None:
     if isinstance(safe, bool):
         return safe
     if config.says("model_type", *_UNBOUNDED):
-        return config.find(*_BOUNDS) is not None
+        return config.find(*BOUNDS) is not None
     missing = object()
-    bound = config.find(*_BOUNDS, default=missing)
+    bound = config.find(*BOUNDS, default=missing)
     if bound is not missing:
         return bound is not None
     return True if config.says("model_type", *_BOUNDED) else None
@@ -62,16 +61,6 @@ def says_unbounded(config: Config) -> bool | None:
     return None if bounded is None else not bounded
 
 
-def lower_bound(config: Config) -> Numbers:
-    """Give the bound of the gate."""
-    return {"lower_bound": config.number(*_BOUNDS, default=DEFAULT_BOUND)}
-
-
-def normalizer(config: Config) -> Numbers:
-    """Give the constant that gated linear attention divides by."""
-    return {"gate_logit_normalizer": config.number("gate_logit_normalizer", default=16.0)}
-
-
-def soft_cap(config: Config) -> Numbers:
-    """Give the soft cap of the large mLSTM's gates."""
-    return {"gate_soft_cap": config.number("gate_soft_cap", default=15.0)}
+def number(name: str, *keys: str, default: float) -> Callable[[Config], Numbers]:
+    """Make what gives a number of the formula; `keys` are what configurations call it, if not by its own name."""
+    return lambda config: {name: config.number(*(keys or (name,)), default=default)}

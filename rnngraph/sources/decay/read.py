@@ -5,20 +5,22 @@ In: `Weights`. Out: a `LayerDecay` a reading, with what its tensors hold that is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from rnngraph.errors import FileError
+from rnngraph.sources.checkpoint.files import StoredArray
 from rnngraph.sources.decay.config import Config
-from rnngraph.sources.decay.family import Start
 from rnngraph.sources.decay.formulas import Numbers
 from rnngraph.sources.decay.match import Found, Reading, decided, find_layers, not_read
 from rnngraph.sources.decay.tensors import Weights
 from rnngraph.trace.decay import LayerDecay, Unread
 from rnngraph.trace.magnitudes import Floats
 
+LARGEST = 2**24  # numbers of one tensor that is read; a decay of 16,384 channels and 1,024 states is as large
 MOST = 2**25  # decays that are kept of all layers together, 256 MB
 
 
@@ -29,7 +31,6 @@ class ReadLayer:
     found: Found
     reading: Reading
     decay: LayerDecay
-    start: Start | None
     rates: Floats
     values: Mapping[str, Floats]
     numbers: Numbers
@@ -72,7 +73,7 @@ def squeezed(rates: Floats) -> Floats:
 
 def _read(layer: Found, reading: Reading, weights: Weights) -> ReadLayer:
     family = reading.family
-    values = {role: weights.weights[name].read() for role, name in reading.names.items()}
+    values = {role: _numbers(weights.weights[name]) for role, name in reading.names.items()}
     numbers = family.numbers(weights.config)
     with np.errstate(all="ignore"):  # what is no number is found and said
         rates = squeezed(np.asarray(family.rate(values, numbers)))
@@ -82,7 +83,13 @@ def _read(layer: Found, reading: Reading, weights: Weights) -> ReadLayer:
         published=None if start is None else (start.low, start.high), origin="" if start is None else start.origin,
         settings=numbers,
     )  # fmt: skip
-    return ReadLayer(layer, reading, decay, start, rates, values, numbers)
+    return ReadLayer(layer, reading, decay, rates, values, numbers)
+
+
+def _numbers(array: StoredArray) -> Floats:
+    if math.prod(array.shape) > LARGEST:
+        raise FileError(f"it has shape {array.shape}, more than may be read ({LARGEST} numbers).")
+    return np.asarray(array.read(), np.float64)
 
 
 def ambiguous(config: Config, readings: tuple[Reading, ...]) -> str:

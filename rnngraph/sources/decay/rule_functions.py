@@ -11,10 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnngraph.sources.decay.family import Start
 from rnngraph.sources.decay.read import ReadLayer
-from rnngraph.trace.decay import SHARES, Five, Value, five_numbers
-from rnngraph.trace.magnitudes import Floats
+from rnngraph.trace.decay import SHARES, Five, Value
 
 THRESHOLDS = {"no_memory": 1.0, "tolerance": 0.01, "factor": 2.0, "chance": 1e-3}
 _INNER = (1, 2, 3)  # 10, 50 and 90 %: the ends of a sample depend on its size
@@ -90,9 +88,9 @@ def never_forgets(layer: ReadLayer, judging: Judging) -> Evidence | None:
 
 def uniform(layer: ReadLayer, judging: Judging) -> Evidence | None:
     """Find half-lives that are all alike, where the published ones are not."""
-    start = layer.start
+    published = layer.decay.published
     shortest, *_, longest = layer.decay.quantiles
-    if start is None or start.low[0] == start.low[-1] or layer.decay.n < 2:
+    if published is None or published[0][0] == published[0][-1] or layer.decay.n < 2:
         return None
     if not (longest == shortest or longest <= shortest * (1 + THRESHOLDS["tolerance"])):
         return None
@@ -100,55 +98,35 @@ def uniform(layer: ReadLayer, judging: Judging) -> Evidence | None:
 
 
 def differs(layer: ReadLayer, judging: Judging) -> Evidence | None:
-    """Find quantiles that differ from the published start."""
-    start = layer.start
-    if start is None or not (parts := differing(layer.decay.half_lives, start)):
+    """Find quantiles that differ from the published start, by more than a factor and than chance.
+
+    Chance: of n independent draws, the share below any value is off by more than √(ln(2/p) / 2n) with probability p at
+    most (Dvoretzky, Kiefer and Wolfowitz, with Massart's constant). Channels that share a head's rate are not
+    independent, so n is the number of heads. Of a start with two ends the nearer one is held against it.
+    """
+    if layer.decay.published is None:
         return None
+    first, last = layer.decay.published
+    factor, heads = THRESHOLDS["factor"], layer.decay.half_lives.shape[0]
+    margin = math.sqrt(math.log(2 / THRESHOLDS["chance"]) / (2 * heads))
     numbers: dict[str, Value] = {}
     texts = []
-    for part in parts:
-        percent = f"q{100 * part.share:.0f}"
-        numbers |= {percent: part.found, f"published_{percent}": part.published}
-        texts.append(
-            f"{_steps(part.found)} at {100 * part.share:.0f} % where the published start has {part.published:.3g}"
-        )
-    return Evidence(numbers, f"{'; '.join(texts)} ({start.origin}).")
+    for place in _INNER:
+        value, low, high = layer.decay.quantiles[place], first[place], last[place]
+        nearer, five = (low, first) if value < low else (high, last)
+        if not (value * factor < low or value > high * factor):
+            continue
+        outside = value * factor < five[0] or value > five[-1] * factor  # which no draw of the start can give
+        if outside or abs(SHARES[place] - _share_below(value, five)) > margin:
+            percent = f"{100 * SHARES[place]:.0f}"
+            numbers |= {f"q{percent}": value, f"published_q{percent}": nearer}
+            texts.append(f"{_steps(value)} at {percent} % where the published start has {nearer:.3g}")
+    return Evidence(numbers, f"{'; '.join(texts)} ({layer.decay.origin}).") if texts else None
 
 
 def _steps(half_life: float) -> str:
     text = f"{half_life:.3g}"
     return f"{text} step{'' if text == '1' else 's'}"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A quantile that differs, in steps; of a start with two ends, `published` is the nearer one."""
-
-    share: float
-    found: float
-    published: float
-
-
-def differing(half_lives: Floats, start: Start) -> list[Difference]:
-    """Find the quantiles at which half-lives differ from a published start, by more than a factor and than chance.
-
-    Chance: of n independent draws, the share below any value is off by more than √(ln(2/p) / 2n) with probability p at
-    most (Dvoretzky, Kiefer and Wolfowitz, with Massart's constant). Channels that share a head's rate are not
-    independent, so n is the number of heads.
-    """
-    quantiles = five_numbers(half_lives)
-    margin = math.sqrt(math.log(2 / THRESHOLDS["chance"]) / (2 * half_lives.shape[0]))
-    found = []
-    for place in _INNER:
-        value, low, high = quantiles[place], start.low[place], start.high[place]
-        nearer, five = (low, start.low) if value < low else (high, start.high)
-        factor = THRESHOLDS["factor"]
-        if not (value * factor < low or value > high * factor):
-            continue
-        outside = value * factor < five[0] or value > five[-1] * factor  # which no draw of the start can give
-        if outside or abs(SHARES[place] - _share_below(value, five)) > margin:
-            found.append(Difference(SHARES[place], value, nearer))
-    return found
 
 
 def _share_below(value: float, five: Five) -> float:

@@ -1,6 +1,6 @@
-"""The table of rules: what is wrong with a layer's decays. One row a rule, and one function in `checks`.
+"""The table of rules: what is wrong with a layer's decays. One row a rule, and one function in `rule_functions`.
 
-In: a layer that was read and the options. Out: findings. Two rules hold for any checkpoint; the others judge a start,
+In: a layer that was read and the options. Out: findings. Three rules hold for any checkpoint; the others judge a start,
 and so need to be told that the weights are one.
 """
 

@@ -7,21 +7,17 @@ others are data: nothing in them is executed, and an index names no file outside
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from rnngraph.archive import LARGEST_HEADER
-from rnngraph.errors import FileError, InputError
-from rnngraph.sources.checkpoint.files import StoredArray, plain_name, read_safetensors
-from rnngraph.sources.checkpoint.torch_file import read_torch
+from rnngraph.errors import FileError
+from rnngraph.sources.checkpoint.files import StoredArray, plain_name
+from rnngraph.sources.checkpoint.formats import read_file
 from rnngraph.sources.decay.config import NAME, Config, read_config
-from rnngraph.sources.decay.tensors import Weight, Weights
+from rnngraph.sources.decay.tensors import Weights
 
 INDEX = ".index.json"
-READERS: dict[str, Callable[[Path], list[StoredArray]]] = {
-    ".safetensors": read_safetensors,
-    **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt"), read_torch),
-}
 # What a folder holds, in the order in which it is looked for: the first pattern that is there is read.
 _IN_FOLDER = (
     f"model.safetensors{INDEX}", f"*.safetensors{INDEX}", "model.safetensors", "*.safetensors",
@@ -35,7 +31,7 @@ def file_weights(path: Path) -> Weights:
     Raises:
         FileError: there is none, it is damaged, lies about its sizes, or a shard is missing.
         InputError: a suffix of no format that is read.
-        MissingToolError: PyTorch is needed and not installed.
+        MissingToolError: its format needs a package that is not installed.
     """
     if path.is_dir():
         chosen, folder = _in_folder(path), path
@@ -57,7 +53,7 @@ def _in_folder(folder: Path) -> list[Path]:
     raise FileError(f"the folder {folder} holds no weights: no .safetensors, .bin, .pt or .pth, and no index of any.")
 
 
-def _indexed(index: Path) -> dict[str, Weight]:
+def _indexed(index: Path) -> dict[str, StoredArray]:
     """Read an index, and the headers of the shards that it names."""
     try:
         if index.stat().st_size > LARGEST_HEADER:
@@ -79,23 +75,13 @@ def _indexed(index: Path) -> dict[str, Weight]:
     return found
 
 
-def _joined(files: Iterable[Path]) -> dict[str, Weight]:
-    found: dict[str, Weight] = {}
+def _joined(files: Iterable[Path]) -> dict[str, StoredArray]:
+    found: dict[str, StoredArray] = {}
     for file in files:
-        reader = next((one for suffix, one in READERS.items() if file.name.lower().endswith(suffix)), None)
-        if reader is None:
-            raise InputError(
-                f"{file} has a suffix that is not read here: give {', '.join(READERS)}, an index ({INDEX}), "
-                "a folder, or a Python function (file.py:function)."
-            )
-        for name, weight in _stored(reader(file)).items():
+        for name, weight in read_file(file).arrays.items():
             if name in found:
                 raise FileError(f"{file} holds {name}, which another file beside it holds too: name the one you mean.")
             found[name] = weight
     if not found:
         raise FileError("the checkpoint holds no tensors.")
     return found
-
-
-def _stored(arrays: Iterable[StoredArray]) -> Mapping[str, Weight]:
-    return {plain_name(one.name): Weight(one.shape, one.read) for one in arrays}

@@ -6,7 +6,7 @@ shapes are known and numbers are read when asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,29 +14,8 @@ from typing import Any
 import numpy as np
 
 from rnngraph.errors import FileError, InputError
-from rnngraph.sources.checkpoint.files import plain_name
+from rnngraph.sources.checkpoint.files import StoredArray, plain_name
 from rnngraph.sources.decay.config import Config, config_of
-from rnngraph.trace.magnitudes import Floats
-
-LARGEST = 2**24  # numbers of one tensor that is read; a decay of 16,384 channels and 1,024 states is as large
-
-
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """One tensor: its shape, and how to read it."""
-
-    shape: tuple[int, ...]
-    reader: Callable[[], Any]
-
-    def read(self) -> Floats:
-        """Read the numbers as float64.
-
-        Raises:
-            FileError: it is larger than any decay, or cannot be read.
-        """
-        if np.prod(self.shape, dtype=object) > LARGEST:
-            raise FileError(f"it has shape {self.shape}, more than may be read ({LARGEST} numbers).")
-        return np.asarray(self.reader(), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +23,7 @@ class Weights:
     """Everything that a source holds by name, and what its configuration says."""
 
     source: str
-    weights: Mapping[str, Weight]
+    weights: Mapping[str, StoredArray]
     config: Config
 
 
@@ -53,7 +32,8 @@ def module_weights(module: Any) -> Weights:
     found = (getattr(one, "config", None) for one in module.modules())
     config = next((one for one in found if isinstance(one, Mapping) or hasattr(one, "to_dict")), None)
     known = config_of({} if config is None else config)
-    return Weights(type(module).__name__, _table(module.state_dict()), Config(known.table, "the module's config"))
+    source = type(module).__name__
+    return Weights(source, _table(module.state_dict(), source), Config(known.table, "the module's config"))
 
 
 def state_weights(state: Mapping[Any, Any]) -> Weights:
@@ -62,10 +42,10 @@ def state_weights(state: Mapping[Any, Any]) -> Weights:
     Raises:
         InputError: a name that is no text, or a value that is no array.
     """
-    return Weights("state dict", _table(state), Config({}))
+    return Weights("state dict", _table(state, "state dict"), Config({}))
 
 
-def _table(state: Mapping[Any, Any]) -> dict[str, Weight]:
+def _table(state: Mapping[Any, Any], source: str) -> dict[str, StoredArray]:
     found = {}
     for name, value in state.items():
         if not isinstance(name, str):
@@ -75,7 +55,7 @@ def _table(state: Mapping[Any, Any]) -> dict[str, Weight]:
             if hasattr(value, "keys"):
                 raise InputError(f"{name} in the state dict is a table itself: pass the table that holds the tensors.")
             continue  # extra state that a module keeps, such as a counter
-        found[plain_name(name)] = Weight(tuple(int(one) for one in shape), partial(_array, value))
+        found[plain_name(name)] = StoredArray(name, tuple(int(one) for one in shape), source, partial(_array, value))
     return found
 
 

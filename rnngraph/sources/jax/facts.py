@@ -8,7 +8,6 @@ encoder's end has a clock of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ import numpy as np
 
 from rnngraph.measure.recording import Array, Facts
 from rnngraph.norms import norm
-from rnngraph.sources.jax.masks import Spot
 from rnngraph.sources.jax.samples import by_sample, host
 from rnngraph.sources.jax.scan_weights import slices
 from rnngraph.sources.jax.sites import Site
@@ -34,9 +32,9 @@ _IN_STEP = 0.4  # of what a step hands down, the part that arrives at the same s
 def facts_of(recording: JaxRecording, site: Site) -> Facts:
     """Say what is known of a scan."""
     layout, name = recording.layouts[site.number], site.name
-    kept, of_some_units = _chosen(recording, site, "kept", site.kept)
-    forgotten, _ = _chosen(recording, site, "forgotten", site.forgotten)
-    stopped, _ = _chosen(recording, site, "stopped", site.stopped)
+    kept, of_some_units = _chosen(recording, site, "kept")
+    forgotten, _ = _chosen(recording, site, "forgotten")
+    stopped, _ = _chosen(recording, site, "stopped")
     cuts: Booleans = np.asarray(stopped.all(axis=1))  # of all samples, as to truncate
     anew = forgotten | stopped & ~cuts[:, None]
     axes = layout.axes[len(site.states) :]
@@ -64,9 +62,9 @@ def input_name(site: Site) -> str:
     return f"input of {site.name}"
 
 
-def _chosen(recording: JaxRecording, site: Site, what: str, spots: Sequence[Spot]) -> tuple[Booleans, bool]:
+def _chosen(recording: JaxRecording, site: Site, what: str) -> tuple[Booleans, bool]:
     """Say where a sample keeps, or forgets, all of its states, (T, N); and whether some units alone ever do."""
-    layout, found = recording.layouts[site.number], recording.found[site.number]
+    layout, found, spots = recording.layouts[site.number], recording.found[site.number], site.spots[what]
     every, mixed = np.full((site.length, layout.batch), bool(spots)), False
     for place, spot in enumerate(spots):
         one, shape = found["inside"][what][place], found["carried"][site.states[place]].shape

@@ -13,6 +13,7 @@ from typing import Any
 from rnngraph.checks import listed
 from rnngraph.sources.jax.flow import INPUT, NOTHING, STATE, Flow, through, whole
 from rnngraph.sources.jax.form import Carries, Form, inexact
+from rnngraph.sources.jax.masks import spots
 from rnngraph.sources.jax.names import is_library, joined, kinds_of, owner, place_of, step_name
 from rnngraph.sources.jax.sites import Plan, Site
 from rnngraph.sources.jax.step_cell import follow, gate_of, weights_on
@@ -159,9 +160,7 @@ class _Finder:
         self.plan.sites[path] = Site(
             number, equation, form, name, replace(carries, states=states), tuple(kinds[k] for k in order), flipped,
             tuple(floating) if fed else (), frozenset(one for one in before if one >= 0), frozenset(handed), leaves,
-            recurrent, weights_on(INPUT, form, known), form.kept(states), form.forgotten(states),
-            form.stopped(states),
-            gate_of(form, known, states),
+            recurrent, weights_on(INPUT, form, known), spots(form, states), gate_of(form, known, states),
         )  # fmt: skip
         self.plan.entered |= {path[:depth] for depth in range(1, len(path))}
         if before and all(one.sites for one in flows if one.weights):

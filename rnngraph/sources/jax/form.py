@@ -6,14 +6,15 @@ the step chooses to keep a state or to forget it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
-from rnngraph.sources.jax.masks import Spot, mask_that_keeps, stop_at
+from rnngraph.sources.jax.masks import Spot
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, counts, walk
 
 _CASTS = ("convert_element_type", "copy", "reduce_precision")
@@ -60,33 +61,13 @@ class Form:
 
     def __init__(self, equation: Any, known: Collection[int]) -> None:
         """Open the calls of a step; `known` are the arguments that come from no weight and no state."""
-        self.equation, self.known, numbers = equation, known, count()
+        self.equation, self.known, self._numbers = equation, known, count()
         self.lines: list[Line] = []
         self.literals: dict[int, Any] = {}
         self.constants: dict[int, Any] = {}
         self.checkpoint: Any = None  # the first equation that says how to compute again on the way back
-
-        def literal(atom: Any) -> int:
-            self.literals[number := next(numbers)] = atom.val
-            return number
-
-        def opened(inside: tuple[Any, Sequence[Any]], given: Sequence[int]) -> list[int]:
-            closed = {next(numbers): one for one in inside[1]}
-            self.constants |= closed
-            return walk((inside[0], list(closed)), given, visit, literal=literal)
-
-        def visit(one: Any, given: list[int], _: Path) -> Sequence[int]:
-            nested = called(one)
-            if nested is not None:
-                is_first = self.checkpoint is None and one.primitive.name in CHECKPOINTS
-                self.checkpoint = one if is_first else self.checkpoint
-                return opened(nested, given)
-            made = [next(numbers) for _ in one.outvars]
-            self.lines.append(Line(one, tuple(given), tuple(made)))
-            return made
-
-        self.arguments = [next(numbers) for _ in body(equation)[0].invars]
-        self.results = opened(body(equation), self.arguments)
+        self.arguments = [next(self._numbers) for _ in body(equation)[0].invars]
+        self.results = self._opened(body(equation), self.arguments)
         self.maker = {one: line for line in self.lines for one in line.made}
         self.first, self.count = counts(equation)
         self.reads: dict[int, frozenset[int]] = dict.fromkeys(self.literals, frozenset())
@@ -99,6 +80,34 @@ class Form:
             )
             for number, variable in zip(line.made, line.equation.outvars, strict=True):
                 self.reads[number], self.moved_by[number] = read, moved if inexact(variable) else frozenset()
+
+    def _opened(self, inside: tuple[Any, Sequence[Any]], given: Sequence[int]) -> list[int]:
+        """Write the lines of a jaxpr with its constants; give the numbers of its results."""
+        closed = {next(self._numbers): one for one in inside[1]}
+        self.constants |= closed
+        return walk((inside[0], list(closed)), given, self._visit, literal=self._literal)
+
+    def _literal(self, atom: Any) -> int:
+        self.literals[number := next(self._numbers)] = atom.val
+        return number
+
+    def _visit(self, one: Any, given: list[int], _: Path) -> Sequence[int]:
+        nested, branches = called(one), one.params.get("branches", ())
+        if nested is not None:
+            is_first = self.checkpoint is None and one.primitive.name in CHECKPOINTS
+            self.checkpoint = one if is_first else self.checkpoint
+            return self._opened(nested, given)
+        if branches and all(line.primitive.name in _PLAIN for some in branches for line in some.jaxpr.eqns):
+            every = [self._opened((some.jaxpr, some.consts), given[1:]) for some in branches]
+            return [
+                self._added(_choice(one, k), (given[0], *some))[0] for k, some in enumerate(zip(*every, strict=True))
+            ]
+        return self._added(one, given)
+
+    def _added(self, one: Any, given: Sequence[int]) -> list[int]:
+        made = [next(self._numbers) for _ in one.outvars]
+        self.lines.append(Line(one, tuple(given), tuple(made)))
+        return made
 
     def made(self, value: int) -> Line | None:
         """Give the line that makes a value, before it is cast."""
@@ -169,48 +178,6 @@ class Form:
         return frozenset[int]().union(*(some for some in taken if not some & own))
 
     # ---- choices that read no state
-    def kept(self, states: Sequence[int]) -> tuple[Spot, ...]:
-        """Find where the step keeps every state, as in `jnp.where(t < length, new, old)`; nothing where one is not.
-
-        Only what is a choice or a mask of data counts: a state that comes out equal may have been computed.
-        """
-        return self._of_all(states, self._kept)
-
-    def forgotten(self, states: Sequence[int]) -> tuple[Spot, ...]:
-        """Find where the step forgets every state, so that its gradient is exactly zero: nothing where one is not.
-
-        It does so before it reads the state, as in `jnp.where(done, start, h)` or `h * (1 - done)`, or in the end.
-        """
-        return self._of_all(states, self._forgotten)
-
-    def stopped(self, states: Sequence[int]) -> tuple[Spot, ...]:
-        """Find where the step reads every state without its gradient; nothing where it reads one in other ways."""
-        return self._of_all(states, lambda before, _, read: stop_at(self, before, read))
-
-    def _of_all(
-        self, states: Sequence[int], look: Callable[[int, int, frozenset[int]], Spot | None]
-    ) -> tuple[Spot, ...]:
-        read = frozenset(self.first + k for k in states)
-        found = [look(*self.ends(k), read) for k in states]
-        return tuple(one for one in found if one is not None) if None not in found else ()
-
-    def _kept(self, before: int, after: int, states: frozenset[int]) -> Spot | None:
-        line = self.maker.get(after)
-        if line is not None and self.chooses(line, states) and line.given[1:].count(before) == 1:
-            return Spot(line.given[0], line.given[1:].index(before))
-        mask = mask_that_keeps(self, before, after)
-        return None if mask is None else Spot(mask)
-
-    def _forgotten(self, before: int, after: int, states: frozenset[int]) -> Spot | None:
-        found = self.entrance(before, states)
-        if found is not None:
-            return found[1]
-        line = self.maker.get(after)
-        if line is None or not self.chooses(line, states):
-            return None
-        others = [k for k in (0, 1) if not self.reads[line.given[1 + k]] & states]
-        return Spot(line.given[0], others[0], line.given[2 - others[0]]) if len(others) == 1 else None
-
     def entrance(self, before: int, states: frozenset[int]) -> tuple[int, Spot] | None:
         """Find the one choice or product through which the step reads a state; give what comes out."""
         same = {before}  # and where JAX guards the branches of a `cond` under vmap
@@ -238,6 +205,13 @@ class Form:
             return True
         line = self.maker.get(value)
         return line is not None and line.name in _PLAIN and all(self.plain(one) for one in line.given)
+
+
+def _choice(branch: Any, place: int) -> Any:
+    """Write a result of a `cond` that only moves values as a choice between what its branches give."""
+    which, result = branch.invars[0].aval, branch.outvars[place].aval
+    (choice,) = jax.make_jaxpr(jax.lax.select_n)(which, *[result] * len(branch.params["branches"])).eqns
+    return choice
 
 
 def inexact(variable: Any) -> bool:

@@ -15,16 +15,31 @@ import jax.numpy as jnp
 import numpy as np
 from jax.interpreters import partial_eval
 
+from rnngraph.checks import is_whole
 from rnngraph.errors import InputError
+from rnngraph.sources.jax.samples import FOUND, NONE, BatchAxis
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a loss function is read."""
+    """How a loss function is read and measured; see `watch`."""
 
     has_aux: bool | None = False  # None: whichever it is
     per_step: Callable[[Any], Any] | None = None
     only: tuple[str, ...] = ()  # the scans that are wanted; all where none is named
+    batch_axis: BatchAxis = FOUND
+    weights: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what is no axis.
+
+        Raises:
+            InputError: it is none.
+        """
+        if self.batch_axis not in (FOUND, NONE) and not is_whole(self.batch_axis):
+            raise InputError(
+                f'batch_axis is {self.batch_axis!r}; pass the axis of the samples in the states, or "none".'
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +80,7 @@ def leaves_of(arguments: tuple[Any, ...]) -> Leaves:
         return found
 
     arrays = tuple(flat[k][1] for k in places)
-    weights = tuple(flat[k][0][0].idx == 0 and _floating(flat[k][1]) for k in places)
+    weights = tuple(flat[k][0][0].idx == 0 and bool(jnp.issubdtype(flat[k][1].dtype, jnp.inexact)) for k in places)
     if not any(weights):
         raise InputError(
             "the first argument of the loss function holds no array of floating-point numbers, and it is what the "
@@ -126,10 +141,6 @@ def _steps(value: Any) -> Any:
 
 def _is_array(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array | np.ndarray | np.generic)
-
-
-def _floating(leaf: Any) -> bool:
-    return bool(jnp.issubdtype(leaf.dtype, jnp.inexact))
 
 
 def _name(path: Sequence[Any]) -> str:

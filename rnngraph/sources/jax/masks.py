@@ -1,12 +1,13 @@
-"""A state that is kept by a mask of data, as in `m * new + (1 - m) * h`, or read without its gradient at some steps.
+"""At which steps a state is kept, as by `m * new + (1 - m) * h`, forgotten, or read without its gradient.
 
-In: a step's `Form`, and a state before and after the step. Out: the number of what tells the steps.
+In: a step's `Form`. Out: `Spots`, the numbers of what tells the steps, read off the operations.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -25,7 +26,44 @@ class Spot:
     ends: int | None = None  # the state that was computed, where that is forgotten in the end of the step
 
 
-def stop_at(form: Form, before: int, states: frozenset[int]) -> Spot | None:
+Spots: TypeAlias = Mapping[str, tuple[Spot, ...]]  # what a step does -> where, by state
+
+
+def spots(form: Form, states: Sequence[int]) -> Spots:
+    """Find where a step does something to all of its states, by state; nothing where one is not treated so.
+
+    `kept`, as in `jnp.where(t < length, new, old)`: only what is a choice or a mask of data counts, because a state
+    that comes out equal may have been computed. `forgotten`, so that its gradient is exactly zero: before the step
+    reads it, as in `jnp.where(done, start, h)` or `h * (1 - done)`, or in the end. `stopped`: it is read without its
+    gradient.
+    """
+    read, found = frozenset(form.first + k for k in states), dict[str, tuple[Spot, ...]]()
+    for what, look in (("kept", _kept), ("forgotten", _forgotten), ("stopped", _stopped)):
+        some = [look(form, *form.ends(k), read) for k in states]
+        found[what] = tuple(one for one in some if one is not None) if None not in some else ()
+    return found
+
+
+def _kept(form: Form, before: int, after: int, states: frozenset[int]) -> Spot | None:
+    line = form.maker.get(after)
+    if line is not None and form.chooses(line, states) and line.given[1:].count(before) == 1:
+        return Spot(line.given[0], line.given[1:].index(before))
+    mask = _mask_that_keeps(form, before, after)
+    return None if mask is None else Spot(mask)
+
+
+def _forgotten(form: Form, before: int, after: int, states: frozenset[int]) -> Spot | None:
+    found = form.entrance(before, states)
+    if found is not None:
+        return found[1]
+    line = form.maker.get(after)
+    if line is None or not form.chooses(line, states):
+        return None
+    others = [k for k in (0, 1) if not form.reads[line.given[1 + k]] & states]
+    return Spot(line.given[0], others[0], line.given[2 - others[0]]) if len(others) == 1 else None
+
+
+def _stopped(form: Form, before: int, _: int, states: frozenset[int]) -> Spot | None:
     """Find the choice that alone reads a state: `where(t % 8 == 0, stop_gradient(h), h)`."""
     users = [line for line, _ in form.users(before)]
     stops = {line.made[0] for line in users if line.name == "stop_gradient"}
@@ -37,7 +75,7 @@ def stop_at(form: Form, before: int, states: frozenset[int]) -> Spot | None:
     return Spot(choice, stopped.index(True)) if stopped.count(True) == 1 else None
 
 
-def mask_that_keeps(form: Form, before: int, after: int) -> int | None:
+def _mask_that_keeps(form: Form, before: int, after: int) -> int | None:
     """Find the mask of which a state is kept where it is zero; None where there is none."""
     line = form.made(after)
     if line is None or line.name not in ("add", "add_any"):

@@ -14,12 +14,12 @@ import jax
 import jax.numpy as jnp
 
 from rnngraph.sources.jax import through_scan
-from rnngraph.sources.jax.function import Function
+from rnngraph.sources.jax.function import Function, Options
+from rnngraph.sources.jax.read_together import Heard, largest_alone
 from rnngraph.sources.jax.row_walk import walk_rows
-from rnngraph.sources.jax.samples import Axes, BatchAxis, Layout, layout_of
+from rnngraph.sources.jax.samples import Axes, Layout, layout_of
 from rnngraph.sources.jax.sites import Plan, Site
 from rnngraph.sources.jax.step import all_steps, at_step, checkpointed, tap_to_size_one
-from rnngraph.sources.jax.terms import Heard, largest_alone
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, compute, counts, walk
 
 How: TypeAlias = Callable[[Site, list[Any], Any], tuple[Sequence[Any], Any]]
@@ -30,23 +30,22 @@ _ALL = Heard()
 class Programs:
     """The programs of one function."""
 
-    def __init__(self, function: Function, plan: Plan) -> None:
+    def __init__(self, function: Function, plan: Plan, options: Options) -> None:
         """Make what is compiled on first use."""
-        self.function, self.plan = function, plan
-        self._layouts: dict[tuple[int, BatchAxis], Layout] = {}
-        self.whole = jax.jit(self._whole, static_argnums=(1,))
+        self.function, self.plan, self.options = function, plan, options
+        self._layouts: dict[int, Layout] = {}
+        self.whole = jax.jit(self._whole)
         self.shares = jax.jit(self._shares, static_argnums=(2,))
         self.step_shares = jax.jit(self._step_shares)
         self.rows = jax.jit(self._rows, static_argnums=(0, 1))
         self.handed_down = jax.jit(self._handed_down, static_argnums=(0,))
         self.felt = jax.jit(self._felt)
 
-    def layout(self, site: Site, given: Sequence[Any], wanted: BatchAxis) -> Layout:
+    def layout(self, site: Site, given: Sequence[Any]) -> Layout:
         """Find where the samples stand in a scan, once."""
-        key = site.number, wanted
-        if key not in self._layouts:
-            self._layouts[key] = layout_of(site, given, wanted)
-        return self._layouts[key]
+        if site.number not in self._layouts:
+            self._layouts[site.number] = layout_of(site, given, self.options.batch_axis)
+        return self._layouts[site.number]
 
     def run(self, arrays: Sequence[Any], how: How, slots: Any, heard: Heard = _ALL) -> tuple[list[Any], dict[int, Any]]:
         """Compute the function with its scans run another way; give its results, and what was noted by scan.
@@ -56,9 +55,9 @@ class Programs:
         run = _Run(self.plan, how, slots, heard)
         return walk((self.function.jaxpr, self.function.constants), list(arrays), run.visit), run.noted
 
-    def _whole(self, arrays: Sequence[Any], weights: bool) -> Any:
+    def _whole(self, arrays: Sequence[Any]) -> Any:
         """Give loss, losses of steps, gradients by leaf, and by scan values, gradients and parts."""
-        slots = {site.number: through_scan.whole_slots(site) for site in self.plan}
+        slots = {site.number: through_scan.whole_slots(site) for site in self.plan.numbered}
 
         def function(own: Any, slots: Any) -> Any:
             every = [own.get(k, one) for k, one in enumerate(arrays)]
@@ -69,14 +68,14 @@ class Programs:
         loss, pull, (rest, noted) = jax.vjp(function, mine, slots, has_aux=True)
         gradients, arrived = pull(jnp.ones_like(loss))
         found = {}
-        for site in self.plan:
+        for site in self.plan.numbered:
             note, own = noted[site.number], arrived[site.number]
             arguments = all_steps(site, note["operands"], note["carried"])
             found[site.number] = {
                 "carried": note["carried"], "total": own["states"], "before": own["before"], "read": own["read"],
                 "results": note["results"], "inside": through_scan.inside(site, arguments),
                 "given": [at_step(site, arguments, t) for t in _seen(site)],
-                **through_scan.parts(site, arguments, own["results"], own["before"], weights=weights),
+                **through_scan.parts(site, arguments, own["results"], own["before"], weights=self.options.weights),
             }  # fmt: skip
         return loss, rest, gradients, found
 
@@ -120,7 +119,7 @@ class Programs:
         return self.run(arrays, partial(_replaced, results=results), own)
 
     def _entered(self, results: Results) -> dict[int, dict[int, Any]]:
-        return {site.number: {k: results[site.number][k] for k in site.entered} for site in self.plan}
+        return {site.number: {k: results[site.number][k] for k in site.entered} for site in self.plan.numbered}
 
     def _rows(
         self,
@@ -135,7 +134,7 @@ class Programs:
         return walk_rows(site, operands, entering, dict(zip(site.tapped, axes, strict=True)))
 
     def _felt(self, arrays: Sequence[Any]) -> Any:
-        slots = {site.number: through_scan.felt_slots(site) for site in self.plan}
+        slots = {site.number: through_scan.felt_slots(site) for site in self.plan.numbered}
         how = partial(through_scan.whole, by=tap_to_size_one)
         loss, pull = jax.vjp(lambda slots: self.run(arrays, how, slots)[0][0], slots)
         return pull(jnp.ones_like(loss))[0]

@@ -1,26 +1,100 @@
 """Whether the loss reads many steps at once, as pooling and attention do: it is one loss then, and not one a step.
 
-In: a recording and what enters its scans. Out: yes or no, by asking at which steps one number enters, of those that the
-loss sums up.
+In: a recording and what enters its scans. Out: yes or no. The loss is divided into the terms that it is the sum of,
+which are equations; programs listen to some of them by `Heard`, and it is asked at which steps one number of a term
+enters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rnngraph.norms import norm
 from rnngraph.sources.far_steps import made_of_far_steps
-from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.terms import Heard, Term, kinds_of_terms
+from rnngraph.sources.jax.form import inexact
+from rnngraph.sources.jax.sites import Plan, Site
+from rnngraph.sources.jax.walk import Path, called, walk
 from rnngraph.trace.magnitudes import Floats
 
 if TYPE_CHECKING:
     from rnngraph.sources.jax.scan_recording import JaxRecording
 
     Entering = Callable[[JaxRecording, Site, Mapping[int, Any]], Floats]
+
+_SUMS = ("add", "add_any", "sub")
+_FACTORS = (
+    "mul", "div", "neg", "reduce_sum", "convert_element_type", "reshape", "squeeze", "broadcast_in_dim", "copy",
+)  # fmt: skip  # of one thing alone
+
+
+class Term(NamedTuple):
+    """An equation: how it is made, where it stands, and which of its operands come from scans."""
+
+    kind: tuple[str, ...]
+    path: Path
+    operands: tuple[int, ...]
+
+
+class Heard(NamedTuple):
+    """What hands back its gradient: everything but some equations, and of one term its largest number alone."""
+
+    silent: frozenset[Path] = frozenset()
+    single: Term | None = None
+
+
+class _Made(NamedTuple):
+    """A value that comes from a scan: the name of its equation, and the terms that it is the sum of."""
+
+    name: str
+    terms: frozenset[Term]
+
+
+def kinds_of_terms(jaxpr: Any, plan: Plan) -> list[list[Term]]:
+    """Divide a loss, the first result of a jaxpr, into the terms that it is the sum of, in their order.
+
+    Terms that are made alike are of one kind. It is looked through factors, and into the calls that hold scans.
+    """
+
+    def visit(equation: Any, given: list[_Made | None], path: Path) -> Sequence[_Made | None]:
+        nested, name = called(equation), equation.primitive.name
+        if nested is not None and path in plan.entered:
+            return walk((nested[0], [None] * len(nested[1])), given, visit, literal=lambda _: None, path=path)
+        below = [one for one in given if one is not None]
+        if not below and path not in plan.sites:
+            return [None] * len(equation.outvars)
+        if path not in plan.sites and (name in _SUMS or (len(below) == 1 and name in _FACTORS)):
+            terms = frozenset[Term]().union(*(one.terms for one in below))
+        else:
+            operands = [k for k, one in enumerate(given) if one is not None and inexact(equation.invars[k])]
+            terms = frozenset([Term((name, *(one.name for one in below)), path, tuple(operands))])
+        return [_Made(name, terms)] * len(equation.outvars)
+
+    nothing: list[None] = [None] * (len(jaxpr.constvars) + len(jaxpr.invars))
+    first = len(jaxpr.constvars)
+    loss = walk((jaxpr, nothing[:first]), nothing[first:], visit, literal=lambda _: None)[0]
+    found: dict[tuple[str, ...], list[Term]] = {}
+    for term in sorted(loss.terms, key=lambda one: one.path) if loss else ():
+        found.setdefault(term.kind, []).append(term)
+    return list(found.values())
+
+
+def _largest(_: None, arrived: list[Any]) -> tuple[list[Any]]:
+    sizes = jnp.concatenate([jnp.abs(one).ravel().astype(jnp.float32) for one in arrived])
+    kept, found, first = jnp.argmax(sizes), [], 0
+    for one in arrived:
+        here = (first + jnp.arange(one.size) == kept).reshape(one.shape)
+        found.append(jnp.where(here, one, jnp.zeros_like(one)))
+        first += one.size
+    return (found,)
+
+
+largest_alone: Any = jax.custom_vjp(lambda values: values)  # of what comes back to a list, one number goes on
+largest_alone.defvjp(lambda values: (values, None), _largest)
 
 
 def reads_together(recording: JaxRecording, clock: int, entered: Floats, entering: Entering) -> bool:

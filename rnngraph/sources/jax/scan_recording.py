@@ -6,7 +6,6 @@ In: `Programs` and the arrays of a call. Out: windows, norms and columns, as `me
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +19,7 @@ from rnngraph.sources.jax import picture
 from rnngraph.sources.jax.facts import clocks_of, facts_of, gate_of, input_name
 from rnngraph.sources.jax.loss_walk import LossWalk
 from rnngraph.sources.jax.programs import Programs
-from rnngraph.sources.jax.samples import FOUND, BatchAxis, Layout, by_sample, host
+from rnngraph.sources.jax.samples import Layout, by_sample, host
 from rnngraph.sources.jax.scan_weights import changed_arrays, parameters_of
 from rnngraph.sources.jax.sites import Site
 from rnngraph.trace.change import Change
@@ -32,33 +31,23 @@ from rnngraph.trace.precision import precision_of
 _ALLOWED, _NARROW = 2e4, 50  # times the precision of the loss, and of a narrow state: sums over many steps
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """How a call is measured."""
-
-    batch_axis: BatchAxis = FOUND
-    weights: bool = True
-
-
 class JaxRecording:
     """One call of a loss function."""
 
     walked = True
     labels: Sequence[str | None] = ()
 
-    def __init__(self, programs: Programs, arrays: Sequence[Any], wanted: Wanted) -> None:
+    def __init__(self, programs: Programs, arrays: Sequence[Any]) -> None:
         """Run the function and its backward pass once."""
-        self.programs, self.arrays, self.wanted = programs, list(arrays), wanted
+        self.programs, self.arrays = programs, list(arrays)
         self.sites: list[Site] = programs.plan.numbered
-        loss, steps, gradients, found = programs.whole(self.arrays, wanted.weights)
+        loss, steps, gradients, found = programs.whole(self.arrays)
         self.loss, self.steps, self.found = float(loss), [host(one) for one in steps], found
         self.results = {number: one["results"] for number, one in found.items()}
         self.leaf_gradients: Mapping[int, Any] = gradients
         weights = (self.arrays[leaf].dtype for site in self.sites for leaf in site.leaves.values())
         self.dtype = str(next((one for one in weights if jnp.issubdtype(one, jnp.floating)), loss.dtype))
-        self.layouts: list[Layout] = [
-            programs.layout(site, found[site.number]["given"], wanted.batch_axis) for site in self.sites
-        ]
+        self.layouts: list[Layout] = [programs.layout(site, found[site.number]["given"]) for site in self.sites]
         self.model = f"{programs.function.title}: " + " + ".join(f"scan {site.name}" for site in self.sites)
         self.batch = self.layouts[0].batch
         self.clocks = clocks_of(self)
@@ -183,7 +172,7 @@ class JaxRecording:
     def changed(self, changes: Sequence[Change]) -> Recording | None:
         """Call the same function with changed weights; None where a change means nothing here."""
         arrays = changed_arrays(self.sites, self.arrays, changes)
-        return None if arrays is None else JaxRecording(self.programs, arrays, self.wanted)
+        return None if arrays is None else JaxRecording(self.programs, arrays)
 
     def notes(self) -> tuple[str, ...]:
         """Say what a reader of the numbers must know."""

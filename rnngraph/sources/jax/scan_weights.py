@@ -55,7 +55,7 @@ def _spectrum(value: Array, recurrent: set[Weight], eigenvalues: int) -> tuple[f
 
 
 def _steps(recording: JaxRecording, readers: list[tuple[Site, int]], timesteps: int) -> Magnitudes:
-    if len(readers) != 1 or not recording.wanted.weights:
+    if len(readers) != 1 or not recording.programs.options.weights:
         return Magnitudes.unobserved((timesteps,))
     site, argument = readers[0]
     norms = np.asarray(recording.found[site.number]["weights"][argument], np.float64)

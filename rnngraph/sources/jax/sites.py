@@ -5,7 +5,7 @@ In: equations, as `find` sees them. Out: `Site`s and a `Plan`, which every progr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from rnngraph.measure.recording import Array
 from rnngraph.sources.jax.form import Carries, Form, inexact
-from rnngraph.sources.jax.masks import Spot
+from rnngraph.sources.jax.masks import Spots
 from rnngraph.sources.jax.step_cell import Gate, Weight
 from rnngraph.sources.jax.walk import Path, body, counts
 
@@ -35,9 +35,7 @@ class Site:
     leaves: dict[int, int]  # argument of a step -> the weight that it is
     recurrent: tuple[Weight, ...]
     reading: tuple[Weight, ...]  # those that multiply the inputs
-    kept: tuple[Spot, ...]  # by state, where every one may be kept
-    forgotten: tuple[Spot, ...]  # by state, where every one may be forgotten
-    stopped: tuple[Spot, ...]  # by state, where every one may be read without its gradient
+    spots: Spots  # where every state may be kept, forgotten, and read without its gradient
     gate: Gate | None
 
     @property
@@ -58,7 +56,7 @@ class Site:
     @property
     def defined(self) -> list[int]:
         """Values of a step that are its states: what is carried, before it may be forgotten."""
-        ends = [one.ends for one in self.forgotten] or [None] * len(self.states)
+        ends = [one.ends for one in self.spots["forgotten"]] or [None] * len(self.states)
         return [self.form.results[k] if one is None else one for k, one in zip(self.states, ends, strict=True)]
 
     def from_next(self, column: Array) -> Array:
@@ -122,10 +120,6 @@ class Plan:
     reasons: dict[str, None] = field(default_factory=dict)  # why a loop is not measured
     notes: dict[str, None] = field(default_factory=dict)
     unclear: dict[int, str] = field(default_factory=dict)  # site -> why its losses cannot be told apart
-
-    def __iter__(self) -> Iterator[Site]:
-        """Give the sites in order."""
-        return iter(self.sites.values())
 
     @property
     def numbered(self) -> list[Site]:

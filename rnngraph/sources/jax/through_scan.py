@@ -116,14 +116,11 @@ def parts(site: Site, arguments: list[Any], arrived: ByPlace, before: Sequence[A
 
 def inside(site: Site, arguments: Sequence[Any]) -> Any:
     """Say at which steps a scan keeps, forgets and stops its states, and give the gate that keeps one, (T, ...)."""
-    if not (site.kept or site.forgotten or site.stopped or site.gate):
-        return {}
 
     def seen(t: Any) -> dict[str, Any]:
         values = computed(site.form, at_step(site, arguments, t))
         found: dict[str, Any] = {
-            what: [values[one.number] == one.value for one in spots]
-            for what, spots in (("kept", site.kept), ("forgotten", site.forgotten), ("stopped", site.stopped))
+            what: [values[one.number] == one.value for one in spots] for what, spots in site.spots.items()
         }
         return found | ({"gate": values[site.gate.number]} if site.gate else {})
 

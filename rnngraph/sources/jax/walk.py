@@ -14,8 +14,8 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 Path: TypeAlias = tuple[int, ...]
 Visit: TypeAlias = Callable[[Any, list[Any], Path], Sequence[Any]]
-CALLS = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr"}
 CHECKPOINTS = ("checkpoint", "remat", "remat2")
+CALLS = ("jit", "pjit", "closed_call", "core_call", *CHECKPOINTS)
 
 
 def walk(
@@ -50,13 +50,10 @@ def walk(
 
 def called(equation: Any) -> tuple[Any, Sequence[Any]] | None:
     """Give the jaxpr that an equation calls, with its constants; None of an equation that is no plain call."""
-    name = equation.primitive.name
-    if name in CALLS:
-        closed = equation.params[CALLS[name]]
-        return (closed.jaxpr, closed.consts) if isinstance(closed, ClosedJaxpr) else (closed, ())
-    if name in CHECKPOINTS:
-        return equation.params["jaxpr"], ()
-    return None
+    if equation.primitive.name not in CALLS:
+        return None
+    inside = equation.params["jaxpr" if "jaxpr" in equation.params else "call_jaxpr"]
+    return (inside.jaxpr, inside.consts) if isinstance(inside, ClosedJaxpr) else (inside, ())
 
 
 def body(equation: Any) -> tuple[Any, Sequence[Any]]:

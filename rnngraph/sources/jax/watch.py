@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rnngraph.checks import is_whole, listed
+from rnngraph.checks import listed
 from rnngraph.errors import InputError
 from rnngraph.measure import record as measured
 from rnngraph.measure.lag_options import LagOptions, asked
@@ -18,8 +18,8 @@ from rnngraph.measure.trial import Trial
 from rnngraph.sources.jax.finder import find
 from rnngraph.sources.jax.function import Options, function_of, leaves_of
 from rnngraph.sources.jax.programs import Programs
-from rnngraph.sources.jax.samples import FOUND, NONE, BatchAxis
-from rnngraph.sources.jax.scan_recording import JaxRecording, Wanted
+from rnngraph.sources.jax.samples import FOUND, BatchAxis
+from rnngraph.sources.jax.scan_recording import JaxRecording
 from rnngraph.trace.model import WITHOUT_LAGS, Trace
 
 _KEPT = 8  # functions whose compiled programs are kept
@@ -56,9 +56,8 @@ def watch(
     Raises:
         InputError: nothing recurrent was found, with the reasons; or an argument or option does not fit.
     """
-    options, wanted = asked(lags), Wanted(_checked_axis(batch_axis), bool(weights))
-    how = Options(has_aux, per_step, listed(only))
-    return measure(recorded(loss_fn, arguments, how, wanted), lags=options, source=source)
+    wanted, options = asked(lags), Options(has_aux, per_step, listed(only), batch_axis, bool(weights))
+    return measure(recorded(loss_fn, arguments, options), lags=wanted, source=source)
 
 
 def measure(recording: JaxRecording, *, lags: LagOptions | None, source: str) -> Trace:
@@ -82,8 +81,7 @@ def trial(
     Raises:
         InputError: see `watch`.
     """
-    wanted = Wanted(_checked_axis(batch_axis), weights=False)
-    return Trial(recorded(loss_fn, arguments, Options(has_aux, per_step, listed(only)), wanted))
+    return Trial(recorded(loss_fn, arguments, Options(has_aux, per_step, listed(only), batch_axis)))
 
 
 @dataclass(frozen=True)
@@ -114,13 +112,11 @@ def scans(loss_fn: Callable[..., Any], *arguments: Any, has_aux: bool = False) -
     """
     programs, _ = _prepared(loss_fn, arguments, Options(has_aux))
     plan = programs.plan
-    found = tuple(
-        (one.name, one.length, "reverse" if one.reverse else "forward", one.kinds) for one in plan.sites.values()
-    )
+    found = tuple((one.name, one.length, "reverse" if one.reverse else "forward", one.kinds) for one in plan.numbered)
     return Scans(programs.function.title, found, tuple(plan.reasons), (*plan.notes, *plan.unclear.values()))
 
 
-def recorded(loss: Callable[..., Any], arguments: tuple[Any, ...], options: Options, wanted: Wanted) -> JaxRecording:
+def recorded(loss: Callable[..., Any], arguments: tuple[Any, ...], options: Options) -> JaxRecording:
     """Run a call once.
 
     Raises:
@@ -129,7 +125,7 @@ def recorded(loss: Callable[..., Any], arguments: tuple[Any, ...], options: Opti
     programs, arrays = _prepared(loss, arguments, options)
     if not programs.plan.sites:
         raise InputError(_nothing(programs.function.title, tuple(programs.plan.reasons)))
-    return JaxRecording(programs, arrays, wanted)
+    return JaxRecording(programs, arrays)
 
 
 def _prepared(loss: Callable[..., Any], arguments: tuple[Any, ...], options: Options) -> tuple[Programs, Sequence[Any]]:
@@ -145,7 +141,7 @@ def _prepared(loss: Callable[..., Any], arguments: tuple[Any, ...], options: Opt
     if known is None:
         function = function_of(loss, leaves, options)
         plan = find(function.jaxpr, len(function.constants), function.weights, function.names, options.only)
-        known = Programs(function, plan)
+        known = Programs(function, plan, options)
         if key is not None:
             _known[key] = known
             while len(_known) > _KEPT:
@@ -161,9 +157,3 @@ def _nothing(title: str, hidden: Sequence[str]) -> str:
         "fixed bounds."
     )
     return f"no recurrence was found in {title}: there is no lax.scan in it that carries a state in time.{why}"
-
-
-def _checked_axis(axis: object) -> BatchAxis:
-    if axis in (FOUND, NONE) or is_whole(axis):
-        return axis
-    raise InputError(f'batch_axis is {axis!r}; pass the axis of the samples in the states, or "none".')

@@ -6,19 +6,31 @@ guessed from values.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, TypeAlias
 
+import numpy as np
+
+from rnngraph.autodiff.along import ASSEMBLE, BROADCAST
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.ops import INDEX, RESHAPE, STACK, TRANSPOSE
 from rnngraph.autodiff.recurrence import Recurrence
-from rnngraph.autodiff.tape import Tape
+from rnngraph.autodiff.tape import Entry, Tape
+
+Ends: TypeAlias = tuple[Any, Any]  # the first and the last step behind a value, or behind each [n, t] of it
+_NONE: Ends = (math.inf, -math.inf)
+_MOVING = frozenset((ASSEMBLE, BROADCAST, INDEX, RESHAPE, STACK, TRANSPOSE))  # elements, and nothing else
 
 
 class Clocks:
     """Clocks by entry id; two that meet in a step-by-step op become one."""
 
-    def __init__(self, tape: Tape) -> None:
-        """Follow the time axis through the tape."""
+    def __init__(self, tape: Tape, fed: Mapping[int, Sequence[int]] | None = None) -> None:
+        """Follow the time axis through the tape; `fed` are the numbers of the recurrences that read each input."""
         self._same: list[int] = []
         self._of: dict[int, int] = {}
         self.narrow: set[int] = set()  # entries (N, T, ·) that come step by step from others such, or from nowhere
@@ -33,7 +45,7 @@ class Clocks:
                 self._node(tape, entry)
         # States that are nodes have a clock of their own where nothing over time leads in.
         self.of_recurrence = [self._recurrence(one) for one in tape.recurrences]
-        for one, other in in_step(tape):
+        for one, other in in_step(tape, fed or {}):
             self._same[self._root(self.of_recurrence[one])] = self._root(self.of_recurrence[other])
 
     def _node(self, tape: Tape, node: Node) -> None:
@@ -71,7 +83,7 @@ class Clocks:
         return self._root(self.of_recurrence[number])
 
 
-def in_step(tape: Tape) -> Iterator[tuple[int, int]]:
+def in_step(tape: Tape, fed: Mapping[int, Sequence[int]]) -> Iterator[tuple[int, int]]:
     """Yield pairs of recurrences, whose states are nodes, that take the same step at the same time.
 
     Either one reads the states that the other makes at the same step and none of another, as a layer above does; or
@@ -79,8 +91,11 @@ def in_step(tape: Tape) -> Iterator[tuple[int, int]]:
     """
     own = [number for number, one in enumerate(tape.recurrences) if one.block is None]
     for place, number in enumerate(own):
-        fed = tape.recurrences[number].fed
-        yield from ((number, other) for other in own[:place] if fed and tape.recurrences[other].fed == fed)
+        data = tape.recurrences[number].fed
+        yield from ((number, other) for other in own[:place] if data and tape.recurrences[other].fed == data)
+    for readers in fed.values():
+        pairs = pairwise(number for number in readers if number in own)
+        yield from (some for some in pairs if len({tape.recurrences[number].timesteps for number in some}) == 1)
     for (upper, lower), gaps in _gaps(tape, own).items():
         if gaps == {0} and tape.recurrences[upper].timesteps == tape.recurrences[lower].timesteps:
             yield upper, lower
@@ -91,20 +106,48 @@ def _gaps(tape: Tape, own: Sequence[int]) -> dict[tuple[int, int], set[int]]:
     states = {
         i: (number, t) for number in own for ids in tape.recurrences[number].states.values() for t, i in enumerate(ids)
     }
-    behind: dict[int, dict[int, tuple[int, int]]] = {}  # entry -> recurrence -> the first and last step behind it
+    behind: dict[int, dict[int, Ends]] = {}  # by entry and recurrence
     found: dict[tuple[int, int], set[int]] = {}
     for entry in tape.entries if len(own) > 1 else ():
-        here: dict[int, tuple[int, int]] = {}
-        for i in entry.inputs:
-            for number, (low, high) in behind.get(tape.entry(i).id, {}).items():
-                least, most = here.get(number, (low, high))
-                here[number] = min(low, least), max(high, most)
+        below = [behind.get(tape.entry(i).id, {}) for i in entry.inputs]
+        here = {n: _ends(tape, entry, [one.get(n, _NONE) for one in below]) for n in {n for one in below for n in one}}
         if entry.id in states:
             upper, t = states[entry.id]
             for number, ends in here.items():
                 if number != upper:
-                    found.setdefault((upper, number), set()).update(t - end for end in ends)
+                    found.setdefault((upper, number), set()).update(t - int(end) for end in _over_all([ends]))
             here = {upper: (t, t)}
         if here:
             behind[entry.id] = here
     return found
+
+
+def _ends(tape: Tape, entry: Entry, below: Sequence[Ends]) -> Ends:
+    """Give the steps behind an entry from those behind its inputs.
+
+    What moves elements moves their steps with them, and what acts step by step leaves them in their places.
+    """
+    placed = any(isinstance(low, np.ndarray) for low, _ in below)
+    if isinstance(entry, Block) or not (placed or (entry.op in _MOVING and len(below) > 1)):
+        return _over_all(below)
+    shapes = [tape.entry(i).value.shape for i in entry.inputs]
+    if entry.op in _MOVING:
+        wide = [
+            [np.broadcast_to(end[..., None] if isinstance(end, np.ndarray) else end, shape) for end in ends]
+            for ends, shape in zip(below, shapes, strict=True)
+        ]
+        first, last = (entry.op.forward(*some, **entry.options) for some in zip(*wide, strict=True))
+        low, high = first.min(-1), last.max(-1)
+        return (low, high) if low.min() < low.max() or high.min() < high.max() else _over_all([(low, high)])
+    places = entry.value.shape[:-1]
+    if entry.op.stepwise and all(shape[:-1] == places for shape in shapes if len(shape) > len(places)):
+        lows, highs = zip(*below, strict=True)
+        return functools.reduce(np.minimum, lows), functools.reduce(np.maximum, highs)
+    return _over_all(below)
+
+
+def _over_all(some: Sequence[Ends]) -> tuple[float, float]:
+    return (
+        min([low.min() if isinstance(low, np.ndarray) else low for low, _ in some]),
+        max([high.max() if isinstance(high, np.ndarray) else high for _, high in some]),
+    )

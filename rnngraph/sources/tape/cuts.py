@@ -15,7 +15,7 @@ import numpy as np
 from rnngraph.autodiff.again import depending
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.node import CONSTANT, Node
 from rnngraph.autodiff.ops import MULTIPLY, WHERE
 from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Tape
@@ -60,8 +60,9 @@ def breaks_of(tape: Tape, one: Recurrence) -> tuple[Booleans | None, Booleans | 
 
 
 def _same(tape: Tape, one: Recurrence, before: int, t: int, batch: int) -> Array:
-    """Tell the samples of which all states are what they were."""
-    pairs = [[tape.entry(ids[k]).value for k in (before, t)] for ids in one.states.values()]
+    """Tell the samples of which all states are what they were, but for a last one that no node made nor reads."""
+    some = [[tape.entry(ids[k]) for k in (before, t)] for ids in one.states.values()]
+    pairs = [(a.value, b.value) for a, b in some if b.op is not CONSTANT]
     axis = one.batch_axis or 0
     alike = [np.moveaxis(np.atleast_1d(a == b), axis, 0).reshape(batch, -1).all(axis=1) for a, b in pairs]
     return np.asarray(np.logical_and.reduce(alike))

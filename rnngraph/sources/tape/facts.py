@@ -5,6 +5,8 @@ In: a tape. Out: `Facts` of every recurrence.
 
 from __future__ import annotations
 
+from math import gcd
+
 from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import Facts
@@ -42,8 +44,24 @@ def facts_of(tape: Tape, one: Recurrence, clock: int, fed: tuple[str, float]) ->
     nodes = {kind: one.node_ids(kind) for kind in one.kinds}
     return Facts(
         one.name, one.stem, one.layer, one.direction, one.facts, {kind: one.state_name(kind) for kind in one.kinds},
-        one.timesteps, batch_of(tape, one), clock, nodes, *breaks_of(tape, one), splits, *fed,
+        one.timesteps, batch_of(tape, one), clock, nodes, *breaks_of(tape, one), splits, *fed, _stride(tape, one),
     )  # fmt: skip
+
+
+def _stride(tape: Tape, one: Recurrence) -> int:
+    """Count the steps from a state to what it is made of: more than one where all that a step reads is further back."""
+    steps = {i: k for ids in one.states.values() for k, i in enumerate(reversed(ids) if one.reverse else ids)}
+    walls, first, found = states_of(tape), min(steps, default=0), 0
+    for state, t in steps.items() if one.block is None else ():
+        waiting = list(tape.entry(state).inputs)
+        seen = set(waiting)
+        while waiting and found != 1:
+            i = waiting.pop()
+            found = gcd(found, t - steps.get(i, t))
+            below = {j for j in tape.entry(i).inputs if j >= first} - seen if i not in walls else set()
+            seen |= below
+            waiting += below
+    return found or 1
 
 
 def describe(tape: Tape) -> str:

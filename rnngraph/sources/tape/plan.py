@@ -25,7 +25,7 @@ from rnngraph.measure.recording import FED, See, Weighed
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.entering import Enters
 from rnngraph.sources.tape.facts import blocks_of, states_of
-from rnngraph.sources.tape.inputs import fed_steps
+from rnngraph.sources.tape.inputs import batch_of, fed_steps
 from rnngraph.trace.magnitudes import Integers
 
 _BYTES = 100_000_000  # for the cotangents that are under way at one time
@@ -62,7 +62,8 @@ class Plan:
                 self._places.setdefault(node_id, []).append((number, kind, -1))
         for node_id, (number, t) in fed_steps(tape, self.fed).items():
             self._places.setdefault(node_id, []).append((number, FED, t))
-        self._axes = {i: tape.recurrences[places[0][0]].batch_axis for i, places in self._places.items()}
+        axes = [None if batch_of(tape, one) == 1 else one.batch_axis for one in tape.recurrences]  # of one sample, all
+        self._axes = {i: axes[places[0][0]] for i, places in self._places.items()}
         targets = {*self.numbers, *self._places, *watched}
         self.leads = leading(tape, targets, self.fed)
         self.blocks = [one.block for one in tape.recurrences if one.block is not None]

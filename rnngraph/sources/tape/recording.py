@@ -61,8 +61,9 @@ class TapeRecording:
         self.model = tape.model or describe(tape)
         time = timesteps_of(tape)
         self.labels: Sequence[str | None] = [*tape.step_labels, *[None] * time][:time]
-        self.clocks, self._inputs = Clocks(tape), inputs_of(tape)
+        self._inputs = inputs_of(tape)
         self.fed = fed_inputs(tape, self._inputs)
+        self.clocks = Clocks(tape, self.fed)
         read = read_by(tape, self.fed)
         self.facts: Sequence[Facts] = [
             facts_of(tape, one, self.clocks.of(number), read.get(number, ("", np.nan)))

@@ -52,15 +52,15 @@ class WholeLoss:
         reached: set[int] = set()
 
         def lend(inner: Inner) -> None:
-            block, gates = inner.block, row_norms(inner.to_gates.reshape(len(inner.to_gates), -1))
-            self.norms[block.first] = math.hypot(self.norms[block.first], norm(gates))
+            block = inner.block
+            self.norms[block.first] = math.hypot(self.norms[block.first], norm(inner.projected))
             ordered = {kind: block.order(total) for kind, total in inner.total.items()}
             to_gates = block.cell.to_gates(inner.past, ordered)
             if to_gates:
                 together = block.order(np.hypot.reduce(step_norms(to_gates)))
                 for part in (one for one in block.cell.facts.parts if one.role == "gate"):
                     block.order(self.norms[block.places_of(part.key)])[inner.steps] = together
-            take(block_window(self.numbers[block.id], inner, gates))
+            take(block_window(self.numbers[block.id], inner))
 
         for step in sweep(tape, self.starts, lend=lend):
             entry = step.node

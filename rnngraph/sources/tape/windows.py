@@ -24,10 +24,10 @@ from rnngraph.nn.cells.tanh_relu import SATURATED, is_beyond
 _ELEMENTWISE = frozenset((ADD, MULTIPLY, SUBTRACT, WHERE))
 
 
-def block_window(number: int, inner: Inner, to_gates: Array) -> Window:
-    """Lend a window of a block's inner gradients; `to_gates` (steps,) are the norms of that of x·Wx + b."""
+def block_window(number: int, inner: Inner) -> Window:
+    """Lend a window of a block's inner gradients."""
     block = inner.block
-    projected = to_gates if block.cell.splits_gain else None
+    projected = inner.projected if block.cell.splits_gain else None
     values, *rest = _values(block, inner.past)
     return Window(number, inner.steps, values, inner.total, inner.immediate, inner.carried, projected, *rest)
 

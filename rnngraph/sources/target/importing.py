@@ -5,6 +5,7 @@ In: `file.py:function` or `module:function`. Out: the function, or an error with
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib
 import importlib.util
@@ -12,14 +13,15 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import rnngraph
 from rnngraph.errors import FileError, InputError, MissingToolError, said
-from rnngraph.sources.endless import WithoutEnd
 
+_LEFT_OUT = "__rnngraph_left_out__"
 _EXTRAS = {"torch": "PyTorch", "jax": "JAX"}
 
 
@@ -68,7 +70,7 @@ def _file_module(path: Path) -> ModuleType:
     known = sys.modules.get(path.stem)
     # A file that is called as an imported module (torch.py) must not take its place.
     name = path.stem if known is None or getattr(known, "__file__", None) == str(path) else f"target_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path, loader=WithoutEnd(name, str(path)))
+    spec = importlib.util.spec_from_file_location(name, path, loader=_WithoutEnd(name, str(path)))
     if spec is None or spec.loader is None:
         raise InputError(f"{path} cannot be imported as Python.")
     module = importlib.util.module_from_spec(spec)
@@ -154,3 +156,50 @@ def _is_users(filename: str) -> bool:
         *(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")),
     ]
     return not filename.startswith("<") and not any(Path(filename).is_relative_to(one) for one in foreign)
+
+
+# ---- scripts that train for ever where they are imported, as min-char-rnn does: a loop without an end is left out
+class _WithoutEnd(SourceFileLoader):
+    """Run a module without its endless loops; one that has none is run, and cached, as Python does it."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the module."""
+        data = Path(self.path).read_bytes()
+        try:
+            tree = ast.parse(data, self.path)
+        except (SyntaxError, ValueError):
+            tree = ast.Module([], [])  # Python says what is wrong with it
+        endless = [one for one in tree.body if isinstance(one, ast.While) and _never_ends(one)]
+        if not endless:
+            super().exec_module(module)
+            return
+        tree.body = [one for one in tree.body if one not in endless]
+        setattr(module, _LEFT_OUT, tuple([one.lineno for one in endless]))
+        exec(compile(tree, self.path, "exec", dont_inherit=True), vars(module))
+
+
+def _never_ends(loop: ast.While) -> bool:
+    """Tell `while True` that no `break` of its own ends but for who interrupts it; what raises is not run either."""
+    if not isinstance(loop.test, ast.Constant) or not loop.test.value:
+        return False
+    todo: list[ast.AST] = [*loop.body]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, ast.Break):
+            return False
+        if isinstance(one, ast.ExceptHandler) and isinstance(one.type, ast.Name) and one.type.id == "KeyboardInterrupt":
+            continue
+        if not isinstance(one, ast.While | ast.For | ast.FunctionDef | ast.ClassDef):
+            todo += ast.iter_child_nodes(one)
+        elif isinstance(one, ast.While | ast.For):
+            todo += one.orelse
+    return True
+
+
+def left_out(module: ModuleType | None) -> tuple[str, ...]:
+    """Say what of a module was not run."""
+    lines = getattr(module, _LEFT_OUT, ())
+    where = ", ".join(str(line) for line in lines)
+    name = Path(str(getattr(module, "__file__", ""))).name
+    s, was = ("s", "were") if len(lines) > 1 else ("", "was")
+    return (f"the loop{s} without an end at line{s} {where} of {name} {was} not run",) if lines else ()

@@ -32,10 +32,9 @@ def run_call(returned: Any, *, lags: LagOptions | bool, spectrum: int, source: s
     """
     from rnngraph.measure.lag_options import asked
     from rnngraph.sources.jax.function import Options
-    from rnngraph.sources.jax.scan_recording import Wanted
     from rnngraph.sources.jax.watch import measure, recorded
 
     if spectrum:
         raise InputError(f"{source} returned a JAX loss, of whose scans no spectrum is measured: leave --spectrum out.")
-    recording = recorded(returned[0], tuple(returned[1:]), Options(has_aux=None), Wanted())
+    recording = recorded(returned[0], tuple(returned[1:]), Options(has_aux=None))
     return measure(recording, lags=asked(lags), source=source), Trial(recording)

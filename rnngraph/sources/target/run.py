@@ -19,9 +19,8 @@ import numpy as np
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
-from rnngraph.sources.endless import left_out
 from rnngraph.sources.target.arguments import arguments_of
-from rnngraph.sources.target.importing import find_function, shielded
+from rnngraph.sources.target.importing import find_function, left_out, shielded
 from rnngraph.sources.target.jax_call import is_jax_call, run_call
 from rnngraph.trace.model import Trace
 

@@ -17,7 +17,7 @@ from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.finding.at_once import joins_positions, no_sequence, takes_data
 from rnngraph.sources.torch.finding.fed_inputs import read_inside
 from rnngraph.sources.torch.finding.find import Found
-from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell
+from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell, is_plain
 
 if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording
@@ -111,16 +111,10 @@ def nothing_found(watch: Watch, found: Found) -> str:
         some = ", ".join(f"{path} was called {seen.get(path, 0)} times" for path in watch.only)
         return f"{some}, and no call that the backward pass reached goes on from an earlier one."
     listed = ", ".join(f"{path} ({'once' if n == 1 else f'{n} times'})" for path, n in list(seen.items())[:8])
-    if silent := _silent(watch, seen):
-        return (
-            f"no recurrence was found in {type(watch.model).__name__}; called were {listed}. {silent} has weights that "
-            "are frozen and is given data, so that no gradient is asked of it: with x.requires_grad_() before the run "
-            "its credit can be."
-        )
     reasons = "".join(f" {path}: {reason}." for path, reason in list(found.reasons.items())[:4])
     kind = type(watch.model).__name__
     scanned = "".join(f" {SCANNED}." for run in watch.passes.found[-1:] if _scans(run))
-    others = f"{reasons}{_scripted(watch)}{scanned}"
+    others = f"{reasons}{_silent(watch, seen)}{_scripted(watch)}{scanned}"
     return f"no recurrence was found in {kind}; called were {listed}.{others}{_advice(watch, seen)}"
 
 
@@ -129,10 +123,19 @@ def _scans(run: Pass) -> bool:
 
 
 def _silent(watch: Watch, seen: Mapping[str, int]) -> str:
-    """Name a cell, or what is called as one, of which the graph holds nothing."""
+    """Say why the graph holds nothing of a cell, or of a module of the user's own."""
     modules, walked = dict(watch.model.named_modules()), {call.path for call in watch.log.calls}
-    some = (path for path, n in seen.items() if path in modules and path not in walked)
-    return next((path for path in some if is_cell(modules[path])), "")
+    some = {path: modules[path] for path in seen if path in modules and path not in walked}
+    own = {path: one for path, one in some.items() if not is_plain(one) and next(one.parameters(), None) is not None}
+    path = min(own, key=lambda path: not is_cell(own[path]), default="")
+    if not path:
+        return ""
+    if any(weight.requires_grad for weight in own[path].parameters()):
+        return f" {path} made nothing that the loss has a gradient for: it ran under torch.no_grad(), or is not used."
+    return (
+        f" {path} has weights that are frozen and is given data, so that no gradient is asked of it: with "
+        "x.requires_grad_() before the run its credit can be."
+    )
 
 
 def _scripted(watch: Watch) -> str:

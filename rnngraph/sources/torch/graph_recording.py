@@ -27,8 +27,9 @@ from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.clocks import set_clocks
 from rnngraph.sources.torch.finding.entrance import Entrance
-from rnngraph.sources.torch.finding.fed_inputs import Steps, edges_in, entering_steps, fed_inputs
+from rnngraph.sources.torch.finding.fed_inputs import Steps, edges_in, entering_steps, fed_inputs, outside
 from rnngraph.sources.torch.finding.recurrence import Recurrence
+from rnngraph.sources.torch.finding.within import Entering
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes
@@ -59,7 +60,9 @@ class TorchRecording:
             if one.fused
             for call, t in zip(one.calls, one.starts, strict=True)
         }
-        self.clocks = dict(zip(self.recurrences, set_clocks(run, self.recurrences), strict=True))
+        around = outside(run, self.recurrences)
+        clocks = set_clocks(run, self.recurrences, lambda one: Entering(one, *around).by_tensor())
+        self.clocks = dict(zip(self.recurrences, clocks, strict=True))
         self.tracks = tracks_of(run, self.clocks)
         self.nodes = nodes_of(self.tracks)
         self.fed = fed_inputs(run, self.recurrences)

@@ -17,6 +17,7 @@ import rnngraph as rg
 from rnngraph.graph.style.left import tone
 from tests.graph import mock_networks as mocks
 from tests.render.browser import Browser, Opened
+from tests.render.exact_networks import exact
 from tests.render.page.opened import UNLIKE, Open, bare, halving, network, replace_labels, show, written
 from tests.render.page.test_page_file import HOSTILE
 from tests.traces import make_trace
@@ -44,6 +45,27 @@ def test_it_begins_at_the_last_loss_with_what_each_step_keeps(show: Open) -> Non
     )
     assert one.page.inner_text("h1") == one.page.title().partition(".")[0].replace(" %", "\xa0%") + "."
     assert one.page.inner_text("#meta").startswith("Seen from the loss at t=59; median of 2 samples.")
+
+
+def test_each_direction_ends_at_its_own_end(show: Open) -> None:
+    one = show(exact(0.99, both=True, timesteps=20), context={"viewport": {"width": 1900, "height": 900}})
+    said = [text for text in one.shown("#picture text") if "reaches" in text]
+    assert [text.partition(" left")[0].rpartition(":")[0] for text in said] == [
+        "forward: this loss reaches the start", "reverse: this loss reaches the end",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("keeps", "width", "said"), [
+    (0.99, 600, ["forward: 90 % left", "reverse: 91 % left"]),
+    (0.5, 390, ["◂ forward to lag 6", "reverse to lag 6 ▸"]),
+])  # fmt: skip
+def test_the_flags_of_two_directions_do_not_meet(show: Open, keeps: float, width: int, said: list[str]) -> None:
+    one = show(exact(keeps, both=True, timesteps=20), context={"viewport": {"width": width, "height": 900}})
+    assert one.shown("#picture .flag-text") == said
+    first, second = (one.page.locator("#picture .flag").nth(place).bounding_box() for place in (0, 1))
+    assert first
+    assert second
+    assert first["x"] + first["width"] <= second["x"]
 
 
 def test_the_map_and_the_curve_stand_where_the_numbers_are(show: Open) -> None:
@@ -266,6 +288,17 @@ def test_what_is_seen_is_exported(show: Open, tmp_path: Path) -> None:
     assert boxes > 3_000
     assert paper > width * height / 2
     assert title > 1_000
+
+
+def test_a_wide_title_stays_on_what_is_exported(show: Open, tmp_path: Path) -> None:
+    one = show(halving(), title=" ".join(["W" * 9] * 12))
+    with one.page.expect_download() as event:
+        one.page.click("#svg")
+    event.value.save_as(tmp_path / "a.svg")
+    tree = ElementTree.parse(tmp_path / "a.svg").getroot()
+    lines = [element.text or "" for element in tree.iter("{http://www.w3.org/2000/svg}text")]
+    longest = max(len(line) for line in lines if "WW" in line)
+    assert 18 * longest <= float(tree.get("width") or 0)  # in bold and 20 pixels high, no such letter is narrower
 
 
 def pixels(one: Opened, data: bytes, colours: list[str], rows: int) -> list[int]:

@@ -13,7 +13,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.errors import InputError
-from rnngraph.render.report.decay.decay_terminal import summary_of
+from rnngraph.render.report.decay.decay_report import summary_of
 
 torch = pytest.importorskip("torch")
 

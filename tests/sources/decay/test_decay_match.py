@@ -163,7 +163,7 @@ def test_what_a_state_dict_holds_beside_tensors_is_passed_by() -> None:
 
 
 def test_a_decay_that_is_larger_than_any_is_listed_and_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rnngraph.sources.decay.tensors.LARGEST", 4)
+    monkeypatch.setattr("rnngraph.sources.decay.read.LARGEST", 4)
     state = {**HEADS, "n.A_log": np.zeros(5), "n.dt_bias": np.zeros(5)}
     report = rg.decay(state, config={"model_type": "mamba2"})
     assert [one.name for one in report.layers] == ["m"]

@@ -12,7 +12,7 @@ import pytest
 import rnngraph as rg
 from rnngraph import jax as watched
 from rnngraph.sources.jax.function import Options
-from rnngraph.sources.jax.scan_recording import JaxRecording, Wanted
+from rnngraph.sources.jax.scan_recording import JaxRecording
 from rnngraph.sources.jax.watch import measure, recorded
 from rnngraph.trace.change import BIAS, Change
 from tests.sources.jax_scans.truth import jax, jnp
@@ -164,7 +164,7 @@ def test_the_bias_of_the_gate_is_a_remedy(make: Callable[[str, int], tuple[Any, 
     """Where all weights are zero, the gate is the sigmoid of its bias."""
     loss, p = make(name, 2 if "LSTM" in name else 1)
     nothing = jax.tree.map(lambda one: 0 * one if isinstance(one, jax.Array) else one, p)
-    recording = recorded(loss, (nothing, batch()), Options(), Wanted())
+    recording = recorded(loss, (nothing, batch()), Options())
     again = recording.changed([Change(BIAS, 1.5)])
     if not kept:
         assert again is None
@@ -177,7 +177,7 @@ def test_the_bias_of_the_gate_is_a_remedy(make: Callable[[str, int], tuple[Any, 
 
 
 def test_a_gate_without_a_bias_has_no_such_remedy() -> None:
-    assert recorded(loss_of("z h"), (weights(), batch()), Options(), Wanted()).changed([Change(BIAS, 1.5)]) is None
+    assert recorded(loss_of("z h"), (weights(), batch()), Options()).changed([Change(BIAS, 1.5)]) is None
 
 
 @pytest.mark.parametrize("joined", [False, True])

@@ -14,7 +14,6 @@ import pytest
 
 from rnngraph import jax as watched
 from rnngraph.sources.jax.function import Options
-from rnngraph.sources.jax.scan_recording import Wanted
 from rnngraph.sources.jax.watch import recorded
 from tests.sources.jax_scans.truth import jax, jnp, near
 
@@ -145,7 +144,7 @@ def test_a_cell_of_a_library(make: Callable[[], Case], wide: bool, rtol: float) 
         case, x = make(), inputs()
         trace = watched.watch(case.loss, case.weights, x)
         loss, gradients = jax.jit(jax.value_and_grad(case.loss, allow_int=True))(case.weights, x)
-        mine = recorded(case.loss, (case.weights, x), Options(), Wanted()).leaf_gradients
+        mine = recorded(case.loss, (case.weights, x), Options()).leaf_gradients
         floating = [one for one in jax.tree.leaves(gradients) if jnp.issubdtype(one.dtype, jnp.floating)]
         for one, other in zip(floating, mine.values(), strict=True):
             np.testing.assert_array_equal(np.asarray(one), np.asarray(other))

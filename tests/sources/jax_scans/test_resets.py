@@ -103,10 +103,19 @@ def test_credit_ends_where_a_step_starts_anew(loss: Loss) -> None:
     assert [note for note in trace.notes if "starts anew at 3 steps in 2 samples" in note]
 
 
-def test_a_verdict_counts_no_lag_across_an_episodes_end() -> None:
+def by_a_branch_for_all(p: Any, x: Any, done: Any) -> Any:
+    def step(h: Any, now: Any) -> Any:
+        h = p * jax.lax.cond(now[1][0], jnp.zeros_like, lambda h: h, h) + now[0]
+        return h, h
+
+    return loss_of(step, x, done)
+
+
+@pytest.mark.parametrize("loss", [chosen, by_a_branch_for_all])
+def test_a_verdict_counts_no_lag_across_an_episodes_end(loss: Loss) -> None:
     """Every sample starts anew at one step: the gradient does not die there, and only shorter lags are judged."""
     done = jnp.zeros((T, N), bool).at[5].set(True)
-    trace = watched.watch(chosen, jnp.float32(0.95), jnp.ones((T, N, H)), done, batch_axis=0)
+    trace = watched.watch(loss, jnp.float32(0.95), jnp.ones((T, N, H)), done, batch_axis=0)
     assert np.all(trace.lags[0].severed[:, 5])
     assert not trace.recurrences[0].cut.any()
     diagnosis = rg.diagnose(trace)
@@ -115,12 +124,21 @@ def test_a_verdict_counts_no_lag_across_an_episodes_end() -> None:
     assert "90 % is left" in str(diagnosis)  # 0.95 ** 2 from the second step of the episode to the last
 
 
-def test_a_gradient_that_is_stopped_for_all_samples_is_truncated() -> None:
+def by_a_choice(here: Any, states: Any) -> Any:
+    return [jnp.where(here, jax.lax.stop_gradient(one), one) for one in states]
+
+
+def by_one_branch(here: Any, states: Any) -> Any:
+    return jax.lax.cond(here, jax.lax.stop_gradient, lambda states: states, states)
+
+
+@pytest.mark.parametrize("stop", [by_a_choice, by_one_branch])
+def test_a_gradient_that_is_stopped_for_all_samples_is_truncated(stop: Callable[[Any, Any], Any]) -> None:
     """By `stop_gradient` at every fourth step, on both states; the gradient does not die there."""
 
     def loss(p: Any, x: Any) -> Any:
         def step(states: Any, now: Any) -> Any:
-            h, c = [jnp.where(now[1] % 4 == 0, jax.lax.stop_gradient(one), one) for one in states]
+            h, c = stop(now[1] % 4 == 0, states)
             h, c = p * h + c + now[0], p * c
             return (h, c), h
 

@@ -13,7 +13,6 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.sources.jax.function import Options
-from rnngraph.sources.jax.scan_recording import Wanted
 from rnngraph.sources.jax.watch import measure, recorded
 from tests.sources.jax_scans.truth import jax, jnp
 
@@ -144,7 +143,7 @@ def test_few_samples_of_a_batch(losses: Losses, names: tuple[str, ...]) -> None:
     def loss(p: Any, data: Any) -> Any:
         return jnp.sum(losses(p, data, nothing(*names)))
 
-    recording = recorded(loss, (p, data), Options(), Wanted(weights=False))
+    recording = recorded(loss, (p, data), Options(weights=False))
     trace = measure(recording, lags=rg.LagOptions(losses="all", samples=CHOSEN), source="")
     assert not [note for note in trace.notes if "uncertain" in note]
     rows = jax.jit(jax.jacrev(lambda added: losses(p, data, added)))(nothing(*names))
@@ -179,7 +178,7 @@ def test_losses_that_the_user_gives(by_sample: bool) -> None:
         return jnp.sum(found), found
 
     p, data = weights(), batch()
-    recording = recorded(loss, (p, data), Options(True, lambda aux: aux), Wanted(weights=False))
+    recording = recorded(loss, (p, data), Options(True, lambda aux: aux, weights=False))
     trace = measure(recording, lags=rg.LagOptions(losses="all", samples=CHOSEN), source="")
     rows = jax.jit(jax.jacrev(lambda added: losses(p, data, added).reshape(T, -1).sum(axis=1)))(nothing("step.h"))
     norms = np.linalg.norm(np.asarray(rows["step.h"]), axis=3)

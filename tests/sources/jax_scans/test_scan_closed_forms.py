@@ -10,7 +10,7 @@ import pytest
 import rnngraph as rg
 from rnngraph import jax as watched
 from rnngraph.sources.jax.function import Options
-from rnngraph.sources.jax.scan_recording import JaxRecording, Wanted
+from rnngraph.sources.jax.scan_recording import JaxRecording
 from rnngraph.sources.jax.watch import recorded
 from rnngraph.trace.change import IDENTITY, ORTHOGONAL, SCALE, TRUNCATE, Change
 from rnngraph.trace.magnitudes import Status
@@ -141,7 +141,7 @@ def test_the_verdict_rests_on_the_input_and_tells_what_helps() -> None:
 
 
 def test_orthogonal_blocks_of_weights_side_by_side() -> None:
-    recording = recorded(gates_side_by_side, (jnp.ones((2 + H, 2 * H)), jnp.ones((5, N, 2))), Options(), Wanted())
+    recording = recorded(gates_side_by_side, (jnp.ones((2 + H, 2 * H)), jnp.ones((5, N, 2))), Options())
     again = recording.changed([Change(ORTHOGONAL, 2.0)])
     assert isinstance(again, JaxRecording)
     value = np.asarray(again.arrays[0])

@@ -11,7 +11,6 @@ import pytest
 from rnngraph import jax as watched
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.sources.jax.function import Options
-from rnngraph.sources.jax.scan_recording import Wanted
 from rnngraph.sources.jax.watch import measure, recorded
 from rnngraph.trace.magnitudes import Status
 from tests.sources.jax_scans.truth import BATCH, STEPS, UNITS, batch, cell, check, jax, jnp, truth_of, weights, zeros
@@ -135,7 +134,7 @@ def test_one_layer(loss: Loss) -> None:
 
 def test_all_losses_together_are_held_to_the_whole() -> None:
     p, x = weights(), batch()
-    recording = recorded(plain, (p, x), Options(), Wanted(weights=False))
+    recording = recorded(plain, (p, x), Options(weights=False))
     assert measure(recording, lags=LagOptions(), source="").notes == ()
     assert 0 < recording.loss_walk.difference < 1e-13
     for site in recording.sites:  # what is measured of the whole loss is falsified

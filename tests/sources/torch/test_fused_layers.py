@@ -132,16 +132,20 @@ def test_packed_sequences_in_any_order() -> None:
     assert certified(trace)
 
 
-def test_dropout_between_layers_is_drawn_again() -> None:
-    layer = nn.LSTM(D, H, 3, dropout=0.4)
-    model = Model(layer, H).double()
-    x = torch.randn(T, N, D).double()
-    with rnngraph.torch.watch(model) as watch:
+@pytest.mark.parametrize("packed", [False, True])
+def test_dropout_between_layers_is_drawn_again(*, packed: bool) -> None:
+    layer = nn.LSTM(D, H, 3, dropout=0.4, bidirectional=packed).double()
+    x: Any = torch.randn(T, N, D).double()
+    state = tuple(torch.randn(6, N, H).double() for _ in range(2)) if packed else None
+    if packed:
+        x = nn.utils.rnn.pack_padded_sequence(x, torch.tensor([4, 6, 2]), enforce_sorted=False)
+    with rnngraph.torch.watch(layer) as watch:
         torch.manual_seed(1)
-        model(x).square().sum().backward()
+        output = layer(x, state)[0]
+        (output.data if packed else output).square().sum().backward()
         after = torch.get_rng_state()
     torch.manual_seed(1)
-    model(x)
+    layer(x, state)
     assert torch.equal(after, torch.get_rng_state())
     trace = watch.trace()
     assert torch.equal(after, torch.get_rng_state())

@@ -106,6 +106,8 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
             return Squares.apply(self.head(hidden.mean(0) if self.how.endswith("mean") else hidden))
         if self.how == "weighed by a parameter":
             return self.head(hidden).square().mean() * self.ask.bias.exp().sum() - self.ask.bias.sum()
+        if self.how == "squares, weighed by step in a product":
+            return (self.head(hidden).square().mean(-1).T @ torch.arange(T).to(hidden)[:, None]).mean()
         if self.how == "squares":
             return self.head(hidden).square().sum()
         if self.how == "smooth":  # neighbours alone are joined, as by a convolution
@@ -136,6 +138,7 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
         ("absolute, of the mean", True), ("absolute", False), ("margin, of the mean", True), ("margin", False),
         ("last", False),
         ("every", False), ("squares", False), ("normalised", False),
+        ("squares, weighed by step in a product", False),
         ("smooth", False), ("penalty", False),
     ],
 )  # fmt: skip

@@ -148,6 +148,171 @@ def test_features_that_a_loop_reads_off_its_state() -> None:
     check(trace, "change.h", trail, "x")
 
 
+def test_a_state_that_the_next_step_fades_is_what_its_own_step_made() -> None:
+    class Fading(nn.Module):  # type: ignore[misc, name-defined]
+        """A gated average whose state fades by the time that has passed, before a step reads it; the last is read."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.gate, self.new, self.fade = nn.Linear(2 * H, H), nn.Linear(2 * H, H), nn.Linear(H, H)
+
+        def forward(self, x: Any, trail: Trail) -> None:
+            h, outputs = x.new_zeros(N, H), x.new_zeros(0, N, H)
+            for one in x:
+                h = h * (-self.fade(one).relu()).exp()
+                joined = torch.cat([one, h], 1)
+                z = self.gate(joined).sigmoid()
+                h = (1 - z) * h + z * self.new(joined).tanh()
+                trail.add(h=h)
+                outputs = torch.cat([outputs, h[None]])
+            trail.losses[T - 1] = outputs[-1].square().sum()
+
+    torch.manual_seed(0)
+    watch, trail = watched(Fading().double(), torch.randn(T, N, H).double())
+    trace = watch.trace()
+    assert trace.lags[0].losses.tolist() == [T - 1]
+    check(trace, "gate.h", trail, "h")
+
+
+def test_a_state_keeps_its_place_where_another_is_handed_on_from_some_step_on() -> None:
+    class Rollout(nn.Module):  # type: ignore[misc, name-defined]
+        """Reads data at first, and then what it foretold; neighbours are read off the hidden state."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix, self.x, self.head = nn.Linear(2 * H, H), nn.Linear(D, H), nn.Linear(H, D)
+
+        def forward(self, x: Any, trail: Trail) -> None:
+            h, y = x.new_zeros(N, H), x[0]
+            for t, one in enumerate(x):
+                read = one if t < T // 2 else y
+                mixed = self.mix(torch.cat([h.roll(1, 1), h.roll(-1, 1)], 1))
+                h = (mixed + self.x(read)).tanh() / 2 + h / 2
+                y = read + self.head(h)
+                trail.add(h=h, y=y)
+                trail.losses[t] = y.square().sum()
+
+    torch.manual_seed(0)
+    watch, trail = watched(Rollout().double(), torch.randn(T, N, D).double())
+    trace = watch.trace()
+    assert [one.name for one in trace.states] == ["mix.h", "mix.h2"]
+    check(trace, "mix.h", trail, "y")
+    check(trace, "mix.h2", trail, "h")
+
+
+def test_steps_that_have_a_layer_of_their_own_beside_those_that_all_share() -> None:
+    class Memory(nn.Module):  # type: ignore[misc, name-defined]
+        """Asks what it has written so far, every step a question of its own, and writes the answer into it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.asks = nn.ModuleList(nn.Linear(D, H) for _ in range(T))
+            self.read, self.write = Gate(), Gate()
+
+        def forward(self, x: Any, trail: Trail) -> None:
+            memory = x.new_zeros(N, H)
+            for ask in self.asks:
+                answer = self.read(x, memory * ask(x)).tanh()
+                memory = self.write(answer[:, :D], memory)
+                trail.add(memory=memory)
+            trail.losses[T - 1] = memory.square().sum()
+
+    torch.manual_seed(0)
+    watch, trail = watched(Memory().double(), torch.randn(N, D).double())
+    trace = watch.trace()
+    assert [one.name for one in trace.recurrences] == ["write"]
+    check(trace, "write.h", trail, "memory")
+
+
+def test_a_cell_of_ones_own_that_is_derived_from_the_base_of_those_of_pytorch() -> None:
+    class Fading(nn.RNNCellBase):  # type: ignore[misc, name-defined]
+        """Its state fades before it is read; one chunk of weights more than a tanh cell has."""
+
+        def forward(self, x: Any, h: Any) -> Any:
+            gates = x @ self.weight_ih.T + (0.9 * h) @ self.weight_hh.T
+            keep, new = gates.chunk(2, 1)
+            return keep.sigmoid() * h + new.tanh()
+
+    class Loop(Stepwise):
+        def forward(self, x: Any, trail: Trail, h: Any = None) -> None:
+            h = x.new_zeros(N, H)
+            for t, one in enumerate(x):
+                h = self.cell(one, h)
+                trail.add(h=h)
+                trail.losses[t] = self.head(h).square().sum()
+
+    torch.manual_seed(0)
+    watch, trail = watched(Loop(Fading(D, H, bias=False, num_chunks=2)).double(), data())
+    check(watch.trace(), "cell.h", trail, "h")
+
+
+def test_an_activation_that_several_layers_share_needs_no_word_beside_a_recurrence() -> None:
+    class Deep(nn.Module):  # type: ignore[misc, name-defined]
+        """A few layers with one activation module, below a cell."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers, self.cell = nn.ModuleList(nn.Linear(H, H) for _ in range(4)), nn.GRUCell(H, H)
+            self.shared = nn.ReLU()
+
+        def forward(self, x: Any, trail: Trail) -> None:
+            for layer in self.layers:
+                x = self.shared(layer(x))
+            h = x.new_zeros(N, H)
+            for t, one in enumerate(x):
+                h = self.cell(one, h)
+                trail.losses[t] = h.square().sum()
+
+    watch, _ = watched(Deep(), torch.randn(T, N, H))
+    assert [line.split()[0] for line in str(watch).splitlines()] == ["path", "cell"]
+
+
+class Spike(nn.Module):  # type: ignore[misc, name-defined]
+    """A soft step, in place of a surrogate gradient."""
+
+    def forward(self, x: Any) -> Any:
+        return (4 * x).sigmoid()
+
+
+class Neuron(nn.Module):  # type: ignore[misc, name-defined]
+    """Leaks, spikes and is reset, of one step (N, H) or of all (T, N, H); its charge is an attribute; no weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spike, self.charge = Spike(), 0.0
+
+    def forward(self, x: Any) -> Any:
+        return self.step(x) if x.dim() == 2 else torch.stack([self.step(one) for one in x])
+
+    def step(self, x: Any) -> Any:
+        self.charged = self.charge + (x - self.charge) / 2
+        spike = self.spike(self.charged - 1)
+        self.charge = self.charged * (1 - spike)
+        return spike
+
+
+@pytest.mark.parametrize("key", ["charge", "charged"])
+def test_what_makes_the_spikes_of_a_neuron_is_a_part_of_it(key: str) -> None:
+    torch.manual_seed(0)
+    model, trail = nn.Sequential(nn.Linear(D, H), Neuron()).double(), Trail()
+    x = torch.randn(T, N, D).double() + 1
+    neuron, step = model[1], model[1].step
+
+    def noted(x: Any) -> Any:
+        spike = step(x)
+        trail.add(charge=neuron.charge, charged=neuron.charged)
+        return spike
+
+    neuron.step = noted
+    with rnngraph.torch.watch(model) as watch:
+        spikes = torch.stack([model(one) for one in x]) if key == "charge" else model(x)
+        trail.losses[T - 1] = spikes.mean(0).square().sum()
+        trail.total().backward()
+    trace = watch.trace()
+    assert [one.name for one in trace.states] == ["1.h"]
+    check(trace, "1.h", trail, key)
+
+
 def test_blocks_on_one_another() -> None:
     class Block(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:

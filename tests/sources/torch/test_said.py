@@ -237,6 +237,17 @@ def detached(watch: Any) -> None:
         watch.model(torch.randn(4, 2, 3))
 
 
+class Silent(nn.RNN):  # type: ignore[misc, name-defined]
+    """A layer whose weights are not frozen, and which runs without gradients."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 3)
+
+    def forward(self, x: Any) -> Any:
+        with torch.no_grad():
+            return super().forward(x)[0]
+
+
 def frozen(watch: Any) -> None:
     watch.model.requires_grad_(False)
     watch.model(torch.randn(4, 2, 3))
@@ -378,6 +389,7 @@ def named(path: str) -> Any:
             Reservoir, run,
             r"cell has weights that are frozen and is given data.*: with x\.requires_grad_\(\) before the run",
         ),
+        (lambda: nn.Sequential(Silent(), nn.Linear(3, 3)), run, r"0 made nothing that the loss has a gradient for: it"),
         (lambda: nn.Linear(3, 3), in_vmap, r"it ran under torch\.no_grad\(\) or a transform of torch\.func"),
         (lambda: nn.GRU(3, 3), of_nobody, r"gru ran on a batch of no samples, of which nothing can be told"),
         (lambda: Summing(leaves=True), run, r"cell: its uses are joined as in a tree"),

@@ -297,10 +297,8 @@ def test_of_modules_on_one_clock_the_one_that_is_fed_lies_below() -> None:
     assert [one.name for one in trace.recurrences] == ["low", "high"]
     assert len({one.clock for one in trace.recurrences}) == 1
     seen = Losses(trace).seen_from(T - 1)
-    assert [row.recurrence.name for row in find_rows(trace, seen, find_segments(trace, seen), split=False)] == [
-        "high",
-        "low",
-    ]
+    rows = find_rows(trace, seen, find_segments(trace, seen))
+    assert [row.recurrence.name for row in rows] == ["high", "low"]
 
 
 @pytest.mark.parametrize("kind", ["cell", "loop", "learned"])

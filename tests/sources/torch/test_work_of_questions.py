@@ -13,6 +13,8 @@ torch = pytest.importorskip("torch")
 nn = torch.nn
 rows = pytest.importorskip("rnngraph.sources.torch.answers.rows")
 chains = pytest.importorskip("rnngraph.sources.torch.finding.chains")
+edges = pytest.importorskip("rnngraph.sources.torch.autograd.edges")
+dispatch = pytest.importorskip("torch.utils._python_dispatch")
 
 
 class Counted(torch.autograd.Function):  # type: ignore[misc, name-defined]
@@ -84,3 +86,75 @@ def test_a_piece_of_a_walk_runs_no_step_of_another() -> None:
         np.testing.assert_allclose(
             np.ldexp(piece.double().numpy(), exponents[:, None, None]), whole.double(), rtol=1e-4
         )
+
+
+def test_where_the_calls_of_a_layer_lead_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer that is called a step at a time leads to its call before: nobody walks on from there for each call."""
+    looks, own = [], edges.number_of
+
+    def look(node: Any) -> int:
+        looks.append(node)
+        return int(own(node))
+
+    monkeypatch.setattr(edges, "number_of", look)
+    counts = []
+    for steps in (20, 40):
+        layer, state, total = nn.LSTM(3, 4), None, torch.zeros(())
+        with rnngraph.torch.watch(layer) as watch:
+            for one in torch.randn(steps, 1, 2, 3):
+                output, state = layer(one, state)
+                total = total + output.square().sum()
+            total.backward()
+        recording = watch.recording()
+        looks.clear()
+        rows.Rows(recording)
+        counts.append(len(looks))
+    assert counts[1] < 2.5 * counts[0]
+
+
+class Made(dispatch.TorchDispatchMode):  # type: ignore[misc, name-defined]
+    """Counts the numbers that are made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = function(*args, **(kwargs or {}))
+        if isinstance(found, torch.Tensor) and not function.is_view:
+            self.count += found.numel()
+        return found
+
+
+class Shuffled(nn.Module):  # type: ignore[misc, name-defined]
+    """A layer of packed sequences."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.LSTM(3, 4)
+
+    def forward(self, x: Any) -> Any:
+        packed = nn.utils.rnn.pack_padded_sequence(x, torch.tensor([len(x) - 1, len(x)]), enforce_sorted=False)
+        return self.rnn(packed)[0].data
+
+
+class Averaged(nn.Module):  # type: ignore[misc, name-defined]
+    """A module that takes a sequence at once, (N, T, D): running means."""
+
+    def forward(self, x: Any) -> Any:
+        return x.cumsum(1) / torch.arange(1, x.shape[1] + 1)[:, None]
+
+
+@pytest.mark.parametrize(("module", "only"), [(Shuffled, None), (Averaged, "1")])
+def test_what_enters_at_an_output_is_laid_out_once(module: Any, only: str | None) -> None:
+    """Each step's share is a step of it: to lay all of it out for each is work with the square of the steps."""
+    counts = []
+    for steps in (100, 200):
+        torch.manual_seed(0)
+        model, x = nn.Sequential(nn.Linear(3, 3), module()), torch.randn(steps, 2, 3)
+        with rnngraph.torch.watch(model, only=only) as watch:
+            model(x if only is None else x.transpose(0, 1)).square().sum().backward()
+        with Made() as made:
+            watch.trace()
+        counts.append(made.count)
+    assert counts[1] < 2.5 * counts[0]

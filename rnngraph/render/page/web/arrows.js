@@ -3,9 +3,9 @@
 import { svg, tenth } from "./elements.js";
 import { isFaint, toneOf, widthOf } from "./scale.js";
 
-/** @param {number} x @param {number} y @param {number} dx @param {number} dy @param {number} size */
-export function headAt(x, y, dx, dy, size) {
-  const length = Math.hypot(dx, dy) || 1, ux = dx / length, uy = dy / length, half = size * 0.62;
+/** @param {number} x @param {number} y @param {number} dx @param {number} dy @param {number} size @param {number} [half] of its width */
+export function headAt(x, y, dx, dy, size, half = size * 0.62) {
+  const length = Math.hypot(dx, dy) || 1, ux = dx / length, uy = dy / length;
   const point = (/** @type {number} */ along, /** @type {number} */ across) => `${tenth(x - ux * along - uy * across)} ${tenth(y - uy * along + ux * across)}`;
   return `M${tenth(x)} ${tenth(y)}L${point(size, half)}L${point(size, -half)}Z`;
 }

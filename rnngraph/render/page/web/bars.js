@@ -3,11 +3,16 @@
 import { svg } from "./elements.js";
 import { heightOf, isFaint, toneOf } from "./scale.js";
 
+/** How many values there is room for, how many steps each stands for, and how wide it is. @param {number} width @param {number} count */
+function binsOf(width, count) {
+  const most = Math.max(1, Math.floor(width / 2)), each = Math.max(1, Math.ceil(count / most)), bins = Math.ceil(count / each), wide = width / bins;
+  return { each, bins, wide, gap: wide > 4 ? Math.min(2, wide * 0.16) : wide > 2.5 ? 0.5 : 0 };
+}
+
 /** @param {any} parent @param {{x: number, base: number, width: number, height: number, low: number, top: number}} room
  * @param {number} count @param {(index: number) => number} decadesAt NaN where there is no bar */
 export function drawBars(parent, room, count, decadesAt) {
-  const most = Math.max(1, Math.floor(room.width / 2)), each = Math.max(1, Math.ceil(count / most)), bins = Math.ceil(count / each);
-  const wide = room.width / bins, gap = wide > 4 ? Math.min(2, wide * 0.16) : wide > 2.5 ? 0.5 : 0;
+  const { each, bins, wide, gap } = binsOf(room.width, count);
   /** @type {Map<string, string>} */
   const paths = new Map();
   for (let bin = 0; bin < bins; bin += 1) {
@@ -26,8 +31,7 @@ export function drawBars(parent, room, count, decadesAt) {
 
 /** @param {any} parent @param {{x: number, base: number, width: number, height: number}} room @param {number[]} shares 0 to 1, NaN for none */
 export function drawAmounts(parent, room, shares) {
-  const most = Math.max(1, Math.floor(room.width / 2)), each = Math.max(1, Math.ceil(shares.length / most)), bins = Math.ceil(shares.length / each);
-  const wide = room.width / bins, gap = wide > 4 ? Math.min(2, wide * 0.16) : 0;
+  const { each, bins, wide, gap } = binsOf(room.width, shares.length);
   let d = "";
   for (let bin = 0; bin < bins; bin += 1) {
     const value = Math.max(...shares.slice(bin * each, (bin + 1) * each).map((one) => (Number.isFinite(one) ? one : 0)));

@@ -1,5 +1,6 @@
 // @ts-check
 // Elements of the page and of its drawings. Text reaches them as text content only.
+import { firstOf } from "./data.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -41,12 +42,8 @@ export function shorten(text, room, size, bold = false) {
   const start = text.slice(0, 40 + 12 * room / size);
   if (start === text && (text.length * size <= room || wide(text, size, bold) <= room)) return text;
   const found = letters ? Array.from(letters.segment(start), (one) => one.segment) : [...start];
-  let [few, many] = [1, found.length + 1];
-  while (many - few > 1) {
-    const middle = (few + many) >> 1;
-    if (wide(`${found.slice(0, middle).join("")}…`, size, bold) <= room) few = middle; else many = middle;
-  }
-  return `${found.slice(0, few).join("")}…`;
+  const cut = (/** @type {number} */ count) => `${found.slice(0, count).join("")}…`;
+  return cut(Math.max(1, firstOf(found.length + 1, (count) => wide(cut(count), size, bold) > room) - 1));
 }
 
 /** @param {number} value */

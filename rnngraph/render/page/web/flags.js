@@ -10,10 +10,11 @@ import { rows } from "./walks.js";
 /** @param {any} parent @param {import("./place.js").Plan} plan */
 export function drawFlags(parent, plan) {
   const both = rows.some((row) => row.reverse);
-  for (const reverse of both ? [false, true] : [false]) {
-    const marks = marksOf(plan, reverse);
-    if (marks.length && marks.every((mark) => mark.lag <= plan.visible)) drawFlag(parent, plan, marks, reverse, both);
-  }
+  const shown = (both ? [false, true] : [false]).map((reverse) => ({ reverse, marks: marksOf(plan, reverse) }))
+    .filter(({ marks }) => marks.length && marks.every((mark) => mark.lag <= plan.visible));
+  const placed = (/** @type {boolean} */ brief) => shown.map(({ marks, reverse }) => placedFlag(plan, marks, reverse, both, brief));
+  const [one, two] = placed(false), meet = one && two && one.x < two.x + two.long && two.x < one.x + one.long;
+  for (const flag of meet ? placed(true) : placed(false)) drawFlag(parent, plan, flag);
 }
 
 /** The marks of the rows that run one way; one that hands its credit on to an earlier recurrence has none.
@@ -31,7 +32,7 @@ export function saidOf(marks, short = false) {
   if (growing.length) return short ? `this loss: ×100 from lag ${first} on` : `this loss's gradient passes ×100 at lag ${first}`;
   if (of("cut").length) return short ? `this loss: cut after lag ${last}` : `this loss's credit is cut after lag ${last}, where ${left} is left`;
   if (of("lost").length) return short ? `this loss: followed to lag ${last}` : `this loss was followed to lag ${last} only, where ${left} is left`;
-  if (of("dies").length < marks.length) return `this loss${short ? "" : "'s credit"} reaches the start: ${left} left`;
+  if (of("dies").length < marks.length) return `this loss${short ? "" : "'s credit"} reaches the ${rows[marks[0].row].reverse ? "end" : "start"}: ${left} left`;
   return ending(marks, short);
 }
 
@@ -52,15 +53,20 @@ function ending(marks, short) {
   return `${whose} ends at ${marks.map((mark) => `lag ${mark.lag} in ${rows[mark.row].kind || rows[mark.row].name}`).slice(0, 2).join(", ")}`;
 }
 
-/** @param {any} parent @param {import("./place.js").Plan} plan @param {Mark[]} marks @param {boolean} reverse @param {boolean} both */
-function drawFlag(parent, plan, marks, reverse, both) {
-  const said = saidOf(marks, plan.phone || both), size = plan.phone ? 12 : 13;
-  const name = both ? (reverse ? "reverse" : "forward") : "", brief = both && plan.phone && marks.every((mark) => mark.kind === "dies");
-  const words = brief ? `${name} to lag ${Math.max(...marks.map((mark) => mark.lag))}` : name ? `${name}: ${said.replace("this loss: ", "")}` : said;
-  const pointing = marks.some((mark) => mark.kind !== "starts"), text = !pointing ? words : reverse ? `${words} ▸` : `◂ ${words}`;
+/** A flag's text and place. @param {import("./place.js").Plan} plan @param {Mark[]} marks @param {boolean} reverse @param {boolean} both
+ * @param {boolean} brief where the flags of both directions would meet */
+function placedFlag(plan, marks, reverse, both, brief) {
+  const said = saidOf(marks, plan.phone || both), size = plan.phone ? 12 : 13, name = reverse ? "reverse" : "forward", all = (/** @type {string} */ kind) => marks.every((mark) => mark.kind === kind);
+  const words = !both ? said : brief && all("dies") ? `${name} to lag ${Math.max(...marks.map((mark) => mark.lag))}`
+    : brief && all("starts") ? `${name}: ${shareText(Math.max(...marks.map((mark) => mark.left)))} left` : `${name}: ${said.replace("this loss: ", "")}`;
+  const pointing = !all("starts"), text = !pointing ? words : reverse ? `${words} ▸` : `◂ ${words}`;
   const long = wide(text, size, true) + 14, first = marks[0].x;
-  const x = Math.max(0, Math.min(plan.width - long, reverse || !pointing ? first : first - long));
-  let d = `M${tenth(first)} 12`;
+  return { marks, text, size, long, x: Math.max(0, Math.min(plan.width - long, reverse || !pointing ? first : first - long)) };
+}
+
+/** @param {any} parent @param {import("./place.js").Plan} plan @param {ReturnType<typeof placedFlag>} flag */
+function drawFlag(parent, plan, { marks, text, size, long, x }) {
+  let d = `M${tenth(marks[0].x)} 12`;
   marks.forEach((mark, index) => {
     const next = marks[index + 1], low = next ? plan.rowAt(mark.row) + plan.high / 2 + 23.5 : plan.rowAt(mark.row) + plan.high / 2 + 24; // over the factor
     d += `V${low}${next ? `H${tenth(next.x)}` : ""}`;

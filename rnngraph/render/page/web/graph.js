@@ -9,7 +9,7 @@ import { look, lossAt } from "./loss.js";
 import { WORD } from "./fold.js";
 import { startsAt } from "./place.js";
 import { FLOOR, factorText, inkOn, isFaint, shareText, toneOf } from "./scale.js";
-import { partOf, rows, severalClocks, stepAt } from "./walks.js";
+import { partOf, placeAt, rows, severalClocks, stepAt } from "./walks.js";
 
 /** @typedef {import("./place.js").Plan} Plan */
 
@@ -29,8 +29,7 @@ export function drawGraph(parent, plan) {
 
 /** What is left at a step of a row: null where the walk does not pass or has not yet come. @param {Plan} plan @param {number} number @param {number} t */
 export function leftAt(plan, number, t) {
-  const walk = plan.seen.walks[number];
-  const place = walk && t >= 0 && t < walk.place.length ? walk.place[t] : -1;
+  const walk = plan.seen.walks[number], place = placeAt(walk, t);
   return walk && place >= 0 && walk.lag + place <= plan.visible ? walk.decades[place] : null;
 }
 
@@ -162,7 +161,7 @@ function drawStep(parent, plan, one) {
   const large = line.length < 99 && wide(line, 12, true) <= one.width - 3;
   const label = svg("text", { class: `middle ${!word ? "muted" : large ? "bold" : ""}`, "font-size": large ? 12 : WORD, x: tenth(x), y: plan.foot + 3 }, large ? line : shorten(line, one.width - 2, WORD));
   if (word) label.append(svg("title", {}, oneLine(word).slice(0, 2000)));
-  const lag = Math.min(...own.map((number) => { const walk = plan.seen.walks[number], place = walk ? walk.place[t] : -1; return walk && place >= 0 ? walk.lag + place : Infinity; }));
+  const lag = Math.min(...own.map((number) => { const walk = plan.seen.walks[number], place = placeAt(walk, t); return walk && place >= 0 ? walk.lag + place : Infinity; }));
   parent.append(label,
     svg("text", { class: `middle ${word ? "muted" : "bold"}`, "font-size": 12, x: tenth(x), y: plan.foot + 19 }, `t=${t}`),
     svg("text", { class: "muted middle", "font-size": 11.5, x: tenth(x), y: plan.foot + 34 }, Number.isFinite(lag) ? `lag ${lag}` : "–"));
@@ -187,7 +186,7 @@ function drawBox(parent, plan, number, x, t) {
   const y = plan.rowAt(number), value = leftAt(plan, number, t), tone = value === null ? "" : toneOf(value), walk = plan.seen.walks[number];
   const broken = rows[number].broken.includes(t);
   const rect = svg("rect", { class: `state ${tone || "empty"}${broken ? " broken" : ""}`, x: tenth(x - plan.box / 2), y: y - plan.high / 2, width: tenth(plan.box), height: plan.high, rx: 7, "data-row": number, "data-t": t });
-  const place = walk ? walk.place[t] : -1;
+  const place = placeAt(walk, t);
   const said = place < 0 || !walk ? ": nothing of this loss comes here" : `, lag ${walk.lag + place}: ${shareText(walk.decades[place])} of the loss at t=${plan.seen.t} is left`;
   rect.append(svg("title", {}, `${rows[number].name} at t=${t}${said}${broken ? "; NaN or infinity first comes up at this step" : ""}`));
   parent.append(rect);

@@ -1,5 +1,6 @@
 // @ts-check
 // Where everything of the picture stands: x of every position, y of every row.
+import { firstOf } from "./data.js";
 import { oneLine, wide } from "./elements.js";
 import { endOf, layOut } from "./fold.js";
 import { partOf, rows } from "./walks.js";
@@ -21,12 +22,7 @@ export function planOf(seen, width, visible) {
   const rowAt = (/** @type {number} */ row) => top + row * pitch;
   const foot = rowAt(rows.length - 1) + high / 2 + 58;
   const spanOf = (/** @type {number} */ position) => {
-    let low = 0, up = segments.length - 1;
-    while (low < up) {
-      const middle = (low + up + 1) >> 1;
-      if (segments[middle].first <= position) low = middle; else up = middle - 1;
-    }
-    const one = segments[low], count = one.last - one.first + 1;
+    const one = segments[firstOf(segments.length - 1, (index) => segments[index].last >= position)], count = one.last - one.first + 1;
     if (count === 1) return { left: one.x, right: one.x + one.width, middle: one.x + one.width / 2, folded: false };
     const each = (one.width - 10) / count, left = one.x + 5 + each * (position - one.first);
     return { left, right: left + each, middle: left + each / 2, folded: true };

@@ -1,7 +1,7 @@
 // @ts-check
 // What can be taken away: a link to this loss, and what is seen as SVG and PNG.
 import { byId, data } from "./data.js";
-import { oneLine, svg, tenth } from "./elements.js";
+import { oneLine, shorten, svg, tenth, wide } from "./elements.js";
 import { chosen } from "./loss.js";
 import { paintOn } from "./paint.js";
 
@@ -27,12 +27,12 @@ export async function copyLink() {
   }
 }
 
-/** @param {string} text @param {number} room pixels @param {number} size @returns {string[]} */
-function wrapped(text, room, size) {
-  const most = Math.max(10, Math.floor(room / (size * 0.53))), lines = [""];
+/** @param {string} text @param {number} room pixels @param {number} size @param {boolean} bold @returns {string[]} */
+function wrapped(text, room, size, bold) {
+  const lines = /** @type {string[]} */ ([]);
   for (const word of text.split(" ")) {
-    const last = lines[lines.length - 1];
-    if (last && last.length + word.length + 1 > most) lines.push(word.slice(0, 400)); else lines[lines.length - 1] = last ? `${last} ${word}` : word;
+    const longer = `${lines.at(-1)} ${word}`;
+    if (lines.length && wide(longer, size, bold) <= room) lines[lines.length - 1] = longer; else lines.push(shorten(word, room, size, bold));
   }
   return lines;
 }
@@ -41,7 +41,7 @@ function wrapped(text, room, size) {
 function composed() {
   const shown = byId("picture").querySelector("svg"), width = Number(shown.getAttribute("width")), whole = width + 2 * MARGIN;
   const [title, why, attempt] = data.headline, lines = /** @type {[string, string, number][]} */ ([]);
-  const add = (/** @type {string} */ text, /** @type {string} */ style, /** @type {number} */ size) => { for (const line of text ? wrapped(oneLine(text), width, size) : []) lines.push([line, style, size]); };
+  const add = (/** @type {string} */ text, /** @type {string} */ style, /** @type {number} */ size) => { for (const line of text ? wrapped(oneLine(text), width, size, style === "bold") : []) lines.push([line, style, size]); };
   add(title, "bold", 20);
   add(why && `Why: ${why}`, "plain", 13.5);
   add(attempt && `Try: ${attempt}`, "plain", 13.5);

@@ -68,6 +68,9 @@ const counted = ([first, count], reverse) => Int32Array.from({ length: count }, 
 /** @param {number | string | null} entry */
 const valueOf = (entry) => (entry === null ? NaN : entry === "0" ? -Infinity : Number(entry) / 1000);
 
+/** The place of a timestep in a walk, -1 where that does not pass. @param {Walk | null | undefined} walk @param {number} t */
+export const placeAt = (walk, t) => (walk && t >= 0 && t < walk.place.length ? walk.place[t] : -1);
+
 /** The last place of a walk where as much is left, -1 where it never is. @param {Walk} walk @param {number} decades */
 export function lastAbove(walk, decades) {
   let index = walk.decades.length - 1;

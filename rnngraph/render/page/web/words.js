@@ -6,7 +6,7 @@ import { endOf } from "./fold.js";
 import { chosen, keyOf, look, lossAt, nearest } from "./loss.js";
 import { MARK, inkOn, shareText, toneOf } from "./scale.js";
 import { furthestRow } from "./say.js";
-import { rows, severalClocks } from "./walks.js";
+import { placeAt, rows, severalClocks } from "./walks.js";
 
 const BEFORE = 20, AFTER = 6;
 
@@ -32,7 +32,7 @@ export function drawWords(visible) {
 function shareAt(t, visible) {
   let most = NaN;
   for (const walk of chosen().walks) {
-    const place = walk && t < walk.place.length ? walk.place[t] : -1;
+    const place = placeAt(walk, t);
     if (walk && place >= 0 && walk.lag + place <= visible && !(most >= walk.decades[place])) most = walk.decades[place];
   }
   return most;

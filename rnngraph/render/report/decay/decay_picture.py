@@ -16,8 +16,9 @@ from rnngraph.graph.key import Swatch
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.metrics import fit, fit_end, width_of, wrap
 from rnngraph.graph.sheet import Sheet, paragraph, rectangle, rule, words
-from rnngraph.render.report.decay.decay_terminal import halving, reach, summary_of
-from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
+from rnngraph.render.report.decay.decay_report import halving, reach, summary_of
+from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text
+from rnngraph.render.report.text import steps_text
 from rnngraph.trace.decay import DecayReport, Five, LayerDecay
 
 BARS, BAND, BATCH = "muted", "rule", "g0"

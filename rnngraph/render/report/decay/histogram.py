@@ -69,12 +69,3 @@ def decade_text(decade: int) -> str:
         if decade >= start:
             return f"{10 ** (decade - start)}{letter}"
     return str(10**decade)
-
-
-def steps_text(half_life: float, *, ascii_only: bool = False) -> str:
-    """Write a half-life with three digits."""
-    if math.isnan(half_life):
-        return "-"
-    if math.isinf(half_life):
-        return "inf" if ascii_only else "∞"
-    return f"{half_life:.3g}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")

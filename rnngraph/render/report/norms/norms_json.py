@@ -7,12 +7,13 @@ is strict JSON: no NaN, no Infinity, ASCII only.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rnngraph.diagnosis.diagnose import headline_of
 from rnngraph.diagnosis.one_loss import INITIAL, OneLoss, Walk
 from rnngraph.render.report.text import headline_document
-from rnngraph.render.strict import json_line
+from rnngraph.render.strict import json_line, picked
 from rnngraph.trace.magnitudes import Magnitudes, Status
 from rnngraph.trace.model import ParameterTrace, StateTrace, Trace
 
@@ -24,11 +25,7 @@ def norms_json(trace: Trace, seen: OneLoss | None = None) -> str:
     """Write the report of `rnngraph norms --json`: one line of JSON, without the line's end."""
     return json_line({
         "schema": SCHEMA,
-        "model": trace.model,
-        "batch": trace.batch,
-        "timesteps": trace.timesteps,
-        "dtype": trace.dtype,
-        "loss": trace.loss,
+        **picked(trace, "model", "batch", "timesteps", "dtype", "loss"),
         "states": [_state(state, trace) for state in trace.states],
         "parameters": [_parameter(parameter) for parameter in trace.parameters],
         "inputs": [{"name": one.name, "steps": _magnitudes(one.steps)} for one in trace.inputs],
@@ -53,10 +50,7 @@ def _state(state: StateTrace, trace: Trace) -> dict[str, Any]:
         ],
     }
     return {
-        "name": state.name,
-        "layer": state.layer,
-        "direction": state.direction,
-        "kind": state.kind,
+        **picked(state, "name", "layer", "direction", "kind"),
         "initial": _magnitude(state.initial),
         "steps": [
             {"t": t} | {name: column[t] for name, column in columns.items()} for t in range(recurrence.timesteps)
@@ -66,10 +60,9 @@ def _state(state: StateTrace, trace: Trace) -> dict[str, Any]:
 
 def _parameter(parameter: ParameterTrace) -> dict[str, Any]:
     return {
-        "name": parameter.name,
+        **picked(parameter, "name", "cancellation"),
         "grad": _magnitude(parameter.grad),
         "steps": _magnitudes(parameter.steps),
-        "cancellation": parameter.cancellation,
     }
 
 
@@ -91,27 +84,17 @@ def seen_document(seen: OneLoss | None) -> dict[str, Any] | None:
         return None
     return {
         "t": seen.timestep,
-        "clock": seen.clock,
-        "samples": seen.samples,
-        "joint": seen.joint,
+        **picked(seen, "clock", "samples", "joint"),
         "rows": [_row(walk) for walk in seen.walks],
     }
 
 
 def _row(walk: Walk) -> dict[str, Any]:
     return {
-        "name": walk.name,
+        **picked(walk, "name", "states", "cut"),
         "recurrence": walk.recurrence.name,
-        "states": list(walk.states),
-        "cut": walk.cut,
         "steps": [
-            {"t": None if t == INITIAL else t, "lag": lag, "log10": log10, "zero": zero}
-            for t, lag, log10, zero in zip(
-                walk.steps.tolist(),
-                walk.lags.tolist(),
-                walk.decades.tolist(),
-                (walk.decades == float("-inf")).tolist(),
-                strict=True,
-            )
+            {"t": None if t == INITIAL else t, "lag": lag, "log10": log10, "zero": log10 == -math.inf}
+            for t, lag, log10 in zip(walk.steps.tolist(), walk.lags.tolist(), walk.decades.tolist(), strict=True)
         ],
     }

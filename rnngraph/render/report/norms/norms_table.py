@@ -20,9 +20,9 @@ from rich.text import Text
 from rnngraph.graph.model import Column
 from rnngraph.graph.style.palette import Scale
 from rnngraph.graph.summary import Summary, summarise
-from rnngraph.render.report.text import bar, ends, magnitude_text, number_text, percent_text, printable, spelled
+from rnngraph.render.report.text import bar, ends, magnitude_text, number_text, percent_text, printable
 from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
-from rnngraph.trace.model import FORWARD, StateTrace, Trace, parameter_of
+from rnngraph.trace.model import FORWARD, StateTrace, Trace
 
 BAR_LEAST, BAR_MOST = 9, 40
 GAP = 2
@@ -49,9 +49,7 @@ class Field:
         return any(text.plain.strip("-\n") for text in self.texts)
 
 
-def state_table(
-    trace: Trace, state: StateTrace, *, columns: Sequence[Column], scale: Scale, width: int, ascii_only: bool
-) -> Table:
+def state_table(trace: Trace, state: StateTrace, *, columns: Sequence[Column], scale: Scale, width: int) -> Table:
     """Lay out all that is known of one state: its gradient with a bar, its parts, its gain, and `‖dWh‖`."""
     recurrence = trace.recurrence_of(state)
     columns = _own(state, columns, recurrence.timesteps)
@@ -64,21 +62,21 @@ def state_table(
         Field("gain", _numbers(state.gain, columns, number_text)),
         Field("sat.", _numbers(state.saturated, columns, percent_text)),
     ]
-    weight = parameter_of(trace, state, "Wh") if state.kind == trace.cell_of(state).kinds[0] else None
+    weight = trace.recurrent_weight(state) if state.kind == trace.cell_of(recurrence).kinds[0] else None
     if weight is not None:
         fields.append(Field("‖dWh‖", _magnitudes(weight.steps, columns)))
     fields = [field for field in fields if field.heading not in LEFT_OUT_FIRST or field.tells]
     least = max(BAR_LEAST, len(ends(scale)))
     fields, dropped = _fit(fields, width - least - GAP)
     room = max(least, min(BAR_MOST, width - sum(field.width + GAP for field in fields)))
-    draw = partial(bar, scale=scale, width=room, ascii_only=ascii_only)
+    draw = partial(bar, scale=scale, width=room)
     fields.insert(3, Field(ends(scale), [_both(grad, draw) for grad in grads], left=True))
     faint = [column.kind == "fold" or (column.kind == "step" and not recurrence.valid[:, column.first].any())
              for column in columns]  # fmt: skip
-    table = _table(fields, faint, ascii_only=ascii_only)
+    table = _table(fields, faint)
     table.title = Text(f"{printable(state.name)}   {state.cell}, layer {state.layer}, {state.direction}", style="bold")
     if dropped:
-        table.caption = spelled(f"A wider terminal also shows {', '.join(dropped)}.", ascii_only=ascii_only)
+        table.caption = f"A wider terminal also shows {', '.join(dropped)}."
     return table
 
 
@@ -146,7 +144,7 @@ def _carried(state: StateTrace, timesteps: int, columns: Sequence[Column]) -> li
     return texts
 
 
-def _table(fields: Sequence[Field], faint: Sequence[bool], *, ascii_only: bool) -> Table:
+def _table(fields: Sequence[Field], faint: Sequence[bool]) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
         show_edge=False,
@@ -157,7 +155,7 @@ def _table(fields: Sequence[Field], faint: Sequence[bool], *, ascii_only: bool) 
     )
     for field in fields:
         table.add_column(
-            Text(spelled(field.heading, ascii_only=ascii_only)),
+            Text(field.heading),
             justify="left" if field.left else "right",
             width=field.width,
             no_wrap=True,

@@ -1,8 +1,8 @@
 """The norms of a trace for a rich console: the three lines, and a row a state seen from one loss, or tables of the sum.
 
-In comes a trace, out comes something that a rich console can print, at the width and in the characters that
-it has. The sentences below a table are about the profile over time and the gain of one step; how far back a loss is
-felt is a question of lags, which these two cannot answer alone.
+In comes a trace, out comes something that a rich console can print, at the width that it has. The sentences below a
+table are about the profile over time and the gain of one step; how far back a loss is felt is a question of lags, which
+these two cannot answer alone.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ from rnngraph.render.report.text import (
     number_text,
     percent_text,
     printable,
-    spelled,
     wrapped,
 )
 from rnngraph.trace.magnitudes import Integers, Status
@@ -56,12 +55,11 @@ class NormsReport:
     states: tuple[StateTrace, ...]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the report out for the width and the characters of a console."""
+        """Lay the report out for the width of a console."""
         # One scale for all states, so that their bars can be compared.
         scale = fitted(overall([part for state in self.states for part in (state.grad, state.initial)]))
-        width, ascii_only = options.max_width, options.ascii_only
         for state in self.states:
-            yield state_table(self.trace, state, columns=self.columns, scale=scale, width=width, ascii_only=ascii_only)
+            yield state_table(self.trace, state, columns=self.columns, scale=scale, width=options.max_width)
             yield Text()
         yield from (summary(self.trace, state) for state in self.states)
 
@@ -96,14 +94,12 @@ class NormsView:
     shown: OneLoss | NormsReport  # rows, or the table of the sum over all
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the report out for the width and the characters of a console."""
+        """Lay the report out for the width of a console."""
         trace, shown, sentences = self.trace, self.shown, headline_of(self.trace)
         if sentences is not None:
             yield Headline(sentences)
         median = f"median of {counted(shown.samples, 'sample')}" if isinstance(shown, OneLoss) else ""
-        yield from wrapped(
-            spelled(heading(trace, median), ascii_only=options.ascii_only), console, options.max_width, "dim"
-        )
+        yield from wrapped(heading(trace, median), console, options.max_width, "dim")
         yield Text()
         if isinstance(shown, OneLoss):
             yield from self._rows(shown)
@@ -144,11 +140,13 @@ def another_loss(trace: Trace, seen: OneLoss) -> int | None:
 def gate_lines(trace: Trace) -> Iterator[str]:
     """Say how far open the gates stand that keep the states, a line a kind of cell."""
     said: dict[str, list[tuple[str, float]]] = {}
-    for gate in trace.gates:
-        cell, recurrence = trace.cell_of(gate), trace.recurrence_of(gate)
+    for recurrence in trace.recurrences:
+        if (gate := trace.keeping_gate(recurrence)) is None:
+            continue
         mean = gate.mean[: recurrence.timesteps][recurrence.valid.any(axis=0)]
-        if gate.gate == cell.keeps and np.isfinite(mean).any():
-            said.setdefault(cell.keeps_title, []).append((recurrence.name, float(np.nanmean(mean))))
+        if np.isfinite(mean).any():
+            title = trace.cell_of(recurrence).keeps_title
+            said.setdefault(title, []).append((recurrence.name, float(np.nanmean(mean))))
     for title, means in said.items():
         if len(means) == 1:
             listed = f"{means[0][1]:.2f}"

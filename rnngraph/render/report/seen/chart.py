@@ -23,7 +23,7 @@ from rnngraph.graph.sizes import round_step
 from rnngraph.graph.steps import spans_of
 from rnngraph.graph.style.left import FLOOR, floor_of
 from rnngraph.render.report.seen.sparklines import Row, Spans, Sum, character, row_of, smallest, style, sum_of
-from rnngraph.render.report.text import printable, spelled
+from rnngraph.render.report.text import printable
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import Trace
 
@@ -174,22 +174,20 @@ class BarRows:
     total: Sum | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the rows out for the width and the characters of a console."""
+        """Lay the rows out for the width of a console."""
         ends = axis_of(np.concatenate([row.decades for row in self.rows]), self.floor)
         low, high = ends.low, math.ceil(ends.high)
         scale = "log, " + " to ".join("1" if end == 0 else f"1e{end:.0f}" for end in (low, high))
         layout = layout_of(
             self.rows, self.labels, names=self.names, start=self.heading, scale=scale, width=options.max_width
         )
-        ascii_only = options.ascii_only
         for line in (
             layout.line(self.names, Text(layout.title), layout.heading),
-            *_row_lines(layout, self.rows, low, high, ascii_only=ascii_only),
-            *_sum_lines(layout, self.total, ascii_only=ascii_only),
+            *_row_lines(layout, self.rows, low, high),
+            *_sum_lines(layout, self.total),
             layout.axis(self.first),
         ):
             line.no_wrap, line.overflow = True, "ellipsis"
-            line.plain = spelled(line.plain, ascii_only=ascii_only)
             line.rstrip()
             yield line
 
@@ -201,14 +199,14 @@ def seen_rows(trace: Trace, seen: OneLoss, *, with_sum: bool = True) -> BarRows:
     return BarRows(rows, heading, labels=trace.labels, floor=floor, total=total)
 
 
-def _row_lines(layout: Layout, rows: Sequence[Row], low: float, high: float, *, ascii_only: bool) -> Iterator[Text]:
+def _row_lines(layout: Layout, rows: Sequence[Row], low: float, high: float) -> Iterator[Text]:
     for row, end in zip(rows, layout.ends, strict=True):
         values = smallest(_padded(row.decades, layout.spans), layout.spans)
-        marks = [(character(one, low, high, ascii_only=ascii_only), style(one)) for one in values]
+        marks = [(character(one, low, high), style(one)) for one in values]
         yield layout.line(printable(row.name), layout.bar(marks), end)
 
 
-def _sum_lines(layout: Layout, total: Sum | None, *, ascii_only: bool) -> Iterator[Text]:
+def _sum_lines(layout: Layout, total: Sum | None) -> Iterator[Text]:
     """Show the sum as every picture does that has it: linear, the largest as high as there is room."""
     if total is None:
         return
@@ -216,7 +214,7 @@ def _sum_lines(layout: Layout, total: Sum | None, *, ascii_only: bool) -> Iterat
     short, said = ("flat", "flat, says nothing about reach") if total.flat else (extent, extent)
     yield layout.line("", Text(fitting(layout.beside, f"{start} (linear): {said}", f"{start}: {short}"), style="dim"))
     values = smallest(_padded(total.values, layout.spans), layout.spans)
-    marks = [(character(one, 0.0, total.ends[1], ascii_only=ascii_only), "dim") for one in values]
+    marks = [(character(one, 0.0, total.ends[1]), "dim") for one in values]
     yield layout.line(printable(total.name), layout.bar(marks))
 
 

@@ -18,7 +18,7 @@ from rnngraph.diagnosis.sentences import factor_text, share_text
 from rnngraph.graph.style.left import EXPLODED, MARK
 from rnngraph.render.report.seen.chart import named
 from rnngraph.render.report.seen.sparklines import style
-from rnngraph.render.report.text import printable, spelled
+from rnngraph.render.report.text import printable
 
 _COLUMN = 7
 _MOST_ROWS = 6
@@ -54,7 +54,7 @@ class LagTable:
             if len([text for text in kept if text]) > 1:
                 lines.append(_line("kept", room, kept, [""] * len(lags)))
         for line in lines:
-            line.no_wrap, line.plain = True, spelled(line.plain, ascii_only=options.ascii_only)
+            line.no_wrap = True
             line.rstrip()
             yield line
 

@@ -19,8 +19,7 @@ from rnngraph.render.report.text import BAR_STYLE, BARS
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import Trace
 
-ASCII_LEVELS = "12345678"
-LESS, ASCII_LESS = "·", "."
+LESS = "·"
 # Legible on dark and on light; what is under the mark is dim on both.
 ABOVE, BELOW, GROWN = f"bold {BAR_STYLE}", "dim", "bold #c2560c"
 
@@ -37,16 +36,15 @@ def smallest(values: Floats, spans: Spans) -> list[float]:
     return found
 
 
-def character(value: float, low: float, high: float, *, ascii_only: bool) -> str:
+def character(value: float, low: float, high: float) -> str:
     """Choose a bar of eight heights for a value between two ends; a dot for less, a blank where nothing is known."""
     if math.isnan(value):
         return " "
     if value < low:
-        return ASCII_LESS if ascii_only else LESS
-    levels = ASCII_LEVELS if ascii_only else BARS
+        return LESS
     if value >= high:  # also a gradient that is not finite
-        return levels[-1]
-    return levels[min(int((value - low) / (high - low) * len(levels) + 1e-9), len(levels) - 1)]
+        return BARS[-1]
+    return BARS[min(int((value - low) / (high - low) * len(BARS) + 1e-9), len(BARS) - 1)]
 
 
 def style(decades: float) -> str:

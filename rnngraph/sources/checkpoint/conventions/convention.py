@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.errors import InputError
 from rnngraph.sources.checkpoint.files import StoredArray
-from rnngraph.sources.stack import Stack, Weights
+from rnngraph.sources.stack import Weights
 
 Arrays: TypeAlias = dict[tuple[str, str], Array]  # by key and place, such as (weight_hh, _l1_reverse)
 
@@ -45,8 +44,7 @@ class Convention:
     `pattern` has the groups `prefix`, `key` and `place` (such as `_l1_reverse`, empty for a first layer). `gates` is
     the axis of a weight along which the gates lie. `distinct` is False where other layers use the same names, so that
     the input weight must fit beside the recurrent one. `split` takes the place out of a prefix that holds it, `name_of`
-    makes the layer's name of a prefix. `stack` lays checked values out as ours, for a cell that may be named more
-    closely.
+    makes the layer's name of a prefix. `layer` lays the checked values of one place, by key, out as ours.
     """
 
     expected: str  # for a message
@@ -55,7 +53,7 @@ class Convention:
     recurrent: str
     biases: tuple[str, ...]
     gates: int
-    stack: Callable[[Candidate, Arrays, str], Stack]
+    layer: Callable[[Candidate, dict[str, Array], str], Weights]
     projection: str = ""
     aliases: Mapping[str, str] = field(default_factory=dict)  # other names of a key
     distinct: bool = True
@@ -69,38 +67,3 @@ class Convention:
         if projection is not None and len(projection.shape) == 2:
             units = projection.shape[1 - self.gates]
         return gates, units
-
-
-def stacked(
-    one: Candidate,
-    values: Arrays,
-    cell: str,
-    layer_of: Callable[[dict[str, Array]], Weights],
-    *,
-    backwards: bool = False,
-) -> Stack:
-    """Lay the arrays of several layers and directions out as one stack, by their places: `_l0`, `_l0_reverse`, `_l1`.
-
-    `layer_of` lays out those of one place, by key.
-
-    Raises:
-        InputError: a weight, a layer or a direction is missing.
-    """
-    places = sorted({place for _, place in values}, key=_order)
-    layers: dict[int, list[Weights]] = {}
-    for place in places:
-        own = {key: value for (key, at), value in values.items() if at == place}
-        at = f", {place}," if len(places) > 1 else ""
-        for key in (one.convention.input, one.convention.recurrent):
-            if key not in own:
-                raise InputError(f"{one.name}{at} has no {key}; found {', '.join(sorted(own))}.")
-        layers.setdefault(_order(place)[0], []).append(layer_of(own))
-    both = any(place.endswith("_reverse") for place in places)
-    directions = ("reverse",) if backwards else ("forward", "reverse") if both else ("forward",)
-    if any(len(layer) != len(directions) for layer in layers.values()) or sorted(layers) != list(range(len(layers))):
-        raise InputError(f"{one.name} has weights for {', '.join(places)} only; some layers or directions are missing.")
-    return Stack(one.name, cell, tuple(tuple(layer) for layer in layers.values()), directions)
-
-
-def _order(place: str) -> tuple[int, bool]:
-    return int(place.removeprefix("_l").removesuffix("_reverse")), place.endswith("_reverse")

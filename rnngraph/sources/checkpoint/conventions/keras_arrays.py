@@ -6,9 +6,9 @@ import re
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
-from rnngraph.nn.cells import CELLS, form
-from rnngraph.sources.checkpoint.conventions.convention import Arrays, Candidate, Convention, stacked
-from rnngraph.sources.stack import Stack, Weights, reordered
+from rnngraph.nn.cells import CELLS
+from rnngraph.sources.checkpoint.conventions.convention import Candidate, Convention
+from rnngraph.sources.stack import Weights, reordered
 
 _SIDE = re.compile(r"^(?P<layer>.*?)/?(?P<side>forward|backward)_[^/]*(?P<rest>/.*)?$")
 _NO_NAMES = ("cell", "layers", "model_weights", "vars")  # parts of a path that name no layer
@@ -25,24 +25,6 @@ def _split(prefix: str) -> tuple[str, str]:
 def _name(prefix: str) -> str:
     parts = [part for part in prefix.rstrip("./_").split("/") if part not in _NO_NAMES and not part.endswith("_cell")]
     return "/".join(dict.fromkeys(parts))  # Keras 2 writes a layer's name twice
-
-
-def _stack(one: Candidate, values: Arrays, cell: str) -> Stack:
-    if one.settings.get("merge_mode", "concat") != "concat":
-        raise InputError(
-            f"{one.name} merges its directions by {one.settings['merge_mode']!r}; only concat can be walked."
-        )
-    if _has_one_bias(one, values):
-        cell = form(cell, lacking="bh")
-    return stacked(
-        one, values, cell, lambda own: _layer(one, own, cell), backwards=bool(one.settings.get("go_backwards"))
-    )
-
-
-def _has_one_bias(one: Candidate, values: Arrays) -> bool:
-    """Tell a layer with one bias for both products: a GRU that resets before the product is told by it."""
-    biases = [value for (key, _), value in values.items() if key == "bias"]
-    return biases[0].ndim == 1 if biases else not one.settings.get("reset_after", True)
 
 
 def _layer(one: Candidate, own: dict[str, Array], cell: str) -> Weights:
@@ -66,7 +48,7 @@ def _layer(one: Candidate, own: dict[str, Array], cell: str) -> Weights:
 KERAS = Convention(
     expected="kernel and recurrent_kernel",
     pattern=re.compile(r"^(?P<prefix>.*?)(?P<key>recurrent_kernel|kernel|bias|vars/[012])(?P<place>)(:0)?$"),
-    input="kernel", recurrent="recurrent_kernel", biases=("bias",), gates=1, stack=_stack,
+    input="kernel", recurrent="recurrent_kernel", biases=("bias",), gates=1, layer=_layer,
     aliases={"vars/0": "kernel", "vars/1": "recurrent_kernel", "vars/2": "bias"},
     distinct=False, paired_bias=True, split=_split, name_of=_name,
 )  # fmt: skip

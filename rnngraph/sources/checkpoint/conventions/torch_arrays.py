@@ -7,15 +7,9 @@ import re
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.nn.cells import CELLS, Cell, form
-from rnngraph.sources.checkpoint.conventions.convention import Arrays, Candidate, Convention, stacked
-from rnngraph.sources.stack import Stack, Weights, reordered
-
-
-def _stack(one: Candidate, values: Arrays, cell: str) -> Stack:
-    if any(key == "weight_hr" for key, _ in values):
-        cell = form(cell, having="Wr")
-    return stacked(one, values, cell, lambda own: torch_layer(own, CELLS[cell]))
+from rnngraph.nn.cells import CELLS, Cell
+from rnngraph.sources.checkpoint.conventions.convention import Convention
+from rnngraph.sources.stack import Weights, reordered
 
 
 def torch_layer(own: dict[str, Array], cell: Cell) -> Weights:
@@ -44,5 +38,5 @@ TORCH = Convention(
         r"^(?P<prefix>.*?)(?P<key>weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)(?P<place>(_l\d+)?(_reverse)?)$"
     ),
     input="weight_ih", recurrent="weight_hh", biases=("bias_ih", "bias_hh"), projection="weight_hr", gates=0,
-    stack=_stack,
+    layer=lambda one, own, cell: torch_layer(own, CELLS[cell]),
 )  # fmt: skip

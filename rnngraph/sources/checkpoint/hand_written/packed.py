@@ -42,23 +42,10 @@ def with_split_gates(arrays: dict[str, StoredArray], told: Mapping[str, str]) ->
     found, used = dict(arrays), set[str]()
     for name, array in arrays.items():
         match = _NAME.match(name)
-        if match is None or match["kind"].lower() != "w" or len(array.shape) != 2:
+        order = None if match is None else _order(match, array.shape, told.get("gates", ""))
+        if match is None or order is None:
             continue
-        named = (match["order"] or "").lower()
-        order = named if is_order(named) else told.get("gates", "")
-        if not order and match["cell"] is None:
-            continue
-        if (named and not is_order(named)) or not _fits(
-            array.shape, len(order) or _COUNTS.get((match["cell"] or "").lower(), 4)
-        ):
-            continue
-        if not order:
-            raise InputError(
-                f"{name} of shape {array.shape} holds all gates, and their order cannot be told; pass --layer "
-                f"gates=LETTERS, {ORDER}."
-            )
-        used |= {"gates"} if order != named else set()
-        used |= {"bias"} & told.keys()
+        used |= {"bias"} & told.keys() | ({"gates"} if order != (match["order"] or "").lower() else set())
         biases = [one for other, one in arrays.items() if _is_bias(other, match) and max(one.shape) in array.shape][:1]
         axis = _axis(array, order, biases)
         del found[name]
@@ -77,6 +64,22 @@ def with_split_gates(arrays: dict[str, StoredArray], told: Mapping[str, str]) ->
                 f"--layer {key}={told[key]} has no use: the file holds no weight of which it must be told."
             )
     return found
+
+
+def _order(match: re.Match[str], shape: tuple[int, ...], told: str) -> str | None:
+    """Give the order of the gates of a weight that holds them all; None of any other array."""
+    named, cell = (match["order"] or "").lower(), (match["cell"] or "").lower()
+    if match["kind"].lower() != "w" or len(shape) != 2 or (named and not is_order(named)):
+        return None
+    order = named or told
+    if not (order or cell) or not _fits(shape, len(order) or _COUNTS.get(cell, 4)):
+        return None
+    if not order:
+        raise InputError(
+            f"{match.string} of shape {shape} holds all gates, and their order cannot be told; pass --layer "
+            f"gates=LETTERS, {ORDER}."
+        )
+    return order
 
 
 def _is_bias(name: str, weight: re.Match[str]) -> bool:

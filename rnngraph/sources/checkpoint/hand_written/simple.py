@@ -1,7 +1,7 @@
 """Names that people give the weights of a recurrence written by hand, as `W_ih, W_hh, b_h, W_ho, b_o`: one for each.
 
 In: the index of a checkpoint. Out: the same, with such a network under the names `Wxh, Whh, bh, Why, by`, which
-`gate_by_gate` reads, and a cell with equinox's biases under PyTorch's.
+`gate_by_gate` reads.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 
 from rnngraph.sources.checkpoint.files import StoredArray
-from rnngraph.sources.checkpoint.hand_written.parts import beside
 
 # The state is called h in most texts and a in some.
 _NAMES = {
@@ -32,17 +31,3 @@ def with_usual_names(arrays: dict[str, StoredArray]) -> dict[str, StoredArray]:
         if len(shape) == 2 and shape[0] == shape[1]:
             renamed |= {name: prefix + usual for usual, name in group.items() if prefix + usual not in arrays}
     return {renamed.get(name, name): array for name, array in arrays.items()}
-
-
-def with_paired_biases(arrays: dict[str, StoredArray]) -> dict[str, StoredArray]:
-    """Take `bias` beside `weight_hh` for PyTorch's `bias_ih`, and `bias_n` for the last third of its `bias_hh`."""
-    found = dict(arrays)
-    for name in arrays:
-        prefix = name.removesuffix("weight_hh")
-        if prefix == name or prefix + "bias_ih" in arrays:
-            continue
-        for own, usual in (("bias", "bias_ih"), ("bias_n", "bias_hh")):
-            bias = found.pop(prefix + own, None)
-            if bias is not None:
-                found[prefix + usual] = beside([bias] * 3, (0, 0, 1)) if own == "bias_n" else bias
-    return found

@@ -6,14 +6,15 @@ fused layer is told by steps.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from rnngraph.sources.torch.autograd.arrived import Arrived, near_one, only_step
-from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, bytes_of, home_of_float64, number_of, oldest
+from rnngraph.sources.torch.autograd.arrived import Arrived, near_one
+from rnngraph.sources.torch.autograd.edges import Edge, bytes_of, home_of_float64, number_of, oldest, walk_down
 from rnngraph.sources.torch.autograd.kernels import all_above, held
 from rnngraph.sources.torch.autograd.question import ask
 from rnngraph.sources.torch.finding.clocks import Port
@@ -52,11 +53,16 @@ class Rows:
         for fed in recording.fed:
             self._part_inputs(fed)
         self.by_step: dict[tuple[int, int], list[Port]] = {}
-        for edge in recording.shares.at:
+        self.outputs: dict[Edge, Any] = {}  # what enters at those of fused layers, (T, N, ·) on this machine
+        for edge, share in recording.shares.at.items():
             port = recording.shares.ports[edge]
+            if port.call is not None and port.kind == "out":
+                self.outputs[edge] = port.call.layer.layout.spread(share).cpu()
             for t in range(port.first, port.last + 1):
                 self.by_step.setdefault((recording.shares.clock(port), t), []).append(port)
-        self._leads = {call: self._leads_on(call) for call in self.calls}
+        nodes = {edge[0] for edge in (*self.states, *self.ports, *self.inputs, *self.extra)}
+        least = oldest(nodes)
+        self._leads = {call: _leads_on(call, nodes, least) for call in self.calls}
 
     def _part_inputs(self, fed: Fed) -> None:
         """Part the fused layers whose input is told at once from those to which others add."""
@@ -87,10 +93,11 @@ class Rows:
         at = Arrived()
         entering = {call: self._entering(call, tell) for call in self.calls}
         seeds: dict[Edge, Any] = {}
+        shares = self.recording.shares
         for number, row in enumerate(rows):
-            for step in self.by_step if row == ALL or self.recording.shares.joint else (row,):
-                for port in self.by_step.get(step, ()):
-                    self._enter(port, step[1], number, len(rows), seeds, entering)
+            whole = row == ALL or shares.joint
+            for port in [shares.ports[edge] for edge in shares.at] if whole else self.by_step.get(row, ()):
+                self._enter(port, None if whole else row[1], number, len(rows), seeds, entering)
         if in_segments and not self.calls:
             return self._in_segments(seeds, len(rows))
         self._through(seeds, np.zeros(len(rows), np.int64), at, entering)
@@ -117,22 +124,25 @@ class Rows:
         return at
 
     def _enter(
-        self, port: Port, t: int, number: int, rows: int, seeds: dict[Edge, Any], entering: dict[Call, Entering]
+        self, port: Port, t: int | None, number: int, rows: int, seeds: dict[Edge, Any], entering: dict[Call, Entering]
     ) -> None:
+        """Let the share at a port enter in one row: a step's, or for None that of all of its steps."""
         share, call = self.recording.shares.at[port.edge], port.call
-        if call is not None:
-            layout = call.layer.layout
-            if port.kind == "out":
-                one = array(layout.spread(share)[t - port.first], torch.float64)
-                if one.any():
-                    entering[call].at_step(number, t - port.first, one)
-            else:
-                states = array(layout.states(share), torch.float64)
-                entering[call].at_ends(port.kind, number, states[None], np.zeros(1, np.int64))
-            return
-        if port.edge not in seeds:
-            seeds[port.edge] = share.new_zeros((rows, *share.shape))
-        seeds[port.edge][number] += only_step(share, t) if port.kind == "sequence" else share
+        if call is None:
+            if port.edge not in seeds:
+                seeds[port.edge] = share.new_zeros((rows, *share.shape))
+            here = ... if t is None or port.kind != "sequence" else (slice(None), t)
+            seeds[port.edge][number][here] += share[here]
+        elif port.kind != "out":
+            states = array(call.layer.layout.states(share), torch.float64)
+            entering[call].at_ends(port.kind, number, states[None], np.zeros(1, np.int64))
+        elif t is None:
+            field = array(self.outputs[port.edge], self.recording.inside(call).wide).swapaxes(0, 1)
+            entering[call].at_all_steps(number, field[None], np.zeros(1, np.int64))
+        else:
+            one = array(self.outputs[port.edge][t - port.first], torch.float64)
+            if one.any():
+                entering[call].at_step(number, t - port.first, one)
 
     def _through(
         self,
@@ -161,7 +171,7 @@ class Rows:
             layout = port.call.layer.layout
             if port.kind == "out":
                 wide = array(layout.spread(rows, lead=1).transpose(1, 2), torch.float64)
-                entering[port.call].at_all_steps(wide, exponents)
+                entering[port.call].at_all_steps(0, wide, exponents)
             else:
                 ends = array(layout.states(rows, lead=1), torch.float64)
                 entering[port.call].at_ends(port.kind, 0, ends, exponents)
@@ -189,12 +199,6 @@ class Rows:
         """Whether all samples of a fused layer are walked, as something below it takes its gradient."""
         return self._leads[call] or call in self.summed
 
-    def _leads_on(self, call: Call) -> bool:
-        """Whether another state, or another layer, lies below a fused layer."""
-        roots = [edge[0] for edge in (call.layer.x_edge, *call.layer.initial_edges) if edge is not None]
-        nodes = {edge[0] for edge in (*self.states, *self.ports, *self.inputs, *self.extra)}
-        return not nodes.isdisjoint(at_and_below(roots, oldest(nodes)))
-
     def _onward(self, call: Call, leaving: Leaving) -> dict[Edge, tuple[Any, Integers]]:
         """Give what a fused layer hands on, by the edges that lead to it."""
         layer, found, inside = call.layer, Arrived(), self.recording.inside(call)
@@ -215,3 +219,9 @@ class Rows:
         for rows, exponents in leaving.of(inside.x):
             wide = torch.from_numpy(rows).to(home_of_float64(inside.layer.x.tensor.device)).transpose(1, 2)
             yield inside.layout.gathered(wide, lead=1), exponents
+
+
+def _leads_on(call: Call, nodes: Collection[Any], least: int) -> bool:
+    """Whether any of some nodes, the oldest of which is numbered `least`, lies below a fused layer."""
+    roots = [edge[0] for edge in (call.layer.x_edge, *call.layer.initial_edges) if edge is not None]
+    return any(node in nodes for node in itertools.chain(roots, (node for _, node, _ in walk_down(roots, least))))

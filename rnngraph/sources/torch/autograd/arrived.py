@@ -81,13 +81,6 @@ def norms_at(ports: Mapping[Edge, Port], at: Mapping[Edge, Any], shape: tuple[in
     return norms
 
 
-def only_step(tensor: Any, t: int) -> Any:
-    """Keep one step of a tensor (N, T, ...)."""
-    kept = torch.zeros_like(tensor)
-    kept[:, t] = tensor[:, t]
-    return kept
-
-
 _FAR = 1 << 40
 
 

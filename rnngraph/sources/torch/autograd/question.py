@@ -93,8 +93,11 @@ def _this_side(
     places: Mapping[Any, dict[int, Any]], seeds: Mapping[Edge, Any], wanted: Sequence[Edge]
 ) -> tuple[dict[Any, dict[int, Any]], list[Edge]]:
     """Leave out walls and wanted edges that stand behind walls: else autograd would walk there, with nothing."""
-    whole = {node for node, by in places.items() if len(by) == len(node._input_metadata)}
-    near = set(at_and_below((node for node, _ in seeds), oldest(node for node, _ in wanted), whole.__contains__))
+
+    def shut(node: Any) -> bool:  # asked of what is walked alone: of many walls few are near
+        return node in places and len(places[node]) == len(node._input_metadata)
+
+    near = set(at_and_below((node for node, _ in seeds), oldest(node for node, _ in wanted), shut))
     kept = [edge for edge in wanted if edge[0] in near or not edge[0].next_functions]  # also where the graph ends
     return {node: by for node, by in places.items() if node in near}, kept
 

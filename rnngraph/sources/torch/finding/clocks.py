@@ -6,22 +6,24 @@ step is what reaches a port of it without having passed another port.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
 from rnngraph.sources.torch.autograd.arrived import norms_at
-from rnngraph.sources.torch.autograd.edges import Edge, as_at, drawn_once, shape_of
+from rnngraph.sources.torch.autograd.edges import Edge, as_at, at_and_below, drawn_once, shape_of
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask
 from rnngraph.sources.torch.finding.crossing import changed_between
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
 from rnngraph.sources.torch.finding.sequences import is_same
+from rnngraph.sources.torch.finding.within import is_same as is_as_fed
 from rnngraph.sources.torch.watching.calls import Call, by_path
 
+Read: TypeAlias = Callable[[Recurrence], Sequence[Sequence[Sequence[Any]]]]  # by step, the entrances of each tensor
 _IN_STEP = 2.0  # what a step hands down arrives at the same step so much more than at others, which a batch's
 # statistics or a convolution may reach; attention, between an encoder and a decoder as long, reaches all alike
 
@@ -108,33 +110,34 @@ def _alternates(some: Sequence[Call], others: Sequence[Call]) -> bool:
     return all(a != b for a, b in pairwise(sides))
 
 
-def set_clocks(run: Pass, recurrences: Sequence[Recurrence]) -> list[int]:
-    """Give every recurrence the number of its clock."""
+def set_clocks(run: Pass, recurrences: Sequence[Recurrence], read: Read) -> list[int]:
+    """Give every recurrence the number of its clock; `read` tells what one without calls takes, step by step."""
     clocks: list[int] = []
-    leaders: list[Recurrence] = []
-    for one in recurrences:
-        ways = ((k, way) for k, leader in enumerate(leaders) if (way := _way(run, one, leader)))
-        same, way = next(ways, (len(leaders), 0))
-        if not way:
-            leaders.append(one)
-        elif way < 0:
+    for place, one in enumerate(recurrences):
+        ways = ((k, way) for k in reversed(range(place)) if (way := _way(run, one, recurrences[k], read)))
+        near, way = next(ways, (-1, 0))
+        if way < 0:
             one.turn()
-        clocks.append(same)
+        clocks.append(clocks[near] if way else max(clocks, default=-1) + 1)
     return clocks
 
 
-def _way(run: Pass, one: Recurrence, other: Recurrence) -> int:
+def _way(run: Pass, one: Recurrence, other: Recurrence, read: Read) -> int:
     """Say whether steps are taken together: 1, or -1 where time runs the other way in one of them; 0 where not."""
     if one.steps != other.steps or SEQUENCE in (one.how, other.how):
         return 0
     stepwise = len(one.calls) == one.steps and len(other.calls) == other.steps
-    given = _given_alike(one, other) if stepwise and not one.fused and not other.fused else 0
+    given = 0
+    if not one.calls and not other.calls:
+        given = _alike(one, [[[part[0] for part in some] for some in read(each)] for each in (one, other)], is_as_fed)
+    elif stepwise and not one.fused and not other.fused:
+        given = _alike(one, [[call.taken for call in each.calls] for each in (one, other)], is_same)
     if len(one.calls) > 1 and (one.fused == other.fused or stepwise) and _alternates(one.calls, other.calls):
         return given or 1
     lower, upper = sorted((one, other), key=lambda some: some.begin)
     way = _hands_down_in_step(run, upper, lower)
     if not way and given:  # neither leads to the other, as an encoder to a decoder
-        way = 0 if lower.calls[lower.order[0]].leads_to(node for node, _ in upper.states[upper.order[-1]]) else given
+        way = 0 if _leads_to(lower, [node for node, _ in upper.states[upper.order[-1]]]) else given
     return 0 if way < 0 and one.fused else way
 
 
@@ -143,14 +146,22 @@ def _asked(one: Recurrence) -> int:
     return one.steps // 3 if one.steps > 3 else 0
 
 
-def _given_alike(one: Recurrence, other: Recurrence) -> int:
-    """Say whether they read one sequence: 1 from the same end, -1 from the other; what stays tells nothing."""
-    t = _asked(one)
+def _leads_to(one: Recurrence, nodes: list[Any]) -> bool:
+    first = one.order[0]
+    if one.calls:
+        return one.calls[first].leads_to(nodes)
+    return not {node for node, _ in one.states[first]}.isdisjoint(at_and_below(nodes, one.begin))
+
+
+def _alike(one: Recurrence, taken: Sequence[Sequence[Sequence[Any]]], same: Callable[[Any, Any], bool]) -> int:
+    """Say whether two read one sequence: 1 from the same end, -1 from the other; what stays tells nothing."""
+    t, (mine, others) = _asked(one), taken
 
     def pairs(here: int, there: int) -> set[tuple[int, int]]:
-        taken, others = one.calls[here].taken, other.calls[there].taken
-        return {(j, k) for j, a in enumerate(taken) for k, b in enumerate(others) if is_same(a, b)}
+        return {(j, k) for j, a in enumerate(mine[here]) for k, b in enumerate(others[there]) if same(a, b)}
 
+    if not mine or not others:
+        return 0
     level, turned = pairs(t, t) & pairs(-1 - t, -1 - t), pairs(t, -1 - t) & pairs(-1 - t, t)
     return 1 if level - turned else -1 if turned - level else 0
 

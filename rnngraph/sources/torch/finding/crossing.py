@@ -5,8 +5,9 @@ In: the calls that mark the steps of a loop, in order, and what the graph was wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of, oldest, plain, walk_down
@@ -15,23 +16,57 @@ from rnngraph.sources.torch.watching.calls import Call
 
 
 def crossing(calls: list[Call], roots: list[Any]) -> Chain:
-    """Give the whole state of a loop around a plain module: what crosses from one of its calls to the next."""
+    """Give the whole state of a loop around a plain module: what crosses from one of its calls to the next.
+
+    Every step has the states of the one from which most cross, in one order; what nobody reads in the end comes last.
+    """
     states: list[list[Edge]] = []
     for i, bound in enumerate(call.begin for call in calls[1:]):
-        near, end = calls[min(i + 2, len(calls) - 1)], calls[-1]
+        near = calls[min(i + 2, len(calls) - 1)]
         some = _descendants(calls[i], near.out, partial(_crosses, bound))
         states.append(sorted(some, key=age, reverse=True))  # the last made first
-        if i and not some and calls[i].leads_to(node for node, _ in end.out):  # not to the next: a grid's edge
-            states[i] = [edge for edge in _twins(calls, i, states[i - 1], roots) if edge is not None]
-    states = _not_of_others(states)
     leave_out_weights(states)
-    if len(states) > 1:  # of the last but one not all is seen from the product of the last
-        known = _twins(calls, len(calls) - 2, states[-2], roots)
-        states[-1] = [edge for edge in known if edge is not None] or states[-1]
-    final = _twins(calls, len(calls) - 1, states[-1], roots)
-    order = sorted(range(len(final)), key=lambda place: final[place] is None)  # what nobody reads in the end comes last
-    states = [[some[k] for k in order] if len(some) == len(order) else some for some in states]
-    return Chain([*states, [edge for edge in final if edge is not None]], [False, *map(bool, states)])
+    linked = [bool(some) for some in states]
+    for i, call in enumerate(calls[1:-1], 1):  # what is not handed to the next may be to a later one: a grid's edge
+        linked[i] = linked[i] or call.leads_to(node for node, _ in calls[-1].out)
+    steps, whole = _Steps(calls, roots), range(max(len(states) - 1, 1))  # of the last but one not all is seen
+    at = max(whole, key=lambda k: (len(states[k]), k))
+    kept = _not_of_others(states[at], states[max(at - 1, 0)])
+    own = [steps.as_made(at, edge, states[at]) for edge in kept]
+    like = [*own, *kept, *(edge for edge in states[at] if edge not in kept)]
+    every = [steps.twins(k, at, like, some) for k, some in enumerate([*states, []])]
+    laid = [_laid(steps, k, every[k], len(own), some) for k, some in enumerate(states)]
+    rows = [found or row[: len(own)] for found, row in zip([*laid, None], every, strict=True)]
+    missing = [[row[place] is None for row in rows] for place in range(len(own))]
+    order = sorted(range(len(own)), key=lambda place: (missing[place][-1], sum(missing[place])))
+    alike = [[edge for edge in takewhile(bool, (row[place] for place in order)) if edge] for row in rows]
+    for k, some in enumerate(states):
+        if laid[k] is None or not (linked[k] or k not in whole):
+            alike[k] = some
+    return Chain(alike, [False, *map(bool, alike[:-1])])
+
+
+def _laid(
+    steps: _Steps, k: int, row: Sequence[Edge | None], count: int, some: Iterable[Edge]
+) -> list[Edge | None] | None:
+    """Lay what crosses from step k in the places of its states; None where it does not fit.
+
+    Of two ways that lead down to one thing the shorter is it. The other is the state that has no twin, as a first one,
+    which is made without that before it.
+    """
+    found, taken, new = list(row[:count]), set[int](), list[Edge]()
+    ways = [(*steps.nearest(k, edge, row), edge) for edge in some]
+    for _, place, edge in sorted(ways, key=lambda way: way[0]):
+        if place is None or (place < 2 * count and place % count in taken):
+            new.append(edge)
+        elif place < 2 * count:  # else it is made of the others
+            taken.add(place % count)
+    free = [place for place, edge in enumerate(found) if edge is None]
+    if new and len(new) != len(free):
+        return None
+    for place, edge in zip(free, new, strict=False):
+        found[place] = edge
+    return found
 
 
 def changed_between(calls: list[Call], roots: list[Any], barred: Iterable[Call], stride: int = 1) -> list[list[Edge]]:
@@ -46,7 +81,7 @@ def changed_between(calls: list[Call], roots: list[Any], barred: Iterable[Call],
         some = _descendants(call, reading, partial(_takes, after), partial(ends_at, call, walls))
         found.append([edge for edge in some if call.end <= age(edge) < after.begin])
     for k in range(len(found), len(calls) if found else 0):
-        found.append([edge for edge in _twins(calls, k, found[-1], roots) if edge is not None])
+        found.append([edge for edge in _Steps(calls[k - 1 :], roots).twins(1, 0, found[-1]) if edge is not None])
     return found
 
 
@@ -84,29 +119,78 @@ def _descendants(
     return list(dict.fromkeys(map(plain, some)))
 
 
-def _not_of_others(states: list[list[Edge]]) -> list[list[Edge]]:
+def _not_of_others(some: list[Edge], before: list[Edge]) -> list[Edge]:
     """Leave out what a step makes of its other states alone, as what is read off a state before the next call."""
-    middle = len(states) // 2
-    if len(states) < 3 or not states[middle - 1]:
-        return states
-    before, some = {node for node, _ in states[middle - 1]}, {node for node, _ in states[middle]}
-    places = []
-    for place, (node, _) in enumerate(states[middle]):
-        others = some - {node}
-        ways = {below for _, below, _ in walk_down([node], oldest(before), (others | before).__contains__)}
-        if ways & others and not ways & before:
-            some = others
+    others, old, kept = {node for node, _ in some}, {node for node, _ in before} - {node for node, _ in some}, []
+    for edge in some if old else ():
+        rest = others - {edge[0]}
+        ways = {below for _, below, _ in walk_down([edge[0]], oldest(old), (rest | old).__contains__)}
+        if ways & rest and not ways & old:
+            others = rest
         else:
-            places.append(place)
-    return [[one[k] for k in places] if len(one) == len(states[middle]) else one for one in states]
+            kept.append(edge)
+    return kept if old else some
 
 
-def _twins(calls: list[Call], k: int, before: list[Edge], roots: list[Any]) -> list[Edge | None]:
-    """Find what step k makes: it stands as long after the beginning as in the step before; None where it is not."""
-    made = {number_of(node): node for node in at_and_below(roots, calls[k].begin)}
-    found: list[Edge | None] = []
-    for node, place in before:
-        twin = made.get(number_of(node) - calls[k - 1].begin + calls[k].begin)
-        is_one = twin is not None and twin.name() == node.name() and (calls[k].made(twin) or calls[k].leads_to([twin]))
-        found.append((twin, place) if is_one else None)
-    return found
+class _Steps:
+    """What one step made of a loop, and what stands in its place in another."""
+
+    def __init__(self, calls: list[Call], roots: list[Any]) -> None:
+        """List what was made from the first call on."""
+        self.calls = calls
+        self.made = {number_of(node): node for node in at_and_below(roots, calls[0].begin)}
+
+    def twins(self, k: int, at: int, like: Iterable[Edge], crossing: Collection[Edge] = ()) -> list[Edge | None]:
+        """Find what step k makes, or None: it stands as far from the step's begin, or from its end, as in step `at`."""
+        call, found = self.calls[k], list[Edge | None]()
+        ways = {
+            later.begin - before.begin
+            for before, later in zip(self.calls[at : at + 2], self.calls[k : k + 2], strict=False)
+        }
+        for node, place in like:
+            some = [self.made.get(number_of(node) + way) for way in sorted(ways)]
+            twins = [
+                (twin, place)
+                for twin in some
+                if twin is not None and twin.name() == node.name() and (call.made(twin) or call.leads_to([twin]))
+            ]
+            found.append(next((twin for twin in twins if twin in crossing), twins[0] if twins else None))
+        return found
+
+    def down(self, k: int, edge: Edge) -> tuple[list[Edge], bool]:
+        """Give an edge of step k, and as long as it is made of one thing alone that descends from its call, that.
+
+        And tell whether the last also takes from the steps before, as a mask that keeps does.
+        """
+        begin = self.calls[k].begin
+        reach = descending(list(walk_down([edge[0]], begin)), self.calls[k])
+        older = set[Any]()
+        for node in at_and_below([edge[0]], begin):
+            if any(one in older or self._is_before(one, begin) for one, _ in node.next_functions):
+                older.add(node)
+        found, below = list[Edge](), {edge}
+        while len(below) == 1:
+            found.append(below.pop())
+            made_of = {plain(one) for one in found[-1][0].next_functions if one[0] is not None}
+            below = {one for one in made_of if one[0] in reach}
+            if any(one in older or self._is_before(one, begin) for one, _ in made_of - below):
+                return found, True
+        return found, False
+
+    def _is_before(self, node: Any, begin: int) -> bool:
+        return node is not None and self.calls[0].begin <= number_of(node) < begin
+
+    def nearest(self, k: int, edge: Edge, row: Sequence[Edge | None]) -> tuple[int, int | None]:
+        """Give how far down an edge of step k something of a row stands, and its place there."""
+        below, _ = self.down(k, edge)
+        return next(((far, row.index(one)) for far, one in enumerate(below) if one in row), (0, None))
+
+    def as_made(self, at: int, edge: Edge, states: list[Edge]) -> Edge:
+        """Give a state as its own step made it, as the last step does too, and not as the next step changes it.
+
+        What nobody reads in the end is as it is where it is kept by a mask.
+        """
+        below, kept = self.down(at, edge)
+        own = [one for one in below if one == edge or one not in states]
+        made = (one for one in own if self.twins(len(self.calls) - 1, at, [one]) != [None])
+        return next(made, own[-1] if kept else edge)

@@ -20,7 +20,7 @@ from rnngraph.sources.torch.finding.chains import is_within, spans
 from rnngraph.sources.torch.finding.clocks import own_ports
 from rnngraph.sources.torch.finding.entrance import Entrance, given
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
-from rnngraph.sources.torch.finding.within import Behind, Entering
+from rnngraph.sources.torch.finding.within import Behind, Entering, is_same
 
 Steps: TypeAlias = Sequence[Sequence[Sequence[Entrance]]]  # by step, and of each tensor
 
@@ -44,17 +44,22 @@ class Fed:
 
     @property
     def weight(self) -> float:
-        """Frobenius norm of what its first reader multiplies it by; NaN where that is not known."""
+        """Frobenius norm of what multiplies it, in a fused layer the first; NaN where that is not known."""
         if self.steps:
             return math.hypot(*(one.weight for some in self.steps[-1] for one in some))
         weight = getattr(self.readers[0].module, "weight_ih_l0", None)
         return math.nan if weight is None else float(weight.detach().norm())
 
 
+def outside(run: Pass, recurrences: Sequence[Recurrence]) -> tuple[Behind, set[Edge]]:
+    """Make what tells whether a recurrence lies behind an edge, and give the edges at which recurrences hand out."""
+    walls = {port.edge for one in recurrences for port in own_ports(one)}
+    return recurrences_behind(run, walls), walls
+
+
 def fed_inputs(run: Pass, recurrences: Sequence[Recurrence]) -> list[Fed]:
     """Find the inputs, in the order of the recurrences that read them."""
-    walls = {port.edge for one in recurrences for port in own_ports(one)}
-    behind = recurrences_behind(run, walls)
+    behind, walls = outside(run, recurrences)
     found: list[Fed] = []
     for one in recurrences:
         if one.how == SEQUENCE:
@@ -64,9 +69,21 @@ def fed_inputs(run: Pass, recurrences: Sequence[Recurrence]) -> list[Fed]:
             _add_layer(found, run, one, behind)
         else:
             steps = Entering(one, behind, walls).by_tensor()
-            if steps:
+            if steps and not any(_reads_too(fed, one, steps) for fed in found):
                 found.append(Fed([one], steps))
     return found
+
+
+def _reads_too(fed: Fed, one: Recurrence, steps: list[list[list[Entrance]]]) -> bool:
+    """Let a recurrence be one more reader of an input, where it takes at every step what that one does."""
+    pairs = list(zip(fed.steps, steps, strict=False))
+    if len(fed.steps) != len(steps) or any(len(known) != len(some) for known, some in pairs):
+        return False
+    if not all(is_same(a[0], b[0]) for known, some in pairs for a, b in zip(known, some, strict=True)):
+        return False
+    fed.steps = [[[*a, *b] for a, b in zip(known, some, strict=True)] for known, some in pairs]
+    fed.readers.append(one)
+    return True
 
 
 def entering_steps(recurrences: Sequence[Recurrence], fed: Sequence[Fed]) -> dict[Recurrence, Steps]:

@@ -70,16 +70,18 @@ def find(
             reasons[one.path] = reason
         else:
             kept.append(one)
-    heavy = [one for one in kept if next(one.module.parameters(), None) is not None] + fused
+    heavy = [one for one in kept if _has_weights(one.module)] + fused
     outer = [one for one in kept if not is_plain(one.module)]
-    parts = _parts([one for one in heavy if one.fused or not is_plain(one.module)])
+    parts = _parts([*outer, *fused])
     outer = [one for one in outer if one not in parts]
     direct = [one for one in outer if is_cell(one.module) or _is_direct(one, heavy)]
     others = [*direct, *fused]
     inner = [one for one in direct if not any(_holds(one, other) for other in others) and not is_between(one, others)]
     if not marked:
         loops = [one for one in heavy if is_plain(one.module) and not any(_holds(other, one) for other in outer)]
-        loops = [one for one in loops if _is_direct(one, [*fused, *inner]) and not (inner and _is_tree(one))]
+        some = [*fused, *inner]
+        loops = [one for one in loops if _is_direct(one, some) and not any(_holds(one, other) for other in some)]
+        loops = [one for one in loops if not (inner and _is_tree(one))]
         inner += [one for k, one in enumerate(loops) if not any(_at_once(one, other) for other in loops[:k])]
         inner = inner or _in_turns(outer)
     reasons |= {one.path: TREE for one in inner if _is_tree(one)}
@@ -89,13 +91,13 @@ def find(
     around = [one for one in chains if reasons.get(one.path) == ANEW]
     reasons = {one.path: reasons[one.path] for one in chains if one.path in reasons and not _is_inside(one, around)}
     if found:  # beside a recurrence, what has no state to lose needs no word
-        reasons = {path: why for path, why in reasons.items() if why != ANEW or _keeps(by_path[path])}
+        reasons = {path: why for path, why in reasons.items() if _keeps(by_path[path], weights=why != ANEW)}
     return Found(found, reasons)
 
 
-def _keeps(calls: Sequence[Call]) -> bool:
-    """Whether a module hands out several tensors or holds one between its calls, as one with a state does."""
-    return any(len(call.values) > 1 for call in calls)
+def _keeps(calls: Sequence[Call], *, weights: bool) -> bool:
+    """Whether a module, as one with a state does, hands out several tensors or holds one between calls; or weighs."""
+    return any(len(call.values) > 1 for call in calls) or (weights and _has_weights(calls[0].module))
 
 
 def _is_fused(calls: list[Call]) -> bool:
@@ -124,12 +126,17 @@ def _reason(one: Recurrence, calls: Sequence[Call]) -> str:
 
 
 def _is_stepwise(one: Recurrence, calls: Sequence[Call]) -> bool:
-    """Tell steps, between which the same happens every time, from a module that is used again further up."""
+    """Tell steps, between which the same happens every time, from a module that is used again further up.
+
+    That one weight is used every time is enough: a step may have a layer of its own as well.
+    """
     between = [
-        tuple(call.path for call in calls if a.end <= call.begin and call.end <= b.begin)
+        {call.path: call for call in calls if a.end <= call.begin and call.end <= b.begin}
         for a, b in zip(one.calls, one.calls[1:], strict=False)
     ]
-    return len(set(between)) < len(between) or not any(between)
+    paths = {tuple(some) for some in between}
+    every = [call for path, call in between[0].items() if all(path in some for some in between)]
+    return len(paths) < len(between) or not any(paths) or any(_has_weights(one.module) for one in every)
 
 
 def _runs(one: Recurrence, tops: list[Any], others: Sequence[Recurrence] = ()) -> list[Recurrence]:
@@ -181,6 +188,10 @@ def _is_tree(one: Recurrence) -> bool:
     return any(len(some) > 1 for some in starts)
 
 
+def _has_weights(module: Any) -> bool:
+    return next(module.parameters(), None) is not None
+
+
 def _holds(outer: Recurrence, inner: Recurrence) -> bool:
     return outer is not inner and any(one is inner.module for one in outer.module.modules() if one is not outer.module)
 
@@ -191,8 +202,12 @@ def _is_direct(one: Recurrence, heavy: Sequence[Recurrence]) -> bool:
 
 
 def _parts(cells: list[Recurrence]) -> list[Recurrence]:
-    """Tell the parts of a step, as gates are, from cells: the state is held in a module around, and goes past them."""
-    inner = [one for one in cells if not is_cell(one.module) and any(_holds(other, one) for other in cells)]
+    """Tell the parts of a step, as gates are, from cells: the state is held in a module around, and goes past them.
+
+    Around what has no weights, as what makes spikes, it may be held by a loop.
+    """
+    own = [one for one in cells if not is_cell(one.module)]
+    inner = [one for one in own if not _has_weights(one.module) or any(_holds(other, one) for other in cells)]
     parts: list[Recurrence] = []
     while found := [
         one

@@ -26,6 +26,7 @@ from rnngraph.trace.magnitudes import Floats
 
 _SUMS = re.compile(r"(Add|Sub)Backward\d+")
 _FACTORS = re.compile(r"(Mul|Div|Neg|Sum|Mean|View|Squeeze|Unsqueeze|ToCopy|Alias)Backward\d+")  # of one thing alone
+_WEIGHED = re.compile(r"(Mm|Bmm|Mv|Dot)Backward\d+")  # sums, where the other factor is data
 _OF_A_SUM = re.compile(r"(Sqrt|Exp|Log)Backward\d+")  # factors, where all is one number
 
 
@@ -94,5 +95,8 @@ def _terms(run: Pass, ports: Mapping[Edge, Port], behind: Behind) -> list[list[E
 
 
 def _is_factor(edge: Edge) -> bool:
-    name = edge[0].name()
-    return bool(_FACTORS.fullmatch(name) or (shape_of(edge) == () and _OF_A_SUM.fullmatch(name)))
+    name, alone = edge[0].name(), sum(one is not None for one, _ in edge[0].next_functions) == 1
+    whole = shape_of(edge) == ()
+    return bool(
+        _FACTORS.fullmatch(name) or (alone and _WEIGHED.fullmatch(name)) or (whole and _OF_A_SUM.fullmatch(name))
+    )

@@ -18,8 +18,8 @@ from rnngraph.nn.cells.tanh_relu import SATURATED as TANH_SATURATED
 from rnngraph.sources.torch.autograd.arrived import alike
 from rnngraph.sources.torch.autograd.edges import wide
 from rnngraph.sources.torch.autograd.kernels import gate, gates_of
-from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell, nodes_of_step, states_before
-from rnngraph.sources.torch.fused.layout import cell_of
+from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, nodes_of_step, states_before
+from rnngraph.sources.torch.fused.layout import cell_name, cell_of
 from rnngraph.trace.cell import CUSTOM, INPUT, PREVIOUS, CellTrace, PartTrace
 from rnngraph.trace.magnitudes import Floats
 
@@ -177,7 +177,7 @@ def squashed(one: Recurrence, cell: CellTrace) -> Squashed | None:
 
 def _places(one: Recurrence, cell: CellTrace) -> list[int]:
     """Say where the gates of the cell's facts stand among what a step squashes; PyTorch's cells have its order."""
-    order = cell_of(one.module).gate_order.get("torch", "") if is_cell(one.module) else ""
+    order = cell_of(one.module).gate_order.get("torch", "") if cell_name(one.module) else ""
     known = all(gate in order for gate in cell.gates)  # not of a cell in which more states were found than it has
     return [order.index(gate) if known else k for k, gate in enumerate(cell.gates)]
 

@@ -7,8 +7,7 @@ alike, or take other weights at every step as layers do, is none. `watch.mark` i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -32,13 +31,37 @@ _JOINS = frozenset({"StackBackward0", "CatBackward0"})
 
 
 def raw_loops(roots: list[Any], names: Mapping[int, str], calls: Sequence[Call] = ()) -> list[Recurrence]:
-    """Find loops, the longest first; of two views of one loop the first counts."""
+    """Find loops by their weights, and where they show none by what they put side by side, the longest first.
+
+    Of weights that depend on each other's products, which are one cell, the first counts.
+    """
     nodes = at_and_below(roots)
+    cells: list[tuple[list[Any], set[Any]]] = []
     found: list[tuple[int, int, Recurrence]] = []
-    for begin, end, make in _candidates(nodes, names, calls, roots):
-        if not any(begin <= last and first <= end for first, last, _ in found) and (one := make()) is not None:
-            found.append((begin, end, one))
-    return numbered([one for _, _, one in sorted(found, key=lambda some: some[0])])
+    for some in sorted(_uses(nodes, names).values(), key=lambda some: (-len(some), number_of(some[0]))):
+        along = len(some) >= LEAST and all(a in at_and_below([b], number_of(a)) for a, b in pairwise(some))
+        cell = some, set(at_and_below(some[-1:])) if along else set()
+        if along and not any(_depend(cell, other) for other in cells):
+            one = _of_weight(names[id(_leaf(some[0]))], some, roots)
+            if one is not None:
+                cells.append(cell)
+                found.append((number_of(some[0]), number_of(some[-1]), one))
+    for some in sorted(_side_by_side(nodes), key=len, reverse=True):
+        begin, end = number_of(some[0]), number_of(some[-1])
+        if not any(begin <= last and first <= end for first, last, _ in found):
+            one = _of_products(_where(some, calls), some, roots)
+            if one is not None:
+                found.append((begin, end, one))
+    loops = [one for _, _, one in sorted(found, key=lambda some: some[0])]
+    for one in loops:
+        one.others = frozenset(node for other in loops if other is not one for some in other.states for node, _ in some)
+        one.made.clear()
+    return numbered(loops)
+
+
+def _depend(one: tuple[list[Any], set[Any]], other: tuple[list[Any], set[Any]]) -> bool:
+    """Whether of the products with two weights, given with all below the last, each has some that depend on others."""
+    return not one[1].isdisjoint(other[0]) and not other[1].isdisjoint(one[0])
 
 
 def numbered(found: list[Recurrence]) -> list[Recurrence]:
@@ -48,18 +71,6 @@ def numbered(found: list[Recurrence]) -> list[Recurrence]:
         if before := paths[:k].count(one.path):
             one.path = f"{one.path}#{before + 1}"
     return found
-
-
-def _candidates(
-    nodes: list[Any], names: Mapping[int, str], calls: Sequence[Call], roots: list[Any]
-) -> Iterator[tuple[int, int, Callable[[], Recurrence | None]]]:
-    """Yield where a loop may be, and what looks: at uses of one weight, then at what is put side by side."""
-    uses = sorted(_uses(nodes, names).values(), key=lambda some: (-len(some), number_of(some[0])))
-    for some in uses:
-        if len(some) >= LEAST and all(a in at_and_below([b], number_of(a)) for a, b in pairwise(some)):
-            yield number_of(some[0]), number_of(some[-1]), partial(_of_weight, names[id(_leaf(some[0]))], some, roots)
-    for some in sorted(_side_by_side(nodes), key=len, reverse=True):
-        yield number_of(some[0]), number_of(some[-1]), partial(_of_products, _where(some, calls), some, roots)
 
 
 def _of_weight(name: str, uses: list[Any], roots: list[Any]) -> Recurrence | None:
@@ -105,6 +116,9 @@ def _of_first(second: list[Edge], calls: list[Call]) -> list[Edge]:
 
 
 def _leaf(node: Any) -> Any:
+    """Give the weight that a product is with, along an axis or unit by unit; None of another operation."""
+    if node.name() == "MulBackward0":
+        return next((below.variable for below, _ in node.next_functions if is_parameter(below)), None)
     slot = PRODUCTS.get(node.name(), (None, ""))[0]
     leaf = None if slot is None or slot + 1 >= len(node.next_functions) else leaf_of(node.next_functions[slot + 1])
     return None if leaf is None else leaf[0]

@@ -32,6 +32,7 @@ class Recurrence:
     made: dict[int, list[Any]] = field(default_factory=dict)  # the nodes of steps that were looked at
     stride: int = 1  # from a step to the one that goes on from it: more of a dilated one, -1 where time runs back
     anew: Sequence[int] = ()  # steps at which all begins anew while another recurrence goes on
+    others: frozenset[Any] = frozenset()  # nodes of other raw loops' states: its own steps end there
     table: bool = False  # a row is another sample in every step, so that all rows count as one sample
     axis: int = 0  # of the samples, in states of more than two axes
 
@@ -189,7 +190,9 @@ def _between(one: Recurrence, t: int) -> list[Any]:
         return []
     before, after = states_before(one, t), one.states[(t + one.stride) % one.steps]
     own, last = (max(map(_age, some), default=0) for some in (one.states[t], before or after))
-    return at_and_below((node for node, _ in one.states[t]), (last if before else 2 * own - last) + 1)
+    least = (last if before else 2 * own - last) + 1
+    nodes = at_and_below((node for node, _ in one.states[t]), least, one.others.__contains__)
+    return [node for node in nodes if node not in one.others]
 
 
 def _age(edge: Edge) -> int:

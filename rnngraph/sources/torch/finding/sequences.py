@@ -63,6 +63,8 @@ def _equal(one: Kept, other: Kept) -> bool:
 def stepwise_runs(one: Recurrence, others: Sequence[Recurrence] = ()) -> list[Recurrence]:
     """Divide calls, each a step, where a sequence begins: neither the graph nor a number goes on from the call before.
 
+    A call that is given a state in the graph and makes nothing of it has detached it.
+
     Where a call goes on from one further back, it is dilated if the calls take what follows in one sequence; else there
     are so many sequences in turn.
     A state that is no argument, as an attribute, may have been detached where it was: it is taken for cut. Where one of
@@ -76,7 +78,10 @@ def stepwise_runs(one: Recurrence, others: Sequence[Recurrence] = ()) -> list[Re
         return numbered([run for run in runs if run.steps > 1])
     if one.how == STEPS and not any(_is_passed_on(b, a) for a, b, _ in _pairs(one)):
         return [one]
-    begins = [k for k, (a, b, linked) in enumerate(_pairs(one), 1) if not linked and not _same_numbers(a, b)]
+    begins = [
+        k for k, (a, b, linked) in enumerate(_pairs(one), 1)
+        if not linked and not _same_numbers(a, b) and not _is_passed_on(b, a)
+    ]  # fmt: skip
     if any(_goes_over(other, one.calls[k].begin) for other in others if other is not one for k in begins):
         one.anew = begins
         return [one]

@@ -187,7 +187,7 @@ def _by_tensor(some: list[Entrance]) -> list[list[Entrance]]:
     """Put together what operations took of one tensor, or of copies of it."""
     groups: list[list[Entrance]] = []
     for one in some:
-        known = next((group for group in groups if _is_same(group[0], one)), None)
+        known = next((group for group in groups if is_same(group[0], one)), None)
         if known is None:
             groups.append([one])
         else:
@@ -195,6 +195,7 @@ def _by_tensor(some: list[Entrance]) -> list[list[Entrance]]:
     return groups
 
 
-def _is_same(one: Entrance, other: Entrance) -> bool:
+def is_same(one: Entrance, other: Entrance) -> bool:
+    """Whether two operations took one tensor, or copies of it."""
     a, b = one.value, other.value
     return one.key == other.key or (a is not None and b is not None and a.shape == b.shape and bool((a == b).all()))

@@ -20,7 +20,7 @@ from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.sources.stack import walk
-from rnngraph.sources.torch.fused.layout import array, cell_of, stack_of, width_of
+from rnngraph.sources.torch.fused.layout import Layout, array, cell_of, stack_of, width_of
 from rnngraph.sources.torch.fused.pinned import PinnedBlock
 from rnngraph.sources.torch.watching.calls import Call
 
@@ -68,24 +68,27 @@ class Inside:
         layer, layout = self.layer, self.layout
         own = layout.spread(layer.x.tensor.to(self.narrow))
         x = self.tape.append(INPUT, (), array(own, self.wide).swapaxes(0, 1), name="x", requires=True)
-        starts, masks = [layout.states(one.tensor) for one in layer.initial], self._drawn_masks(own)
+        between = Layout(own, layout.packed, batch_first=False)
+        # As the kernel took them, in PyTorch's order; copies, as shards let go of theirs.
+        flat = [one.detach().to(self.narrow, copy=True) for one in layer.weights]
+        starts, masks = [layout.states(one.tensor) for one in layer.initial], self._drawn_masks(own, between)
         h0, c0 = [*(array(one, self.wide) for one in starts), None, None][:2]
         dropout = [array(mask, self.wide).swapaxes(0, 1) for mask in masks]
-        stack = stack_of(self.module, self.call.path, [array(one, self.wide) for one in self._flat()])
-        makes, self.x = self._makes(own, starts, masks), x
+        stack = stack_of(self.module, self.call.path, [array(one, self.wide) for one in flat])
+        makes, self.x = self._makes(own, between, flat, starts, masks), x
         return walk(stack, self.tape.tensor(x), h0=h0, c0=c0, mask=layout.valid, dropout=dropout, makes=makes)
 
-    def _flat(self) -> list[Any]:
-        """Copy the weights in PyTorch's order, as the kernel took them; shards let go of theirs."""
-        return [one.detach().to(self.narrow, copy=True) for one in self.layer.weights]
-
-    def _makes(self, own: Any, starts: list[Any], masks: list[Any]) -> Iterator[Callable[..., PinnedBlock]]:
+    def _makes(
+        self, own: Any, between: Layout, flat: list[Any], starts: list[Any], masks: list[Any]
+    ) -> Iterator[Callable[..., PinnedBlock]]:
         """Yield what makes the block of each layer and direction; `own` is what the first one reads, (T, N, ·)."""
         known, count = self.layer.output.value, self.module.num_layers
+        each = len(flat) // count
         for number in range(count):
             last = number == count - 1
             if not last or known is None or masks:
-                own = self._outputs(number, own, starts)
+                states = [one.unflatten(0, (count, -1))[number].to(self.narrow) for one in starts]
+                own = self._outputs(own, between, flat[number * each : (number + 1) * each], states)
             if last and known is not None:
                 given = self.layout.spread(known)
                 if masks:  # they were drawn again: the layer's own output proves them
@@ -95,38 +98,28 @@ class Inside:
                 yield partial(PinnedBlock, np.ascontiguousarray(part))
             own = own if last or not masks else own * masks[number]
 
-    def _outputs(self, number: int, x: Any, starts: list[Any]) -> Any:
-        """Run one layer as PyTorch does: (T, N, directions · H)."""
-        module, order = self.module, None if self.layout.packed is None else self.layout.packed.sorted_indices
+    def _outputs(self, x: Any, between: Layout, weights: list[Any], states: list[Any]) -> Any:
+        """Run one layer as PyTorch does, from zero where no `states` are given: (T, N, directions · H)."""
+        module, packed = self.module, between.packed
         widths = [width_of(module, kind) for kind in self.cell.facts.kinds]
-        first = [x.new_zeros((self.directions, self.layout.batch, width)) for width in widths]
-        if starts:
-            places = slice(number * self.directions, (number + 1) * self.directions)
-            first = [one[places].to(self.narrow).contiguous() for one in starts]
-        if order is not None:
-            first = [one.index_select(1, order) for one in first]
-        hx = tuple(first) if len(first) > 1 else first[0]
-        flat, each = self._flat(), len(self.layer.weights) // module.num_layers
-        rest = (hx, flat[number * each : (number + 1) * each], module.bias, 1, 0.0, False, module.bidirectional)
-        if self.layout.packed is None:
-            return self._kernel(x.contiguous(), *rest, False)[0]
-        return self.layout.spread(self._kernel(self.layout.gathered(x), self.layout.packed.batch_sizes, *rest)[0])
+        states = states or [x.new_zeros((self.directions, between.batch, width)) for width in widths]
+        if packed is not None and packed.sorted_indices is not None:
+            states = [one.index_select(1, packed.sorted_indices) for one in states]
+        first = tuple(one.contiguous() for one in states)
+        before, after = ((), (False,)) if packed is None else ((packed.batch_sizes,), ())
+        rest = (first if len(first) > 1 else first[0], weights, module.bias, 1, 0.0, False, module.bidirectional)
+        return between.spread(self._kernel(between.gathered(x).contiguous(), *before, *rest, *after)[0])
 
-    def _drawn_masks(self, x: Any) -> list[Any]:
+    def _drawn_masks(self, x: Any, between: Layout) -> list[Any]:
         """Draw the masks of the dropout between layers again, with the random numbers of the time."""
         if self.layer.random is None:
             return []
-        width = width_of(self.module, "h") * self.directions
-        masks = []
+        plain = between.gathered(x.new_ones((*x.shape[:2], width_of(self.module, "h") * self.directions)))
         on_gpu = [x.device] if x.device.type == "cuda" else []
         with torch.random.fork_rng(devices=on_gpu):
             torch.cuda.set_rng_state(self.layer.random, x.device) if on_gpu else torch.set_rng_state(self.layer.random)
-            for _ in range(self.module.num_layers - 1):
-                plain = x.new_ones((*x.shape[:2], width))
-                shaped = self.layout.gathered(plain) if self.layout.packed is not None else plain
-                drawn = torch.nn.functional.dropout(shaped, self.module.dropout, True)
-                masks.append(self.layout.spread(drawn) if self.layout.packed is not None else drawn)
-        return masks
+            drawn = [torch.dropout(plain, self.module.dropout, True) for _ in range(self.module.num_layers - 1)]
+        return [between.spread(one) for one in drawn]
 
     # ---- the whole loss
     def ends(self) -> Iterator[tuple[PinnedBlock, int]]:

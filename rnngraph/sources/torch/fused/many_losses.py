@@ -39,11 +39,11 @@ class Entering:
         for block, part in self._outputs(one[None, self.samples]):
             self._some.append((block, Cotangents(StateSlice("h", t, part), row, 1)))
 
-    def at_all_steps(self, rows: Array, exponents: Integers) -> None:
-        """Let (rows, N, T, ·) of the output enter; `exponents` say by which power of two each row is multiplied."""
+    def at_all_steps(self, first: int, rows: Array, exponents: Integers) -> None:
+        """Let (rows, N, T, ·) enter at the output, from row `first` on; each is times a power of two, its exponent."""
         for low, band, some in _banded(rows[:, self.samples], exponents):
             for block, part in self._outputs(some):
-                self._some.append((block, Cotangents(part, low, len(part), band)))
+                self._some.append((block, Cotangents(part, first + low, len(part), band)))
 
     def at_ends(self, kind: str, first: int, rows: Array, exponents: Integers) -> None:
         """Let (rows, layers and directions, N, ·) enter at the last states, from row `first` on."""

@@ -2,7 +2,7 @@
 // Which columns the graph has: a shown step each, a fold for what is hidden between, the initial states at the ends.
 // The columns of a kind and the arrows between two kinds come from the scene; here they get their place.
 import { atomAt, atoms, entryOf, groups, isStep } from "./series.js";
-import { data } from "../data.js";
+import { data, firstOf } from "../data.js";
 
 /** @type {any} */
 export const ui = {
@@ -72,24 +72,11 @@ const stepColumn = (atom) => spanning(String(groups[atom]), "step", [[atom, atom
 // Return the column that shows or hides a timestep; -1 stands for the initial state.
 export function columnAt(step, reverse = false) {
   if (step < 0) return columns.find((column) => column.type === (reverse ? "R" : "L")) ?? null;
-  let low = 0, high = columns.length - 1;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (columns[middle].type === "L" || (columns[middle].type !== "R" && columns[middle].last < step)) low = middle + 1;
-    else high = middle;
-  }
-  return columns[low];
+  return columns[firstOf(columns.length - 1, (index) => columns[index].type === "R" || (columns[index].type !== "L" && columns[index].last >= step))];
 }
 
 // Return the first column that ends to the right of x.
-export function columnAfter(x) {
-  let low = 0, high = columns.length - 1;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (columns[middle].x + columns[middle].plan.width < x) low = middle + 1; else high = middle;
-  }
-  return low;
-}
+export const columnAfter = (x) => firstOf(columns.length - 1, (index) => columns[index].x + columns[index].plan.width >= x);
 
 export function columnName(column) {
   if (column.kind === "initial") return "before the recurrence";

@@ -15,15 +15,12 @@ import { chosen } from "../loss.js";
 import { inkOn } from "../scale.js";
 import { setTheme } from "../theme.js";
 
-// Where the graph begins: at the loss that is looked from.
-const loss = () => (data.losses ? chosen().t : 0);
-
 export function rebuild({ keep = true } = {}) {
   const middle = keep && columns.length ? columnAfter((view.width / 2 - view.x) / view.scale) : 0;
   const step = columns[middle]?.first ?? 0;
   buildColumns();
   redraw();
-  if (keep && columnAt(Math.max(0, step))?.kind !== "loop") centreOn(Math.max(0, step)); else begin(loss());
+  if (keep && columnAt(Math.max(0, step))?.kind !== "loop") centreOn(Math.max(0, step)); else begin();
   drawLegend();
   summarise();
   markControls();
@@ -65,7 +62,7 @@ export function startControls() {
     event.preventDefault();
     try { showRanges(parseSteps(byId("steps").value)); } catch (error) { byId("wrong").textContent = error instanceof Error ? error.message : String(error); }
   });
-  on("folded", "click", () => { showRanges(foldedSteps()); begin(loss()); });
+  on("folded", "click", () => { showRanges(foldedSteps()); begin(); });
   on("every", "click", () => showRanges([[0, data.timesteps]]));
   on("detail", "change", (event) => { ui.detail = event.target.value; rebuild({ keep: false }); });
   on("rolled", "change", (event) => { ui.rolled = event.target.checked; rebuild({ keep: false }); });
@@ -89,7 +86,7 @@ function lossLegend() {
   })), html("span", {}, "dotted: under 1 %"), html("span", {}, "grey: the sum over all losses")];
 }
 
-function scaleLegend(parent, scale, title, powers) {
+function scaleLegend(scale, title, powers) {
   const ends = scaleEnds(scale), swatches = [], steps = powers ? Math.max(1, Math.ceil((ends[1] - ends[0]) / 5)) : (ends[1] - ends[0]) / 6;
   for (let value = ends[1]; value >= ends[0] - 1e-9; value -= steps) {
     const swatch = html("span", { class: "swatch" }, powers ? `1e${value}` : scale === "gain" ? `×${shortNumber(10 ** value)}` : shortNumber(Number(value.toPrecision(3))));
@@ -97,16 +94,16 @@ function scaleLegend(parent, scale, title, powers) {
     swatch.style.color = inkOver(scale, value);
     swatches.unshift(swatch);
   }
-  parent.replaceChildren(html("span", { class: "scale" }, html("span", {}, title), ...swatches));
+  return html("span", {}, html("span", { class: "scale" }, html("span", {}, title), ...swatches));
 }
 
 export function drawLegend() {
-  const legend = byId("legend"), scales = [];
-  if (ui.color === "loss") { legend.replaceChildren(...lossLegend(), ...marks()); return; }
-  if (ui.backward) scales.push(ui.color === "gain" ? ["gain", "gain of one step back", false] : ["arrows", "‖∂L/∂state‖ carried back", true]);
-  if (ui.color === "saturation") scales.push(["saturation", "share of saturated units", false]);
-  if (ui.color === "activation") scales.push(["activation", "root mean square of the state", false]);
-  legend.replaceChildren(...scales.map((scale) => { const part = html("span"); scaleLegend(part, ...scale); return part; }), ...marks());
+  const scales = [];
+  if (ui.color === "loss") scales.push(...lossLegend());
+  else if (ui.backward) scales.push(ui.color === "gain" ? scaleLegend("gain", "gain of one step back", false) : scaleLegend("arrows", "‖∂L/∂state‖ carried back", true));
+  if (ui.color === "saturation") scales.push(scaleLegend("saturation", "share of saturated units", false));
+  if (ui.color === "activation") scales.push(scaleLegend("activation", "root mean square of the state", false));
+  byId("legend").replaceChildren(...scales, ...marks());
 }
 
 // A mark for everything that this trace really has.

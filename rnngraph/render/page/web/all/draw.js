@@ -1,6 +1,7 @@
 // @ts-check
 // Curves and texts of the graph of every step.
-import { shorten, svg } from "../elements.js";
+import { headAt } from "../arrows.js";
+import { shorten, svg, tenth } from "../elements.js";
 
 // Points are x and y in turn, 3k + 1 of them; the tip is drawn back so that the arrow head ends there.
 export function pathOf(points, offset, back = 0) {
@@ -11,9 +12,8 @@ export function pathOf(points, offset, back = 0) {
     all[end] -= dx * back;
     all[end + 1] -= dy * back;
   }
-  const round = (value) => Math.round(value * 10) / 10;
-  let text = `M${round(all[0])} ${round(all[1])}`;
-  for (let at = 2; at < all.length; at += 6) text += `C${all.slice(at, at + 6).map(round).join(" ")}`;
+  let text = `M${tenth(all[0])} ${tenth(all[1])}`;
+  for (let at = 2; at < all.length; at += 6) text += `C${all.slice(at, at + 6).map(tenth).join(" ")}`;
   return text;
 }
 
@@ -25,10 +25,8 @@ function direction(points) {
 }
 
 export function headOf(points, offset, length, half) {
-  const end = points.length - 2, [dx, dy] = direction(points);
-  const x = points[end] + offset, y = points[end + 1];
-  const at = (along, across) => `${(x - dx * along - dy * across).toFixed(1)} ${(y - dy * along + dx * across).toFixed(1)}`;
-  return `M${at(0, 0)}L${at(length, half)}L${at(length, -half)}Z`;
+  const [x, y] = points.slice(-2), [dx, dy] = direction(points);
+  return headAt(x + offset, y, dx, dy, length, half);
 }
 
 // The first half of a curve of one piece: an arrow that ends at a cut.

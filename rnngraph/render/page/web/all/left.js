@@ -2,7 +2,7 @@
 // What is left of the loss that is looked from, for the boxes and arrows of the graph of every step.
 import { chosen } from "../loss.js";
 import { shareText } from "../scale.js";
-import { rows } from "../walks.js";
+import { placeAt, rows } from "../walks.js";
 
 const rowOfState = new Map();
 rows.forEach((row, number) => row.states.forEach((state) => rowOfState.set(state, number)));
@@ -12,7 +12,7 @@ export function decadesAt(state, step) {
   const number = rowOfState.get(state), walk = number === undefined ? null : chosen().walks[number];
   if (!walk) return NaN;
   if (step < 0) return walk.initial ? walk.decades[walk.decades.length - 1] : NaN;
-  return step < walk.place.length && walk.place[step] >= 0 ? walk.decades[walk.place[step]] : NaN;
+  return walk.decades[placeAt(walk, step)] ?? NaN;
 }
 
 // The smallest and the largest that is left over the steps of a column, null where the loss does not come.

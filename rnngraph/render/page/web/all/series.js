@@ -2,7 +2,7 @@
 // The page's data, and how to summarise a series of them over the steps that a column stands for.
 // An atom is a run of steps that is shown or hidden as a whole: one step, unless the sequence is very long.
 import { NONFINITE, OK, UNDERFLOW, UNOBSERVED, ZERO } from "./text.js";
-import { data, last } from "../data.js";
+import { data, firstOf, last } from "../data.js";
 
 export const atoms = typeof data.atoms === "number" ? Array.from({ length: data.atoms }, (_, t) => [t, t + 1]) : data.atoms;
 export const groups = data.groups.flatMap(([group, count]) => Array(count).fill(group));
@@ -10,14 +10,7 @@ export const groups = data.groups.flatMap(([group, count]) => Array(count).fill(
 export const entryOf = (series, atom) => (series.length === 1 ? series[0] : series[atom]);
 
 // Return the number of the atom that holds a timestep.
-export function atomAt(step) {
-  let low = 0, high = atoms.length - 1;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (atoms[middle][1] > step) high = middle; else low = middle + 1;
-  }
-  return low;
-}
+export const atomAt = (step) => firstOf(atoms.length - 1, (atom) => atoms[atom][1] > step);
 
 // The atoms that a state's recurrence has, and what of several runs lies in them.
 export const ownAtoms = (state) => atomAt(state.timesteps - 1) + 1;

@@ -8,8 +8,8 @@ import { listenToGraph } from "./focus.js";
 import { drawMinimap, startMinimap } from "./minimap.js";
 import { startSearch } from "./search.js";
 import { begin, listenToPointer, measureView, place, redraw } from "./view.js";
-import { byId, data } from "../data.js";
-import { chosen, whenSeen } from "../loss.js";
+import { byId } from "../data.js";
+import { whenSeen } from "../loss.js";
 import { whenThemed } from "../theme.js";
 
 let started = false, fitted = "";
@@ -31,7 +31,7 @@ function putTogether() {
     measureView();
     if (sizeOf() === fitted || !view.width) return;
     fitted = sizeOf();
-    if (view.moved) place(); else begin(data.losses ? chosen().t : 0);
+    if (view.moved) place(); else begin();
     drawMinimap();
   }).observe(byId("view"));
 }

@@ -6,7 +6,8 @@ import { drawColumn } from "./column.js";
 import { GUTTER, bottom, columnAfter, columnAt, columns, width } from "./columns.js";
 import { drawFar, forgetFar, rememberFar } from "./far.js";
 import { go } from "./go.js";
-import { byId } from "../data.js";
+import { byId, data } from "../data.js";
+import { chosen } from "../loss.js";
 
 export function redraw() {
   clearColumns();
@@ -119,13 +120,13 @@ export function fit() {
   stand(Math.min(view.height / whole.height, view.width / whole.width, 1.4));
 }
 
-// Begin where the text can be read: all of it where there is room, otherwise around a step.
-export function begin(step) {
+// Begin where the text can be read: all of it where there is room, otherwise around the loss that is looked from.
+export function begin() {
   measureView();
   const whole = total(), least = Math.min(1, Math.max(0.55, view.height / whole.height));
   stand(Math.max(least, Math.min(view.height / whole.height, view.width / whole.width, 1.4)));
   if (whole.width * view.scale <= view.width) return;
-  const column = columnAt(step), middle = (view.width + GUTTER * view.scale) / 2 - (column.x + column.plan.width / 2) * view.scale;
+  const column = columnAt(data.losses ? chosen().t : 0), middle = (view.width + GUTTER * view.scale) / 2 - (column.x + column.plan.width / 2) * view.scale;
   view.x = Math.min(GUTTER * view.scale, Math.max(middle, view.width - 30 - width * view.scale));
   place();
 }

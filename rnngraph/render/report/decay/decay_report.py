@@ -1,6 +1,7 @@
-"""The decay report for a rich console: a row a layer with its histogram, what is wrong, and what a batch did.
+"""The decay report for a rich console: a row a layer with its histogram, what is wrong, and what a batch did; and JSON.
 
-In: a `DecayReport`. Out: something that a rich console prints, as wide as the page and no wider.
+In: a `DecayReport`. Out: something that a rich console prints, as wide as the page and no wider; or strict JSON, null
+where a half-life is infinite or no number.
 """
 
 from __future__ import annotations
@@ -8,15 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
-from rnngraph.render.report.lags.lags_report import LagSummary, curve_rows, sentence, summed
+from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text
+from rnngraph.render.report.lags_report import LagSummary, curve_rows, sentence, summed
 from rnngraph.render.report.seen.sparklines import character
-from rnngraph.render.report.text import printable
+from rnngraph.render.report.text import printable, steps_text
+from rnngraph.render.strict import json_line, picked
 from rnngraph.trace.decay import DecayFinding, DecayReport, Five, LayerDecay
 from rnngraph.trace.model import FORWARD
 
@@ -34,20 +37,19 @@ class DecayTable:
     report: DecayReport
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the report out for the width and the characters of a console."""
-        report, width, ascii_only = self.report, options.max_width, options.ascii_only
+        """Lay the report out for the width of a console."""
+        report, width = self.report, options.max_width
         kind = "an initialisation" if report.fresh else "any weights"
-        dot = "-" if ascii_only else "·"
         yield Text.assemble(
-            (printable(report.source), "bold"), f" {dot} half-lives at zero input, in steps {dot} judged as {kind}"
+            (printable(report.source), "bold"), f" · half-lives at zero input, in steps · judged as {kind}"
         )
         if report.layers:
             yield Text()
-            yield _table(report, width, ascii_only) if width >= NARROW else _lines(report, ascii_only)
+            yield _table(report, width) if width >= NARROW else _lines(report)
         for text in _findings(report):
             yield Text()
             yield text
-        yield from live_parts(report, width=width, ascii_only=ascii_only)
+        yield from live_parts(report, width=width)
         for one in report.unread:
             yield Text(f"Not read: {printable(one.name)} {one.shape}: {one.reason}.", style="yellow")
         for note in report.notes:
@@ -55,7 +57,7 @@ class DecayTable:
         yield Text(_limits(report), style="dim")
 
 
-def _table(report: DecayReport, width: int, ascii_only: bool) -> Table:
+def _table(report: DecayReport, width: int) -> Table:
     axis = axis_of(report)
     names = [printable(layer.shown_name) for layer in report.layers]
     wrong = [_wrong(layer) for layer in report.layers]
@@ -71,17 +73,17 @@ def _table(report: DecayReport, width: int, ascii_only: bool) -> Table:
         table.add_column(_ruler(axis, bins), no_wrap=True, width=bins)
     table.add_column("wrong", overflow="fold")
     for name, layer, said in zip(names, report.layers, wrong, strict=True):
-        shortest, _, middle, _, longest = (steps_text(value, ascii_only=ascii_only) for value in layer.quantiles)
-        bars = [Text(histogram(layer, axis, bins, ascii_only=ascii_only))] if bins >= LEAST_HISTOGRAM else []
+        shortest, _, middle, _, longest = map(steps_text, layer.quantiles)
+        bars = [Text(histogram(layer, axis, bins))] if bins >= LEAST_HISTOGRAM else []
         table.add_row(name, layer.family, str(layer.n), shortest, middle, longest, *bars, said)
     return table
 
 
-def _lines(report: DecayReport, ascii_only: bool) -> Text:
+def _lines(report: DecayReport) -> Text:
     """Say on a narrow page what the table has no room for, layer by layer."""
     parts = []
     for layer in report.layers:
-        shortest, _, middle, _, longest = (steps_text(value, ascii_only=ascii_only) for value in layer.quantiles)
+        shortest, _, middle, _, longest = map(steps_text, layer.quantiles)
         said = f"{layer.family}, {layer.n} decays: shortest {shortest}, median {middle}, longest {longest} "
         parts.append(Text.assemble((f"{printable(layer.shown_name)}: ", "bold"), said, _wrong(layer)))
     return Text("\n").join(parts)
@@ -98,11 +100,11 @@ def _ruler(axis: Axis, bins: int) -> Text:
     return Text("".join(line), style="dim")
 
 
-def histogram(layer: LayerDecay, axis: Axis, bins: int, *, ascii_only: bool = False) -> str:
+def histogram(layer: LayerDecay, axis: Axis, bins: int) -> str:
     """Draw how many half-lives fall where, one character a part of the axis; a blank is none."""
     found = counts(layer.half_lives, axis, bins)
     most = max(int(found.max()), 1)
-    return "".join(character(one or math.nan, 0, most, ascii_only=ascii_only) for one in found.tolist())
+    return "".join(character(one or math.nan, 0, most) for one in found.tolist())
 
 
 def _wrong(layer: LayerDecay) -> Text:
@@ -138,7 +140,7 @@ def _limits(report: DecayReport) -> str:
 MOST_CURVES = 4  # layers whose curve is drawn; the picture and the JSON document have them all
 
 
-def live_parts(report: DecayReport, *, width: int, ascii_only: bool) -> Iterator[RenderableType]:
+def live_parts(report: DecayReport, *, width: int) -> Iterator[RenderableType]:
     """Lay out the comparison and the curves."""
     layers = [layer for layer in report.layers if layer.live is not None]
     if not layers:
@@ -151,7 +153,7 @@ def live_parts(report: DecayReport, *, width: int, ascii_only: bool) -> Iterator
         assert layer.live is not None
         credit = summary_of(layer)
         table.add_row(
-            printable(layer.shown_name), three(layer.quantiles, ascii_only), three(layer.live.quantiles, ascii_only),
+            printable(layer.shown_name), three(layer.quantiles), three(layer.live.quantiles),
             halving(credit), reach(credit),
         )  # fmt: skip
     yield Text()
@@ -181,11 +183,11 @@ def summary_of(layer: LayerDecay) -> LagSummary | None:
     return None if lags is None or not len(lags.losses) else summed(lags, FORWARD)
 
 
-def three(quantiles: Five | None, ascii_only: bool = False) -> str:
+def three(quantiles: Five | None) -> str:
     """Write the half-lives at 10, 50 and 90 %."""
     if quantiles is None:
         return "not seen"
-    return " / ".join(steps_text(value, ascii_only=ascii_only) for value in quantiles[1:4])
+    return " / ".join(map(steps_text, quantiles[1:4]))
 
 
 def halving(credit: LagSummary | None) -> str:
@@ -200,3 +202,34 @@ def reach(credit: LagSummary | None) -> str:
     if credit is None or credit.reach is None:
         return "not seen"
     return f"{credit.reach}{' at least' if credit.whole else ''}"
+
+
+SCHEMA = 1
+
+
+def decay_json(report: DecayReport) -> str:
+    """Write the report of `rnngraph decay --json`: one line of JSON, without the line's end."""
+    return json_line({
+        "schema": SCHEMA,
+        "at": "zero input",
+        "unit": "steps",
+        **picked(report, "source", "fresh", "context", "thresholds", "notes"),
+        "layers": [_layer(layer) for layer in report.layers],
+        "unread": [picked(one, "name", "shape", "reason") for one in report.unread],
+    })  # fmt: skip
+
+
+def _layer(layer: LayerDecay) -> dict[str, Any]:
+    document = {
+        **picked(layer, "name", "family", "formula", "settings", "n", "quantiles", "published", "judged"),
+        "findings": [picked(one, "rule", "severity", "evidence", "cause", "advice", "text") for one in layer.findings],
+    }
+    if layer.live is not None:
+        document["live"] = {**picked(layer.live, "quantiles", "notes"), "credit": _credit(summary_of(layer))}
+    return document
+
+
+def _credit(credit: LagSummary | None) -> dict[str, Any] | None:
+    if credit is None:
+        return None
+    return {**picked(credit, "half_life", "reach", "whole"), "curve": credit.curve_document()}

@@ -33,15 +33,15 @@ from rnngraph.history.compare.contrast import (
 )
 from rnngraph.history.compare.norms_apart import NormsApart
 from rnngraph.history.compare.side import Side
-from rnngraph.render.report.history.history_report import (
+from rnngraph.render.report.history_report import (
     flags_cell,
-    life_cell,
+    measurement_document,
     reach_cell,
     reading_document,
     trend_document,
 )
-from rnngraph.render.report.text import number_text, percent_text, printable
-from rnngraph.render.strict import json_line
+from rnngraph.render.report.text import number_text, percent_text, printable, steps_text
+from rnngraph.render.strict import json_line, picked
 from rnngraph.trace.magnitudes import Floats
 
 
@@ -100,7 +100,7 @@ def _place(one: Curves) -> Iterator[tuple[str, str, str]]:
     yield f"{one.name}: reach", a, b
     if one.horizon:
         yield f"{one.name}: left at lag {one.horizon}", _left(one.gains[0]), _left(one.gains[1])
-    yield f"{one.name}: half-life", life_cell(one.a.half_life), life_cell(one.b.half_life)
+    yield f"{one.name}: half-life", steps_text(one.a.half_life), steps_text(one.b.half_life)
     if one.parts is not None:
         apart = [_left(side.gain(one.parts)) for side in (one.a, one.b)]
         yield f"{one.name}: a factor of 3 apart from lag {one.parts} on", apart[0], apart[1]
@@ -148,24 +148,16 @@ def comparison_json(comparison: Comparison, *, worse: tuple[str, ...] | None = N
         "parting": None if parting is None else _norms_document(parting),
         "norms": [_norms_document(one) for one in comparison.norms],
         "gates": [_gate_document(one) for one in comparison.gates],
-        "left_out": list(comparison.left_out),
-        "worse": None if worse is None else list(worse),
+        "left_out": comparison.left_out,
+        "worse": worse,
     })  # fmt: skip
 
 
 def _side_document(side: Side) -> dict[str, Any]:
-    one = side.measurement
     return {
-        "label": side.label,
+        **picked(side.measurement, "label", "said"),
+        **measurement_document(side.measurement),
         "model": side.trace.model,
-        "step": one.step,
-        "loss": one.loss,
-        "verdict": one.verdict,
-        "flags": list(one.flags),
-        "said": one.said,
-        "reach": one.reach,
-        "reach_is_whole": one.whole,
-        "half_life": one.half_life,
         "trend": None if side.history is None else trend_document(side.history),
     }
 
@@ -173,23 +165,19 @@ def _side_document(side: Side) -> dict[str, Any]:
 def _curves_document(one: Curves) -> dict[str, Any]:
     both = (("a", one.a, one.gains[0], one.reaches[0]), ("b", one.b, one.gains[1], one.reaches[1]))
     return {
-        "name": one.name,
+        **picked(one, "name", "horizon", "longest"),
         "at_input": one.a.at_input,
         "counts": one.a.counts or one.b.counts,
-        "horizon": one.horizon,
-        "longest": one.longest,
         "parts_at_lag": one.parts,
         **{key: reading_document(side, gain) | {"reach_in_common": reach} for key, side, gain, reach in both},
-        "left": {key: np.round(side.left, 6).tolist() for key, side, _, _ in both},
+        "left": {key: np.round(side.left, 6) for key, side, _, _ in both},
     }
 
 
 def _norms_document(one: NormsApart) -> dict[str, Any]:
     parts = one.parts is not None
     return {
-        "recurrence": one.recurrence,
-        "state": one.state,
-        "start": one.start,
+        **picked(one, "recurrence", "state", "start"),
         "parts_after": one.parts,
         "timestep": {"a": one.timesteps[0], "b": one.timesteps[1]} if parts else None,
         "by": one.by if parts else None,

@@ -22,12 +22,12 @@ from rnngraph.graph.charts.overlay import Curve, Panel, credit_panel, draw_panel
 from rnngraph.graph.key import Swatch
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.style.palette import strengths
-from rnngraph.history.course import History, Series, skipped_sentences, trend_sentence
+from rnngraph.history.course import History, Series, history_sentences, now_sentence, skipped_sentences, trend_sentence
 from rnngraph.history.measurement import Measurement, Reading
 from rnngraph.history.trend import CLOSING, OPENING, Trend
 from rnngraph.render.report.seen.sparklines import character
-from rnngraph.render.report.text import number_text, printable
-from rnngraph.render.strict import json_line
+from rnngraph.render.report.text import number_text, printable, steps_text
+from rnngraph.render.strict import json_line, picked
 
 WIDEST = 60  # characters of a sparkline
 _STYLES = {OPENING: "bold green", CLOSING: "bold red"}
@@ -41,12 +41,12 @@ class HistoryReport:
     history: History
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the report out for the width and the characters of a console."""
-        history, width, ascii_only = self.history, options.max_width, options.ascii_only
+        """Lay the report out for the width of a console."""
+        history = self.history
         yield Text(trend_sentence(history), style=_STYLES.get(history.trend.trend or "", "bold"))
-        yield Text(f"Now, at step {history.measurements[-1].step}: {history.measurements[-1].said}")
+        yield Text(now_sentence(history))
         yield Text()
-        yield _sparklines(history, width, ascii_only)
+        yield _sparklines(history, options.max_width)
         yield Text()
         yield _table(history)
         for text in skipped_sentences(history):
@@ -54,22 +54,21 @@ class HistoryReport:
         yield Text(_notes(history), style="dim")
 
 
-def _sparklines(history: History, width: int, ascii_only: bool) -> Table:
+def _sparklines(history: History, width: int) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(overflow="fold", max_width=max(width // 3, 8), style="bold")
     room = max(min(width // 3, WIDEST), 4)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    arrow = "->" if ascii_only else "→"
     for one in history.series:
-        ends = f"lag {_ends(one, 0)} {arrow} {_ends(one, -1)}"
+        ends = f"lag {_ends(one, 0)} to {_ends(one, -1)}"
         trend = one.trend.trend or "too early to tell"
-        line = sparkline(one.reaches, room, ascii_only=ascii_only)
-        table.add_row(printable(one.name), line, Text.assemble(ends, "  ", (trend, _STYLES.get(trend, ""))))
+        said = Text.assemble(ends, "  ", (trend, _STYLES.get(trend, "")))
+        table.add_row(printable(one.name), sparkline(one.reaches, room), said)
     return table
 
 
-def sparkline(reaches: Sequence[int | None], width: int, *, ascii_only: bool = False) -> str:
+def sparkline(reaches: Sequence[int | None], width: int) -> str:
     """Draw reaches, a sign a measurement, from 0 to the longest of them; a blank is not known.
 
     Where there are more measurements than signs they are taken evenly, the first and the last among them.
@@ -78,12 +77,12 @@ def sparkline(reaches: Sequence[int | None], width: int, *, ascii_only: bool = F
     most = max((reach for reach in reaches if reach is not None), default=0) or 1
     chosen = (reaches[place] for place in places)
     values = (math.nan if reach is None else reach for reach in chosen)
-    return "".join(character(value, 0, most, ascii_only=ascii_only) for value in values)
+    return "".join(character(value, 0, most) for value in values)
 
 
 def _ends(one: Series, place: int) -> str:
     known = [reading for reading in one.readings if reading is not None and reading.reach is not None]
-    return "-" if not known else f"{known[place].reach}{'+' if known[place].whole else ''}"
+    return reach_cell(known[place]) if known else "-"
 
 
 def _table(history: History) -> Table:
@@ -113,17 +112,12 @@ def history_table(history: History) -> Iterator[tuple[str, ...]]:
     yield "step", "loss", "reach", at, "half-life", "flags"
     for one, gain in zip(history.measurements, history.gains, strict=True):
         left = "-" if math.isnan(gain) else share_text(gain)
-        yield str(one.step), number_text(one.loss), reach_cell(one), left, life_cell(one.half_life), flags_cell(one)
+        yield str(one.step), number_text(one.loss), reach_cell(one), left, steps_text(one.half_life), flags_cell(one)
 
 
-def reach_cell(one: Measurement) -> str:
+def reach_cell(one: Measurement | Reading) -> str:
     """Write a reach; a plus says that it is as far as was measured."""
     return "-" if one.reach is None else f"{one.reach}{'+' if one.whole else ''}"
-
-
-def life_cell(half_life: float | None) -> str:
-    """Write a half-life; a dash where the gradient does not shrink."""
-    return "-" if half_life is None else f"{half_life:.3g}"
 
 
 def flags_cell(one: Measurement) -> str:
@@ -138,34 +132,31 @@ def history_json(history: History) -> str:
     """Write the report of `rnngraph history --json`: one line of JSON, without the line's end."""
     return json_line({
         "schema": SCHEMA,
-        "folder": history.folder,
-        "horizon": history.horizon,
-        "asked": history.asked,
+        **picked(history, "folder", "horizon", "asked"),
         "checks": [
             _check(history, one, place, gain)
             for place, (one, gain) in enumerate(zip(history.measurements, history.gains, strict=True))
         ],
         "trend": trend_document(history),
-        "trends": [{"name": one.name, "horizon": one.horizon, **_trend(history, one.trend)} for one in history.series],
-        "skipped": [{"name": one.name, "reason": one.reason} for one in history.skipped],
+        "trends": [picked(one, "name", "horizon") | _trend(history, one.trend) for one in history.series],
+        "skipped": [picked(one, "name", "reason") for one in history.skipped],
     })  # fmt: skip
 
 
 def _check(history: History, one: Measurement, place: int, gain: float) -> dict[str, Any]:
     return {
-        "step": one.step,
         "file": one.label,
-        "loss": one.loss,
-        "verdict": one.verdict,
-        "flags": list(one.flags),
-        "reach": one.reach,
-        "reach_is_whole": one.whole,
         "gain": gain,
-        "half_life": one.half_life,
+        **measurement_document(one),
         "states": [_reading(line, place) for line in history.series if not line.at_input and line.readings[place]],
         "inputs": [_reading(line, place) for line in history.series if line.at_input and line.readings[place]],
         "trend": history.trend.trends[place],
     }
+
+
+def measurement_document(one: Measurement) -> dict[str, Any]:
+    """Lay out what one measurement says of the whole network."""
+    return {**picked(one, "step", "loss", "verdict", "flags", "reach", "half_life"), "reach_is_whole": one.whole}
 
 
 def _reading(line: Series, place: int) -> dict[str, Any]:
@@ -175,14 +166,8 @@ def _reading(line: Series, place: int) -> dict[str, Any]:
 
 def reading_document(one: Reading, gain: float) -> dict[str, Any]:
     """Lay one reading out, with its gain at whatever lag it is compared at."""
-    document = {
-        "name": one.name,
-        "reach": one.reach,
-        "reach_is_whole": one.whole,
-        "gain": gain,
-        "half_life": one.half_life,
-    }
-    return document if one.at_input else {**document, "peak": one.peak, "saturated": one.saturated}
+    document = {**picked(one, "name", "reach", "half_life"), "reach_is_whole": one.whole, "gain": gain}
+    return document if one.at_input else document | picked(one, "peak", "saturated")
 
 
 def trend_document(history: History) -> dict[str, Any]:
@@ -204,9 +189,9 @@ def history_sheet(history: History, *, width: int = 900, theme: str = "auto") ->
     Raises:
         InputError: an option that is not one of its choices.
     """
-    paper, colours, last = Paper(width, theme), strengths(len(history.measurements)), history.measurements[-1]
-    title, now = trend_sentence(history), f"Now, at step {last.step}: {last.said}"
-    paper.head(title, now, *skipped_sentences(history))
+    paper, colours = Paper(width, theme), strengths(len(history.measurements))
+    title, now, *skipped = history_sentences(history)
+    paper.head(title, now, *skipped)
     draw_panels(paper, [_panel(history, one, colours) for one in history.series])
     shown = dict(zip(history.steps, colours, strict=True))
     ends = [Swatch(f"step {step}", shown[step]) for step in dict.fromkeys((history.steps[0], history.steps[-1]))]

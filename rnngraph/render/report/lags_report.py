@@ -25,8 +25,8 @@ from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.nearest import check_known
 from rnngraph.render.report.seen.chart import BarRows
 from rnngraph.render.report.seen.sparklines import Row
-from rnngraph.render.report.text import Headline, headline_document, printable, spelled, wrapped
-from rnngraph.render.strict import json_line
+from rnngraph.render.report.text import Headline, headline_document, printable, wrapped
+from rnngraph.render.strict import json_line, picked
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import REVERSE, LagTrace, StateTrace, Trace
 
@@ -116,20 +116,19 @@ class LagsReport:
     states: tuple[StateLags, ...]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the report out for the width and the characters of a console."""
-        trace, sentences, ascii_only = self.trace, headline_of(self.trace), options.ascii_only
+        """Lay the report out for the width of a console."""
+        trace, sentences = self.trace, headline_of(self.trace)
         if sentences is not None:
             yield Headline(sentences)
         parts = (
             printable(trace.model), counted(trace.timesteps, "timestep"), trace.dtype, taken(self.states[0].lags)
         )  # fmt: skip
-        line = spelled(" · ".join(part for part in parts if part), ascii_only=ascii_only)
-        yield from wrapped(line, console, options.max_width, "dim")
+        yield from wrapped(" · ".join(part for part in parts if part), console, options.max_width, "dim")
         for one in self.states:
             yield Text()
             name = f"{printable(one.state.name)}   {one.state.cell}, layer {one.state.layer}, {one.state.direction}"
             yield Text(name, style="bold", no_wrap=True, overflow="ellipsis")
-            yield from wrapped(spelled(sentence(one.summary), ascii_only=ascii_only), console, options.max_width)
+            yield from wrapped(sentence(one.summary), console, options.max_width)
             if one.summary.curve.pairs.any():
                 yield curve_rows(one.summary.curve)
                 yield Text()
@@ -184,12 +183,10 @@ def lags_json(trace: Trace, *, states: Sequence[str] | None = None) -> str:
     """
     return json_line({
         "schema": SCHEMA,
-        "model": trace.model,
-        "timesteps": trace.timesteps,
+        **picked(trace, "model", "timesteps"),
         "states": [_state(one) for one in state_lags(trace, states=states)],
         "updates": [
-            {"recurrence": one.recurrence, "lags": one.lags.tolist(), "log10": (one.log / LN10).tolist()}
-            for one in trace.updates
+            {**picked(one, "recurrence", "lags"), "log10": one.log / LN10} for one in trace.updates
         ],
         "headline": headline_document(headline_of(trace)),
     })  # fmt: skip
@@ -197,21 +194,16 @@ def lags_json(trace: Trace, *, states: Sequence[str] | None = None) -> str:
 
 def _state(one: StateLags) -> dict[str, Any]:
     return {
-        "name": one.state.name,
-        "layer": one.state.layer,
-        "direction": one.state.direction,
-        "kind": one.state.kind,
-        "rate": one.summary.rate,
-        "half_life": one.summary.half_life,
+        **picked(one.state, "name", "layer", "direction", "kind"),
+        **picked(one.summary, "rate", "half_life"),
+        **picked(one.lags, "samples", "max_lag"),
         "memory_horizon": one.summary.reach,
         "losses_available": one.lags.available,
-        "samples": one.lags.samples.tolist(),
         "floor": None,  # of a gain, as earlier versions had one
-        "max_lag": one.lags.max_lag,
         "curve": one.summary.curve_document(),
         "matrix": {
-            "losses": one.lags.losses.tolist(),
-            "timesteps": np.arange(-1, one.matrix.shape[1] - 1).tolist(),
-            "log10": one.matrix.tolist(),
+            "losses": one.lags.losses,
+            "timesteps": np.arange(-1, one.matrix.shape[1] - 1),
+            "log10": one.matrix,
         },
     }

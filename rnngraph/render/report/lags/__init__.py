@@ -1,1 +1,0 @@
-"""The report of the lags: how far back each step's loss is felt."""
