@@ -33,10 +33,11 @@ def check(subject: Any, *rest: Any, directions: int = 3, seed: int = 0, toleranc
     """Compare gradients with central differences, and say where a wrong one is wrong. Nothing that is given is changed.
 
     What can be checked: `check(loss)`, a scalar Tensor; `check(loss, grads)`, what a model's own backward made of it,
-    by name, and `check(loss, grads, params)` where the names are only those of its arrays; `check(cache)`, the tape
-    that a function of `rnngraph.nn.functional` returned; `check(forward, backward, *arrays)`, where `forward(*arrays)`
-    gives `(*outputs, cache)` and `backward(*upstream, cache)` gives one gradient a floating argument, in their order or
-    by name in a dict; `check(layer, *arrays)`, an object with both methods that keeps its cache and gradients.
+    by name, and `check(loss, grads, params)` where only its arrays tell which is whose, both dicts or both lists;
+    `check(cache)`, the tape that a function of `rnngraph.nn.functional` returned; `check(forward, backward, *arrays)`,
+    where `forward(*arrays)` gives `(*outputs, cache)` and `backward(*upstream, cache)` gives one gradient a floating
+    argument, in their order or by name in a dict; `check(layer, *arrays)`, an object with both methods that keeps its
+    cache and gradients.
 
     Arguments are moved along random directions, in float64. Where there is a kink at the very point (a ReLU at 0), both
     sides are compared a little beside it. An output in float32 says that the function computes in it, and 1e-3 then

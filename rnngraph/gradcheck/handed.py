@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ def with_handed(subject: Subject, rest: Sequence[Any]) -> tuple[Subject, list[in
     """Let a recorded subject claim the gradients that were handed over, under the model's names; also say for which.
 
     Raises:
-        InputError: no dict, a name that belongs to no leaf or to several, or a gradient of another shape.
+        InputError: no dict and no list, a name that belongs to no leaf or to several, or a gradient of another shape.
     """
     if isinstance(rest[0], Mapping) and not rest[0]:
         raise InputError(
@@ -32,15 +33,16 @@ def with_handed(subject: Subject, rest: Sequence[Any]) -> tuple[Subject, list[in
             "none whose name and shape are those of an array, or its source cannot be read, as that of one typed at a "
             "prompt; pass them by name, check(traced, {'dWh': dWh, ...})."
         )
-    if len(rest) > 2 or not all(isinstance(one, Mapping) and one for one in rest):
+    if len(rest) > 2 or not all(isinstance(one, Mapping | list | tuple) and one for one in rest):
         given = ", ".join(type(one).__name__ for one in rest)
         raise InputError(
-            f"beside a recorded loss there is {given}; pass check(loss, grads) or check(loss, grads, params), dicts of "
-            "arrays by name."
+            f"beside a recorded loss there is {given}; pass check(loss, grads) or check(loss, grads, params), dicts or "
+            "lists of arrays."
         )
     names, claimed, known = [*subject.names], [*subject.claimed], list[int]()
-    for name, gradient in rest[0].items():
-        place, array = _place(str(name), subject, rest[1] if len(rest) > 1 else {}), np.asarray(gradient)
+    gradients_by_name, *arrays = map(_by_name, rest)
+    for name, gradient in gradients_by_name.items():
+        place, array = _place(name, subject, *arrays), np.asarray(gradient)
         if place in known:
             raise InputError(f"{names[place]} and {name} are gradients of the same array; hand over one of them.")
         shape = subject.points[place].shape
@@ -48,7 +50,8 @@ def with_handed(subject: Subject, rest: Sequence[Any]) -> tuple[Subject, list[in
             raise InputError(
                 f"the gradient {name!r} is {array.dtype} of shape {array.shape}; its array has shape {shape}."
             )
-        names[place], claimed[place] = str(name), array.astype(np.float64)
+        names[place] = names[place] if name.replace(".", "").isdigit() else name
+        claimed[place] = array.astype(np.float64)
         known.append(place)
 
     def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Any]:
@@ -61,7 +64,19 @@ def with_handed(subject: Subject, rest: Sequence[Any]) -> tuple[Subject, list[in
     return replace(subject, names=names, claimed=claimed, gradients=gradients, trusted=trusted), known
 
 
-def _place(name: str, subject: Subject, arrays: Mapping[str, Any]) -> int:
+def _by_name(given: Any, path: tuple[Any, ...] = ()) -> dict[str, Any]:
+    """Give all arrays of dicts and lists, and of those in them, by a name: its keys, joined by dots."""
+    found: dict[str, Any] = {}
+    for key, one in (given if isinstance(given, Mapping) else dict(enumerate(given))).items():
+        within, whole = one.values() if isinstance(one, Mapping) else one, not isinstance(one, Mapping | list | tuple)
+        if whole or not any(isinstance(each, np.ndarray | Mapping) for each in within):  # a list of plain numbers too
+            found[".".join(map(str, (*path, key)))] = one
+        else:
+            found |= _by_name(one, (*path, key))
+    return found
+
+
+def _place(name: str, subject: Subject, arrays: Mapping[str, Any] = MappingProxyType({})) -> int:
     """Find the leaf that a name means: the one that holds the array of this name, or the one that is so named."""
     places = owners(name, subject.names)
     if name in arrays:

@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 
 GATES = {2: "rz", 3: "rzn", 4: "ifog"}  # the usual names of blocks; they are numbered too, since orders differ
-EXPLAINED = 0.01  # the most that a mistake leaves of what was wrong
+EXPLAINED = 0.001  # the most that a mistake leaves of what was wrong
 
 
 def off(one: Array, other: Array) -> float:

@@ -89,6 +89,57 @@ def test_gradients_beside_a_layer_of_the_package() -> None:
     assert "what is carried from step t+1 to t is not added" in " ".join(report.where), report.where
 
 
+class Stacked:
+    """Layers that keep their weights in lists, and the gradients in lists of the same order."""
+
+    def __init__(self, T: int = 6) -> None:
+        self.params = [[draw(D, H), draw(H, H), draw(H)], [draw(H, H, seed=1), draw(H, H, seed=2), draw(H, seed=3)]]
+        self.x = draw(N, T, D)
+
+    def forward(self) -> Any:
+        below = list(np.moveaxis(self.x, 1, 0))
+        for Wx, Wh, b in self.params:
+            h: Any = np.zeros((N, H))
+            for t, one in enumerate(below):
+                h = below[t] = np.tanh(one @ Wx + h @ Wh + b)
+        return sum((h**2).sum() for h in below)
+
+
+def right_of(params: list[list[Any]], x: Any) -> list[list[Any]]:
+    torch = pytest.importorskip("torch")
+    leaves = [[torch.tensor(one, requires_grad=True) for one in layer] for layer in params]
+    below = list(torch.tensor(x).unbind(1))
+    for Wx, Wh, b in leaves:
+        h = torch.zeros(N, H, dtype=torch.float64)
+        for t, one in enumerate(below):
+            h = below[t] = torch.tanh(one @ Wx + h @ Wh + b)
+    sum((h**2).sum() for h in below).backward()
+    return [[one.grad.numpy() for one in layer] for layer in leaves]
+
+
+def test_lists_of_gradients_belong_to_lists_of_arrays() -> None:
+    model = Stacked()
+    grads = right_of(model.params, model.x)
+    traced = rg.trace_function(model.forward)
+    flat, arrays = [one for some in grads for one in some], [one for some in model.params for one in some]
+    for given in ((flat, arrays), (grads, model.params), (dict(enumerate(flat)), dict(enumerate(arrays)))):
+        assert rg.check(traced, *given).passed
+    names = [row.name for row in rg.check(traced, grads, model.params).rows]
+    wrong = rg.check(traced, [*flat[:4], 3 * flat[4], flat[5]], arrays)
+    assert [row.name for row in wrong.rows if not row.passed] == [names[4]]
+    with pytest.raises(InputError, match=r"the gradient '0' could belong to none of .*: check\(loss, grads, params\)"):
+        rg.check(traced, flat)
+
+
+def test_names_of_gradients_in_lists_and_in_dicts() -> None:
+    params: dict[str, Any] = {"Wx": [draw(2), draw(2, seed=1)], "b": {"low": draw(3)}}
+    loss = rg.trace_function(lambda params: sum((one**3).sum() for one in [*params["Wx"], params["b"]["low"]]), params)
+    right: dict[str, Any] = {"dWx": [3 * one**2 for one in params["Wx"]], "b": {"dlow": 3 * params["b"]["low"] ** 2}}
+    assert rg.check(loss, right).passed
+    report = rg.check(loss, right | {"dWx": [right["dWx"][0], -right["dWx"][1]]})
+    assert [row.name for row in report.rows if not row.passed] == ["dWx.1"]
+
+
 def test_nothing_handed_over_is_said() -> None:
     names: dict[str, Any] = {"np": np, "__name__": "__main__"}
     exec("def loss(W, x):\n    h = np.tanh(W @ x)\n    return (h**2).sum(), np.outer(2 * h * (1 - h**2), x)", names)
@@ -112,6 +163,17 @@ def test_what_differences_cannot_tell_passes_where_it_is_what_the_rules_give(fac
     assert (report.passed, report.differs) == (factor == 1.0, False)
     assert next(row for row in report.rows if row.name == "dx").verdict.endswith(verdict)
     assert ("dx: it is 3 times the right one." in report.where) == (factor == 3.0)
+
+
+@pytest.mark.parametrize(("beside", "named"), [(0.0, True), (0.05, False)])
+def test_a_factor_beside_another_mistake_is_not_all(beside: float, named: bool) -> None:
+    w = draw(4, 3)
+    report = rg.check(
+        rg.trace_function(lambda w: (w**3).sum(), w=w), {"dw": 12 * 3 * w**2 + beside * draw(4, 3, seed=1)}
+    )
+    assert report.differs
+    assert ("dw: it is 12 times the right one." in report.where) == named
+    assert ("times" in " ".join(report.where)) == named
 
 
 def test_constants_in_float32_make_no_tape_of_float32() -> None:
