@@ -18,6 +18,7 @@ from rnngraph.diagnosis.sentences import amount_text, counted, factor_text, kept
 _NEAR = 0.035  # a factor so near to 1 is not worth a word
 _MANY_SATURATED = 0.25
 _WIDE = "float64"  # what this cannot tell from nothing, nobody would look for
+_EACH = "Each step back keeps"
 _STEADY, _ALL = "A step back takes next to nothing from it", 0.9995  # what would be written as 100 %
 _FAR = 10  # horizons, beyond which nobody asks when half is left
 _UNEVEN = 0.7  # decades between the pace of the median and what is left, from which on the pace explains nothing
@@ -30,6 +31,9 @@ def headline(diagnosis: Judged) -> tuple[str, str, str]:
     if finding is None:
         return _lives(diagnosis), *_beside(diagnosis)
     title, why = VERDICTS[finding.rule].title, VERDICTS[finding.rule].why(finding)
+    if why.startswith(_EACH) and apart(diagnosis) > 0:
+        others = "at the input it falls faster" if diagnosis.at_input else "what gives most of it falls faster"
+        why += f" That is what the states keep at the median; {others}."
     dtype = finding.evidence.get("extinct_in")
     if dtype not in (None, _WIDE) and diagnosis.decades > -math.inf:
         why += f" {dtype} cannot tell what is left from nothing."
@@ -82,16 +86,22 @@ def _beside(diagnosis: Judged) -> tuple[str, str]:
     grave = next((one for one in diagnosis.findings if one.severity != NOTE), None)
     if grave is not None:
         return grave.text, grave.advice
-    apart = diagnosis.rate * diagnosis.horizon / LN10 - diagnosis.decades
-    if apart > _UNEVEN or (-apart > _UNEVEN and diagnosis.decades >= 0):  # a pace that takes does not explain a gain
-        some = "less" if apart > 0 else "more"
+    less = apart(diagnosis)
+    if less > 0 or (less < 0 <= diagnosis.decades):  # a pace that takes does not explain a gain
+        some = "less" if less > 0 else "more"
         return f"It is not kept evenly: what gives most of the gradient keeps {some} of it than the median does.", ""
     if diagnosis.half_life is None:
         return f"{_STEADY}.", ""
     kept = math.exp(diagnosis.rate)
     near = 2 <= diagnosis.half_life <= _FAR * diagnosis.horizon
     half = f"; half is left after {amount_text(diagnosis.half_life)} steps" if near else ""
-    return (_STEADY if kept >= _ALL else f"Each step back keeps {kept_text(kept)}") + f"{half}.", ""
+    return (_STEADY if kept >= _ALL else f"{_EACH} {kept_text(kept)}") + f"{half}.", ""
+
+
+def apart(diagnosis: Judged) -> float:
+    """Give the decades by which less is left at the horizon than the pace of the states explains; 0 where it does."""
+    less, left = diagnosis.rate * diagnosis.horizon / LN10 - diagnosis.decades, abs(diagnosis.decades)
+    return less if max(_UNEVEN, left / 3) < abs(less) < math.inf else 0.0
 
 
 def _explodes(diagnosis: Judged, finding: Finding) -> str:
@@ -115,7 +125,7 @@ def _keeps(finding: Finding) -> str:
     if finding.cause == "losses":
         return finding.text
     rate = _number(finding.evidence["rate"])
-    step = f"Each step back keeps {kept_text(math.exp(rate))}" if rate < 0 else "It is not lost step by step"
+    step = f"{_EACH} {kept_text(math.exp(rate))}" if rate < 0 else "It is not lost step by step"
     if finding.evidence["weight_nats"] == -math.inf:
         step = "No step back keeps anything"
     factors = _gate(finding) if finding.cause == "gate" else _factors(finding)

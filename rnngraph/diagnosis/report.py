@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding
-from rnngraph.diagnosis.headline import headline
+from rnngraph.diagnosis.headline import apart, headline
 from rnngraph.diagnosis.judged import Judged, LayerVerdict
 from rnngraph.diagnosis.remedies.search import CURES
 from rnngraph.diagnosis.sentences import counted, is_left, percent, power, tempo
@@ -169,7 +169,10 @@ def numbers(diagnosis: Judged) -> str:
     where = "at the input" if diagnosis.at_input else "in the states"
     if diagnosis.verdict == "unwritten":
         return "what is left of so little says nothing."
-    parts = [f"{is_left(diagnosis.decades)} {where}", tempo(diagnosis.rate)]
+    pace = tempo(diagnosis.rate)
+    if pace and diagnosis.at_input and apart(diagnosis):
+        pace += " in the states"
+    parts = [f"{is_left(diagnosis.decades)} {where}", pace]
     if diagnosis.reach:
         inside = (
             f" in the {diagnosis.reach_in}" if diagnosis.reach_in else " from the loss" if diagnosis.horizon_in else ""

@@ -290,6 +290,24 @@ def test_what_a_step_takes(numbers: dict[str, Any], why: str) -> None:
     assert headline(a_diagnosis(finding("vanishing", "error", **numbers), verdict="vanishing"))[1] == why
 
 
+@pytest.mark.parametrize(("facts", "why"), [
+    ({}, f"{HALVES}."),
+    ({"decades": -13.0}, f"{HALVES}."),
+    ({"decades": -INF}, f"{HALVES}."),
+    ({"decades": -19.0}, f"{HALVES}. That is what the states keep at the median; at the input it falls faster."),
+    ({"decades": -19.0, "at_input": False},
+     f"{HALVES}. That is what the states keep at the median; what gives most of it falls faster."),
+])  # fmt: skip
+def test_a_pace_that_does_not_explain_what_is_left(facts: dict[str, Any], why: str) -> None:
+    known = {"decades": 40 * math.log10(0.5), "rate": HALF}
+    assert headline(a_diagnosis(finding("vanishing", "error"), verdict="vanishing", **known | facts))[1] == why
+
+
+def test_the_pace_of_the_states_is_said_so_where_the_input_has_another() -> None:
+    assert "; halved every step in the states; " in text(a_diagnosis(decades=-2.0, rate=HALF))[0]
+    assert "; halved every 40 steps; " in text(a_diagnosis())[0]
+
+
 def test_what_to_try() -> None:
     numbers = {"remedy": "open it", "after": "9 % is left", "before": "it was nothing"}
     assert headline(a_diagnosis(finding("dead", "error", **numbers), verdict="dead"))[2] == (
