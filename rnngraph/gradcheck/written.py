@@ -121,8 +121,10 @@ def layer_subject(layer: Any, arguments: Sequence[Any], seed: int) -> tuple[Subj
     Its arrays of floats are arguments too, where there is a gradient beside them: `dW`, `grad_W`, `W_grad`, or the same
     key or place of `grads` or `gradients`.
     """
-    probe = copy.deepcopy(layer)
-    probe.backward(*[np.zeros_like(one) for one in _tuple(probe.forward(*[np.array(one) for one in arguments]))])
+    probe, kind = copy.deepcopy(layer), type(layer).__name__
+    outputs = _tuple(_called(f"the forward of {kind}", probe.forward, *[np.array(one) for one in arguments]))
+    asked = f"the backward of {kind}, called with {len(outputs)} upstream gradient{'s' * (len(outputs) > 1)},"
+    _called(asked, probe.backward, *[np.zeros_like(one) for one in outputs])
     slots = {name: slot for name, slot in _slots(layer).items() if _gradient_in(probe, slot[1]) is not None}
 
     def forward(*given: Any) -> Any:

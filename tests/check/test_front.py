@@ -135,6 +135,19 @@ def test_layer_objects() -> None:
     assert [row.name for row in report.rows] == ["x", "params.W"]
 
 
+class Model(Affine):
+    def backward(self, xs: Any, targets: Any) -> Any:  # type: ignore[override]
+        return xs - targets
+
+
+def test_what_the_methods_of_an_object_raise_is_said() -> None:
+    asked = r"the backward of Model, called with 1 upstream gradient, raised TypeError: .*'targets'\."
+    with pytest.raises(InputError, match=asked):
+        rg.check(Model(), draw(4, D))
+    with pytest.raises(InputError, match=r"the forward of Affine raised ValueError: "):
+        rg.check(Affine(), draw(4, D + 1))
+
+
 def text_model(carry: float, slope: float) -> Any:
     """A character RNN whose loss is a scalar, with a backward that may forget the carry or the slope."""
 
