@@ -1,12 +1,14 @@
 // @ts-check
 // How much is left, by lag: this loss in every row, the middle of all losses as a band, and the mark.
 import { byId } from "./data.js";
-import { oneLine, svg, tenth, wide } from "./elements.js";
+import { oneLine, shortenName, svg, tenth, wide } from "./elements.js";
 import { titled, marksOf, saidOf } from "./flags.js";
 import { endsOf } from "./graph.js";
 import { isFaint, shareText, tickText, toneOf } from "./scale.js";
 import { niceStep } from "./strips.js";
 import { lastAbove, lossCount, rows, seenFrom } from "./walks.js";
+
+const NAME = 120; // pixels for the name of a curve
 
 /** @type {Map<number, [number, number][]>} */
 const bands = new Map();
@@ -89,7 +91,8 @@ function nameCurves(drawing, ends, width) {
   let free = 44;
   for (const { name, end } of [...ends].sort((a, b) => a.end[1] - b.end[1] || b.end[0] - a.end[0])) {
     free = Math.max(free + 13, Math.min(end[1] - 4, 142 - 13 * ends.length));
-    drawing.append(svg("text", { class: "muted halo", "font-size": 11, x: tenth(Math.min(end[0] + 8, width - wide(name, 11) - 8)), y: tenth(free) }, name));
+    const short = shortenName(name, NAME, 11);
+    drawing.append(svg("text", { class: "muted halo", "font-size": 11, x: tenth(Math.min(end[0] + 8, width - wide(short, 11) - 8)), y: tenth(free) }, short));
   }
 }
 

@@ -37,14 +37,18 @@ export function wide(text, size, bold = false) {
 }
 
 /** Cut a text to the room that there is, between letters as a reader sees them.
- * @param {string} text @param {number} room pixels @param {number} size @param {boolean} [bold] */
-export function shorten(text, room, size, bold = false) {
-  const start = text.slice(0, 40 + 12 * room / size);
-  if (start === text && (text.length * size <= room || wide(text, size, bold) <= room)) return text;
-  const found = letters ? Array.from(letters.segment(start), (one) => one.segment) : [...start];
-  const cut = (/** @type {number} */ count) => `${found.slice(0, count).join("")}…`;
+ * @param {string} text @param {number} room pixels @param {number} size @param {boolean} [bold] @param {boolean} [ending] keep the end and not the beginning */
+export function shorten(text, room, size, bold = false, ending = false) {
+  const most = 40 + 12 * room / size, part = ending ? text.slice(-most) : text.slice(0, most);
+  if (part === text && (text.length * size <= room || wide(text, size, bold) <= room)) return text;
+  const found = letters ? Array.from(letters.segment(part), (one) => one.segment) : [...part];
+  const cut = (/** @type {number} */ count) => (ending ? `…${found.slice(-count).join("")}` : `${found.slice(0, count).join("")}…`);
   return cut(Math.max(1, firstOf(found.length + 1, (count) => wide(cut(count), size, bold) > room) - 1));
 }
+
+/** Cut the beginning of a dotted name: its end tells it from its neighbours.
+ * @param {string} name @param {number} room pixels @param {number} size @param {boolean} [bold] */
+export const shortenName = (name, room, size, bold = false) => shorten(oneLine(name), room, size, bold, true);
 
 /** @param {number} value */
 export const tenth = (value) => Math.round(value * 10) / 10;

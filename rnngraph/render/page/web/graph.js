@@ -3,7 +3,7 @@
 import { bow, headAt, thin, way } from "./arrows.js";
 import { drawBars } from "./bars.js";
 import { data } from "./data.js";
-import { oneLine, shorten, svg, tenth, wide } from "./elements.js";
+import { oneLine, shorten, shortenName, svg, tenth, wide } from "./elements.js";
 import { drawFlags } from "./flags.js";
 import { look, lossAt } from "./loss.js";
 import { WORD } from "./fold.js";
@@ -111,13 +111,13 @@ function nameOver(plan, number) {
   if (rows.length < 2) return [];
   const name = oneLine(rows[number].name), down = plan.spanOf(plan.seen.position).middle, long = wide(name, 12, true), left = down - 14 - (number ? plan.box / 2 : 0);
   const crossed = rows[number].clock === plan.seen.clock && long > left, x = crossed ? down + 14 : 0;
-  return [svg("text", { class: "bold halo", "font-size": 12, x: tenth(x), y: plan.rowAt(number) - plan.high / 2 - 8 }, shorten(name, plan.width - x, 12, true))];
+  return [svg("text", { class: "bold halo", "font-size": 12, x: tenth(x), y: plan.rowAt(number) - plan.high / 2 - 8 }, shortenName(name, plan.width - x, 12, true))];
 }
 
 /** A name beside its row. @param {any} parent @param {Plan} plan @param {number} number */
 function drawName(parent, plan, number) {
   const row = rows[number], y = plan.rowAt(number), room = plan.gutter - (plan.ends[0] ? 40 : 6);
-  parent.append(svg("text", { class: "bold", "font-size": 14, x: 0, y: y + 1 }, shorten(oneLine(row.name), room, 14, true)));
+  parent.append(svg("text", { class: "bold", "font-size": 14, x: 0, y: y + 1 }, shortenName(row.name, room, 14, true)));
   parent.append(svg("text", { class: "muted", "font-size": 12, x: 0, y: y + 16 }, shorten(oneLine(row.note), room, 12)));
 }
 

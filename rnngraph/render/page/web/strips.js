@@ -1,7 +1,7 @@
 // @ts-check
 // Under the picture, every step at the same width: what is left of this loss, and what all losses say together.
 import { drawAmounts, drawBars } from "./bars.js";
-import { shorten, svg, tenth } from "./elements.js";
+import { shortenName, svg, tenth } from "./elements.js";
 import { endsOf, leftAt } from "./graph.js";
 import { EXPLODED, MARK } from "./scale.js";
 import { axis, lossCount, partOf, positions, rows } from "./walks.js";
@@ -16,7 +16,7 @@ export function drawStrips(parent, plan, top) {
   else { note("this loss alone", y + 13, "bold", several ? 12 : 13); if (!several) { note("what is left, log", y + 29, "muted", 12); note("a bar a step", y + 44, "muted", 12); } }
   rows.forEach((row, number) => {
     const { offset } = partOf(row.clock), x = left + offset * each, room = { x, width: row.timesteps * each, height: tall, base: y + tall, ...ends };
-    if (several) { const name = shorten(row.name, plan.phone ? 200 : 124, 11.5); if (plan.phone) { y += 13; room.base += 13; note(name, y - 3, "muted", 11.5); } else note(name, number ? y + tall / 2 + 4 : y + 29, "muted", 11.5); }
+    if (several) { const name = shortenName(row.name, plan.phone ? 200 : 124, 11.5); if (plan.phone) { y += 13; room.base += 13; note(name, y - 3, "muted", 11.5); } else note(name, number ? y + tall / 2 + 4 : y + 29, "muted", 11.5); }
     drawBars(parent, room, row.timesteps, (t) => leftAt(plan, number, t) ?? NaN);
     const limit = ends.top >= EXPLODED ? EXPLODED : MARK, line = room.base - tall * ((limit - ends.low) / (ends.top - ends.low));
     if (limit >= ends.low) parent.append(svg("path", { class: "percent", d: `M${tenth(x)} ${tenth(line)}h${tenth(room.width)}` }));

@@ -1,7 +1,7 @@
 // @ts-check
 // Why: what one step back keeps, and what the recurrent weight, the activation or a gate make of it.
 import { byId } from "./data.js";
-import { html, oneLine, shorten, svg, tenth, wide } from "./elements.js";
+import { html, shortenName, svg, tenth, wide } from "./elements.js";
 import { chosen } from "./loss.js";
 import { niceStep } from "./strips.js";
 import { rows } from "./walks.js";
@@ -66,7 +66,7 @@ function chart(number, width, phone, named) {
   }
   for (const line of [...lines].reverse()) drawing.append(svg("path", { class: line.style, d: pathOver(line.values, left, each, y) }));
   nameLines(drawing, lines, averages, left, width);
-  if (named && !phone) drawing.append(svg("text", { class: "bold", "font-size": 13, x: 0, y: 12 }, shorten(oneLine(row.name), left - 8, 13, true)));
+  if (named && !phone) drawing.append(svg("text", { class: "bold", "font-size": 13, x: 0, y: 12 }, shortenName(row.name, left - 8, 13, true)));
   const every = niceStep(80 / each);
   for (let t = 0; t < row.timesteps; t += every) if (!t || (t < row.timesteps - 1 && (row.timesteps - 0.5 - t) * each > 62)) drawing.append(svg("text", { class: `muted ${t ? "middle" : "start"}`, "font-size": 11, x: tenth(left + (t + (t ? 0.5 : 0)) * each), y: high - 4 }, `t=${t}`));
   if (row.timesteps > 1) drawing.append(svg("text", { class: "muted end", "font-size": 11, x: width, y: high - 4 }, `t=${row.timesteps - 1}`));
