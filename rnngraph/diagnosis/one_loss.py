@@ -35,7 +35,7 @@ class Walk:
     name: str
     recurrence: RecurrenceTrace
     states: tuple[str, ...]
-    steps: Integers  # (K,) timesteps; the initial state, `INITIAL`, is the last of a walk that is not cut
+    steps: Integers  # (K,) timesteps; the initial state, `INITIAL`, is last where the walk is not cut and it is known
     lags: Integers  # (K,) steps taken since the loss entered, in its own recurrence and in this
     decades: Floats  # (K,) log10 of what is left; -inf an exact zero, NaN not measured
     cut: bool  # the walk ends at a declared cut
@@ -204,7 +204,7 @@ class Losses:
         positions = _positions(credit, longest, number)
         steps = np.array([credit.timestep(int(position)) for position in positions])
         cut = bool(credit.severed[longest, 1 : positions[-1] + 1].any())  # a walk may end at padding, too
-        if not cut:
+        if not cut and not all(np.isnan(trace.log[alive, number, 0]).all() for trace in lags):
             steps = np.append(steps, INITIAL)
         joined = log_norm(np.stack([trace.log[alive, number][:, steps + 1] for trace in lags]))
         with np.errstate(invalid="ignore"):

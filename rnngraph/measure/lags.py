@@ -47,6 +47,7 @@ def measure_lags(recording: Recording, options: LagOptions) -> Measured:
         for kind in one.states
     }
     fed: dict[int, Floats] = {}
+    begun = set[tuple[int, str]]()  # states of which the initial one is in the recording
     count = counter(facts)
 
     def see(number: int, kind: str, t: int, low: int, norms: Floats) -> None:
@@ -54,6 +55,8 @@ def measure_lags(recording: Recording, options: LagOptions) -> Measured:
         found = np.where(np.isnan(by_step), np.inf, by_step).transpose(2, 1, 0)  # what is not finite has no norm
         one, at = facts[number], slice(low, low + by_step.shape[1])
         if kind != FED:
+            if t < 0:
+                begun.add((number, kind))
             logs[number, kind][:, ::-1][:, at, t + 1 : t + 1 + len(by_step)] = found
             count(number, kind, len(by_step) if t >= 0 else 0)
             return
@@ -70,8 +73,9 @@ def measure_lags(recording: Recording, options: LagOptions) -> Measured:
     if rows:
         with doing(f"walking {len(rows):,} {'loss' if len(rows) == 1 else 'losses'} back"):
             weighed = pull(rows, samples, see)
+    begun.update(key for key in logs if recording.initial(*key) is not None)
     states = tuple(
-        _trace(one, kind, chosen, logs[number, kind], samples[one.batch], losses, options)
+        _trace(one, kind, chosen, logs[number, kind], samples[one.batch], losses, options, (number, kind) in begun)
         for number, one in enumerate(facts)
         for kind in one.states
     )
@@ -107,6 +111,7 @@ def _trace(
     samples: Integers,
     losses: Losses,
     options: LagOptions,
+    begun: bool,
 ) -> LagTrace:
     clocks, steps = (np.array([one[k] for one in chosen], np.int64) for k in (0, 1))
     own = (clocks == facts.clock) & (not losses.joint)  # one that reads many steps arrives wherever it is read first
@@ -117,6 +122,8 @@ def _trace(
         born[:, some] = arrivals(steps[some], log[:, some], facts.reverse, own=own[some])
         _tidy(log[:, some], born[:, some], facts.reverse, options.max_lag)
         _leave_out_between(log[:, some, 1:], born[:, some], facts.stride)
+    if not begun:
+        log[:, :, 0] = np.nan  # an initial state that is not in the recording was not measured: it may get something
     copied, severed = _steps(facts, samples)
     return LagTrace(
         facts.states[kind], steps, clocks, samples.astype(np.int64), log, copied, severed, born, len(losses.pairs),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import rnngraph
+from rnngraph.diagnosis.chosen_loss import seen
 from rnngraph.errors import InputError
 from rnngraph.trace.model import Trace
 from tests.sources.torch.stepwise import Stepwise, data, truth
@@ -194,6 +195,27 @@ def test_what_runs_after_a_pass_costs_no_pass_that_was_asked_for() -> None:
             model(data(9), Trail())  # an evaluation
     for place in (-3, -2, -1):
         np.testing.assert_allclose(found(watch, backward=place), expected[place], rtol=1e-11)
+
+
+def test_a_first_state_that_no_graph_shows_is_not_measured_and_not_zero() -> None:
+    torch.manual_seed(0)
+    cell, layer, xs = nn.LSTMCell(3, 4).double(), nn.LSTM(3, 4).double(), torch.randn(5, 2, 3, dtype=torch.float64)
+    layer.load_state_dict({f"{name}_l0": one for name, one in cell.state_dict().items()})
+    with rnngraph.torch.watch(cell) as watch:
+        h = c = torch.zeros(2, 4, dtype=torch.float64, requires_grad=True)
+        for x in xs:
+            h, c = cell(x, (h, c))
+        h.pow(2).sum().backward()
+    trace = watch.trace()
+    assert all(np.isnan(one.log[:, :, 0]).all() and np.isfinite(one.log[:, :, 1:]).all() for one in trace.lags)
+    one = seen(trace)
+    assert one is not None
+    assert all(walk.steps.tolist() == [4, 3, 2, 1, 0] for walk in one.walks)
+    with rnngraph.torch.watch(layer) as watch:  # the inside of a fused layer is walked to its first state
+        h0, c0 = (torch.zeros(1, 2, 4, dtype=torch.float64, requires_grad=True) for _ in "hc")
+        layer(xs, (h0, c0))[0][-1].pow(2).sum().backward()
+    for lag, first in zip(watch.trace().lags, (h0, c0), strict=True):
+        np.testing.assert_allclose(np.exp(lag.log[:, 0, 0]), first.grad[0].norm(dim=1).numpy(), rtol=1e-12)
 
 
 def test_the_loss_of_every_step_walked_back_alone() -> None:
