@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import NoReturn
 
@@ -20,6 +21,7 @@ def leave_quietly() -> None:
 
 def unwind() -> None:
     """Raise KeyboardInterrupt where the program stands; a second signal ends it at once."""
+    sys.unraisablehook = _once_more
     _set(_unwind)
 
 
@@ -61,3 +63,20 @@ def _unwind(number: int, frame: FrameType | None) -> None:
     _received.append(number)
     signal.signal(number, signal.SIG_DFL)
     raise KeyboardInterrupt
+
+
+def _once_more(lost: sys.UnraisableHookArgs) -> None:
+    """Send a signal again that came while an array was taken down, where Python lets no exception out."""
+    if not (_received and issubclass(lost.exc_type, KeyboardInterrupt)):
+        sys.__unraisablehook__(lost)
+        return
+    number = _received.pop()
+    signal.signal(number, _unwind)
+    threading.Timer(0.001, _send, [number]).start()
+
+
+def _send(number: int) -> None:
+    if hasattr(signal, "pthread_kill"):  # so that a wait of the main thread ends
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        signal.raise_signal(number)

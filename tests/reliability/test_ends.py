@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -216,6 +217,30 @@ def test_an_early_stop_says_one_word(tmp_path: Path, delay: float) -> None:
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=programs.PATIENCE)
     assert (process.returncode, errors) in [(130, "rnngraph: stopped.\n"), (0, "")]
+
+
+IN_A_CALLBACK = """
+import os, signal, time, weakref
+from rnngraph.cli import stop
+stop.unwind()
+class Held: pass
+held = Held()
+def gone(_):
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.01)
+watching = weakref.ref(held, gone)
+try:
+    del held
+    time.sleep(20)
+except KeyboardInterrupt:
+    print("stopped by", stop.stopped() == signal.SIGINT)
+"""
+
+
+@pytest.mark.usefixtures("heeded")
+def test_a_signal_that_comes_while_something_is_taken_down_is_not_lost() -> None:
+    done = subprocess.run([sys.executable, "-c", IN_A_CALLBACK], capture_output=True, text=True, env=ENVIRONMENT)
+    assert (done.stdout, done.stderr) == ("stopped by True\n", "")
 
 
 def test_the_table_of_statuses_names_every_error() -> None:
