@@ -70,7 +70,7 @@ def _once_more(lost: sys.UnraisableHookArgs) -> None:
     if not (_received and issubclass(lost.exc_type, KeyboardInterrupt)):
         sys.__unraisablehook__(lost)
         return
-    number = _received.pop()
+    number = _received[-1]
     signal.signal(number, _unwind)
     threading.Timer(0.001, _send, [number]).start()
 
