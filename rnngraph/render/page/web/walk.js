@@ -43,7 +43,6 @@ function drawRest() {
 
 function drawAll() {
   const seen = chosen(), slider = byId("slider");
-  slider.value = seen.number;
   slider.setAttribute("aria-valuetext", `t = ${seen.t}`);
   byId("slider-text").textContent = `t = ${seen.t}`;
   sayMeta(seen);
@@ -56,6 +55,7 @@ function drawAll() {
 let asked = false;
 /** Draw once a frame, however fast the slider is moved. */
 function drawSoon() {
+  byId("slider").value = chosen().number; // at once: a key that it gets before the frame goes on from here
   if (asked) return;
   asked = true;
   requestAnimationFrame(() => { asked = false; drawAll(); });
@@ -68,6 +68,7 @@ export function startWalk() {
   byId("map-part").hidden = lossCount < 2;
   const slider = byId("slider");
   slider.max = lossCount - 1;
+  slider.value = chosen().number;
   slider.disabled = lossCount < 2;
   slider.addEventListener("input", () => look(Number(slider.value)));
   if (lossCount > 1) startMap();
