@@ -105,7 +105,8 @@ def test_slider_map_circles_words_and_keys_set_one_loss(show: Open) -> None:
     assert looked_from(one) == "t = 33"
     one.page.keyboard.press("ArrowLeft")
     assert looked_from(one) == "t = 32"
-    one.page.keyboard.press("ArrowRight")
+    pressed = "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true}))"
+    assert one.page.evaluate(f"() => {{ {pressed}; return document.getElementById('slider').value; }}") == "33"
     one.page.focus("#slider")
     one.page.keyboard.press("ArrowRight")
     assert looked_from(one) == "t = 34"
