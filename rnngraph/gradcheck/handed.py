@@ -68,11 +68,11 @@ def _by_name(given: Any, path: tuple[Any, ...] = ()) -> dict[str, Any]:
     """Give all arrays of dicts and lists, and of those in them, by a name: its keys, joined by dots."""
     found: dict[str, Any] = {}
     for key, one in (given if isinstance(given, Mapping) else dict(enumerate(given))).items():
-        within, whole = one.values() if isinstance(one, Mapping) else one, not isinstance(one, Mapping | list | tuple)
-        if whole or not any(isinstance(each, np.ndarray | Mapping) for each in within):  # a list of plain numbers too
-            found[".".join(map(str, (*path, key)))] = one
-        else:
+        holder = isinstance(one, list | tuple) and any(isinstance(each, np.ndarray | Mapping) for each in one)
+        if holder or isinstance(one, Mapping):  # a list of plain numbers is an array
             found |= _by_name(one, (*path, key))
+        else:
+            found[".".join(map(str, (*path, key)))] = one
     return found
 
 

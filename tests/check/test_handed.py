@@ -136,6 +136,7 @@ def test_names_of_gradients_in_lists_and_in_dicts() -> None:
     loss = rg.trace_function(lambda params: sum((one**3).sum() for one in [*params["Wx"], params["b"]["low"]]), params)
     right: dict[str, Any] = {"dWx": [3 * one**2 for one in params["Wx"]], "b": {"dlow": 3 * params["b"]["low"] ** 2}}
     assert rg.check(loss, right).passed
+    assert rg.check(loss, right | {"b": {"dlow": right["b"]["dlow"].tolist()}}).passed
     report = rg.check(loss, right | {"dWx": [right["dWx"][0], -right["dWx"][1]]})
     assert [row.name for row in report.rows if not row.passed] == ["dWx.1"]
 
