@@ -15,8 +15,8 @@ from rnngraph.measure.recording import Facts, Losses, Take
 from rnngraph.sources.torch.answers.certificate import Certificate
 from rnngraph.sources.torch.answers.picture import graph_of, nodes_of
 from rnngraph.sources.torch.answers.shares import find_shares, split
-from rnngraph.sources.torch.answers.steps_back import feel, step_back
-from rnngraph.sources.torch.answers.tell import pull, pull_weighed
+from rnngraph.sources.torch.answers.steps_back import step_back
+from rnngraph.sources.torch.answers.tell import feel, pull, pull_weighed
 from rnngraph.sources.torch.answers.tracks import Track, tracks_of
 from rnngraph.sources.torch.answers.walks import Broken, walk_layer, walk_states
 from rnngraph.sources.torch.answers.weights import Weights

@@ -117,6 +117,19 @@ def test_what_was_rounded_to_zero_is_no_exact_zero() -> None:
     assert np.isfinite(whole.lags[0].log[:, -1, 1:]).all()  # inside a fused layer rows cannot underflow
     assert whole.lags[0].log[:, -1, 1].max() < np.log(1e-60)
 
+    class Above(Last):
+        def __init__(self) -> None:
+            super().__init__(cell)
+            self.rnn = nn.RNN(D, D)
+            self.rnn.weight_hh_l0.data.zero_()
+
+        def forward(self, x: Any) -> Any:
+            return super().forward(self.rnn(x)[0])
+
+    status = next(one for one in traced(Above(), torch.randn(30, N, D)).states if one.name == "rnn.h").grad.status
+    assert status[-1] == Status.OK
+    assert status[0] == Status.UNDERFLOW  # rounded above it, between the steps of the cell
+
 
 def test_a_trace_is_saved_and_read_back(tmp_path: Any) -> None:
     from rnngraph.trace.model import Trace

@@ -77,9 +77,9 @@ def test_a_piece_of_a_walk_runs_no_step_of_another() -> None:
     recording = watched(steps).recording()
     states = [edge for some in recording.recurrences[0].states for edge in some]
     found = []
-    for in_segments, most in ((False, steps), (True, 2.5 * steps)):
+    for piece, most in ((0, steps), (8, 2.5 * steps)):
         Counted.walked = 0
-        arrived = rows.Rows(recording).walk([(0, steps - 1)], None, in_segments=in_segments)
+        arrived = rows.Rows(recording).walk([(0, steps - 1)], None, piece=piece)
         assert Counted.walked <= most
         found.append([arrived.whole(edge) for edge in states])
     for (whole, _), (piece, exponents) in zip(*found, strict=True):

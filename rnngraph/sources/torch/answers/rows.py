@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from rnngraph.sources.torch.autograd.arrived import Arrived, near_one
-from rnngraph.sources.torch.autograd.edges import Edge, bytes_of, home_of_float64, number_of, oldest, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, age, bytes_of, home_of_float64, oldest, walk_down
 from rnngraph.sources.torch.autograd.kernels import all_above, held
 from rnngraph.sources.torch.autograd.question import ask
 from rnngraph.sources.torch.finding.clocks import Port
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 _BYTES = 40_000_000  # of the gradients of a chunk of losses at all states
 _MOST = 64  # losses of a chunk
-_SEGMENT = 8  # steps of a piece between which rows are brought to a size near one
 ALL = (-1, -1)  # a row that is the losses of all steps together: it must be the whole, which was measured by itself
 
 
@@ -85,10 +84,11 @@ class Rows:
         for low in range(0, len(rows), count):
             yield low, rows[low : low + count]
 
-    def walk(self, rows: Sequence[tuple[int, int]], tell: Teller, *, in_segments: bool = False) -> Arrived:
+    def walk(self, rows: Sequence[tuple[int, int]], tell: Teller, *, piece: int = 0) -> Arrived:
         """Walk some rows, (clock, timestep), back; the insides of fused layers are told to `tell`.
 
-        `in_segments` lets no row fall below the smallest number of its type, where no fused layer is in the way.
+        Autograd carries them from station to station: the calls of fused layers, and where a `piece` of so many steps
+        is given, the states between pieces. There every row is brought to a size near one.
         """
         at = Arrived()
         entering = {call: self._entering(call, tell) for call in self.calls}
@@ -98,29 +98,23 @@ class Rows:
             whole = row == ALL or shares.joint
             for port in [shares.ports[edge] for edge in shares.at] if whole else self.by_step.get(row, ()):
                 self._enter(port, None if whole else row[1], number, len(rows), seeds, entering)
-        if in_segments and not self.calls:
-            return self._in_segments(seeds, len(rows))
-        self._through(seeds, np.zeros(len(rows), np.int64), at, entering)
-        for call in self.calls:
-            if entering[call]:
-                leaving = self._inside(call, entering[call], len(rows), tell)
-                if call in self.summed:
-                    for some, exponents in self._to_input(call, leaving):
-                        at.add(self.summed[call], some, exponents)
-                if self._leads[call] and (onward := self._onward(call, leaving)):
-                    self._through(*near_one(onward), at, entering)
-        return at
-
-    def _in_segments(self, seeds: dict[Edge, Any], rows: int) -> Arrived:
-        """Walk some steps at a time, and bring every row to a size near one in between."""
-        at = Arrived()
-        some = {edge for one in self.recording.recurrences for step in one.states[::_SEGMENT] for edge in step}
-        cuts = sorted(some, key=lambda edge: -number_of(edge[0]))
-        self._through(seeds, np.zeros(rows, np.int64), at, {}, walls=cuts)
-        for k, edge in enumerate(cuts):
-            total = at.total(edge)
-            if total is not None:
-                self._through(*near_one({edge: total}), at, {}, walls=cuts[k + 1 :], past=set(cuts[: k + 1]))
+        ends = [step for one in self.recording.recurrences for step in one.states[::piece]] if piece else []
+        cuts = sorted({edge for step in ends for edge in step}, key=age)
+        self._through(seeds, np.zeros(len(rows), np.int64), at, entering, cuts)
+        for station in sorted([*self.calls, *cuts], key=lambda one: one.begin if isinstance(one, Call) else age(one))[
+            ::-1
+        ]:
+            onward = {}
+            if not isinstance(station, Call):
+                onward = {station: total} if (total := at.total(cuts.pop())) is not None else {}
+            elif entering[station]:
+                leaving = self._inside(station, entering[station], len(rows), tell)
+                if station in self.summed:
+                    for some, exponents in self._to_input(station, leaving):
+                        at.add(self.summed[station], some, exponents)
+                onward = self._onward(station, leaving) if self._leads[station] else {}
+            if onward:
+                self._through(*near_one(onward), at, entering, cuts, past=station)
         return at
 
     def _enter(
@@ -150,18 +144,17 @@ class Rows:
         exponents: Integers,
         at: Arrived,
         entering: dict[Call, Entering],
-        *,
-        walls: Sequence[Edge] = (),
-        past: Collection[Edge] = (),
+        cuts: Sequence[Edge],
+        past: Edge | Call | None = None,
     ) -> None:
-        """Let autograd carry rows to states and to the ports of fused layers, past no fused layer.
+        """Let autograd carry rows to states and to the ports of fused layers, past none of these and no `cuts`.
 
-        Nothing goes past `walls` either, and nothing is wanted at what is `past`.
+        Nothing is wanted where it begins at a state that is `past`.
         """
         wanted = dict.fromkeys([*self.states, *self.inputs, *self.ports, *self.extra, *self.entering])
-        wanted = {edge: None for edge in wanted if edge not in past}
+        wanted.pop(past, None)
         still = held(self.recording.statistics)
-        found = ask(self.run, seeds, list(wanted), walls=[*self.ports, *walls], hooks=still, rows=True)
+        found = ask(self.run, seeds, list(wanted), walls=[*self.ports, *cuts], hooks=still, rows=True)
         for edge, rows in found.items():
             port = self.ports.get(edge)
             if port is None or edge in self.extra:

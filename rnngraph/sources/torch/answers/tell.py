@@ -15,7 +15,7 @@ import torch
 
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.weight_lags import WeightLags
-from rnngraph.measure.recording import FED, See, Weighed
+from rnngraph.measure.recording import FED, Felt, See, Weighed
 from rnngraph.sources.torch.answers.rows import ALL, Rows
 from rnngraph.sources.torch.answers.tracks import Track
 from rnngraph.sources.torch.autograd.arrived import Arrived, logs_of, of_samples, summed
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording
 
 _ROOM = 1e8  # from the smallest number of a type, where rows are walked again in pieces
+_PIECE = 8  # steps of one
 
 
 def pull(recording: TorchRecording, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
@@ -43,6 +44,32 @@ def pull_weighed(
     return {number: (weight.lags, weight.logs()) for number, weight in sums.items()}
 
 
+def feel(recording: TorchRecording) -> Felt:
+    """Walk all losses together as one row, which is brought to a size near one at every state."""
+    total = {
+        (number, kind): np.zeros(track.recurrence.steps + 1, bool)
+        for number, track in enumerate(recording.tracks)
+        for kind in track.cell.kinds
+    }
+
+    def see(number: int, kind: str, t: int, low: int, logs: Floats) -> None:
+        if (number, kind) in total:
+            arrives = np.atleast_1d(((logs > -np.inf) | np.isnan(logs)).any(axis=(-2, -1)))
+            total[number, kind][t + 1 : t + 1 + len(arrives)] |= arrives
+
+    samples = {track.batch: np.arange(track.batch) for track in recording.tracks}
+    _walk_chunk(Rows(recording), [ALL], Teller(recording, 0, samples, see), piece=1)
+    carried, immediate = {}, {}
+    for key, column in total.items():
+        track = recording.tracks[key[0]]
+        stride = track.recurrence.stride if track.direction == "forward" else -1
+        later = np.zeros(len(column) - 1, bool)
+        later[max(-stride, 0) : len(later) - max(stride, 0)] = column[1 + max(stride, 0) : len(column) + min(stride, 0)]
+        carried[key] = later & column[1:]
+        immediate[key] = column[1:] if key[1] == "c" else np.zeros(len(later), bool)
+    return Felt(total, immediate, carried)
+
+
 def _walk_back(
     walk: Rows, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See, weigh: dict[Block, WeightLags]
 ) -> None:
@@ -53,12 +80,12 @@ def _walk_back(
         _walk_chunk(walk, [ALL, *chunk] if checked else chunk, tell)
 
 
-def _walk_chunk(walk: Rows, rows: Sequence[tuple[int, int]], tell: Teller) -> None:
+def _walk_chunk(walk: Rows, rows: Sequence[tuple[int, int]], tell: Teller, piece: int = 0) -> None:
     """Walk rows and tell of them; nothing of them is held when the next ones are walked."""
-    recording, arrived = walk.recording, walk.walk(rows, tell)
+    recording, arrived = walk.recording, walk.walk(rows, tell, piece=piece)
     states = _of_states(recording, arrived, tell.samples)
-    if not walk.calls and any(one.faint for one in states):
-        arrived = walk.walk(rows, tell, in_segments=True)
+    if not walk.calls and not piece and any(one.faint for one in states):
+        arrived = walk.walk(rows, tell, piece=_PIECE)
         states = _of_states(recording, arrived, tell.samples)
     for known in states:
         tell(known.number, known.kind, known.t, 0, known.logs)

@@ -35,6 +35,11 @@ def number_of(node: Any) -> int:
     return int(node._sequence_nr())
 
 
+def age(edge: tuple[Any, ...]) -> int:
+    """Give the number of the node that an edge, or a link of a walk, begins with."""
+    return number_of(edge[0])
+
+
 def oldest(nodes: Iterable[Any]) -> int:
     """Give the smallest number of some nodes."""
     return min(map(number_of, nodes), default=0)

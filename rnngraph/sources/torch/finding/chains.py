@@ -14,6 +14,7 @@ from typing import Any
 
 from rnngraph.sources.torch.autograd.edges import (
     Edge,
+    age,
     holds_throughout,
     is_parameter,
     number_of,
@@ -129,11 +130,6 @@ def _ordered(calls: list[Call], found: list[list[Edge]]) -> list[list[Edge]]:
     # Nothing descends from the last call: its states stand among what it leaves behind where others stood.
     left = ([list(call.values)[k] for k in held if k < len(call.values)] for call in calls)
     return [sorted(some, key=age) or one for some, one in zip(found, left, strict=True)]
-
-
-def age(edge: tuple[Any, ...]) -> int:
-    """Give the number of the node that an edge, or a link of a walk, begins with."""
-    return number_of(edge[0])
 
 
 def spans(calls: Iterable[Call]) -> list[tuple[int, int]]:

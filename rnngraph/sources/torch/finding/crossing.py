@@ -10,8 +10,8 @@ from functools import partial
 from itertools import takewhile
 from typing import Any
 
-from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of, oldest, plain, walk_down
-from rnngraph.sources.torch.finding.chains import Chain, age, ends_at, leave_out_weights, spans
+from rnngraph.sources.torch.autograd.edges import Edge, age, at_and_below, number_of, oldest, plain, walk_down
+from rnngraph.sources.torch.finding.chains import Chain, ends_at, leave_out_weights, spans
 from rnngraph.sources.torch.watching.calls import Call
 
 

@@ -10,9 +10,8 @@ from bisect import bisect_right
 from collections.abc import Container, Sequence
 from typing import Any
 
-from rnngraph.sources.torch.autograd.edges import Edge, number_of, plain, shape_of, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, age, number_of, plain, shape_of, walk_down
 from rnngraph.sources.torch.autograd.one_pass import Pass
-from rnngraph.sources.torch.finding.chains import age
 from rnngraph.sources.torch.finding.clocks import Port, own_ports
 from rnngraph.sources.torch.finding.crossing import descending
 from rnngraph.sources.torch.finding.recurrence import LOOP, STEPS, Recurrence

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of, plain, shape_of
+from rnngraph.sources.torch.autograd.edges import Edge, age, at_and_below, number_of, plain, shape_of
 from rnngraph.sources.torch.finding.entrance import PRODUCTS, leaf_of
 from rnngraph.sources.torch.watching.calls import FUSED, Call, Kept, Layer
 
@@ -189,14 +189,10 @@ def _between(one: Recurrence, t: int) -> list[Any]:
     if not one.states or not one.states[t]:
         return []
     before, after = states_before(one, t), one.states[(t + one.stride) % one.steps]
-    own, last = (max(map(_age, some), default=0) for some in (one.states[t], before or after))
+    own, last = (max(map(age, some), default=0) for some in (one.states[t], before or after))
     least = (last if before else 2 * own - last) + 1
     nodes = at_and_below((node for node, _ in one.states[t]), least, one.others.__contains__)
     return [node for node in nodes if node not in one.others]
-
-
-def _age(edge: Edge) -> int:
-    return number_of(edge[0])
 
 
 @dataclass(frozen=True, slots=True)
