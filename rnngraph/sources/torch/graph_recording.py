@@ -27,9 +27,8 @@ from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.clocks import set_clocks
 from rnngraph.sources.torch.finding.entrance import Entrance
-from rnngraph.sources.torch.finding.fed_inputs import Steps, edges_in, entering_steps, fed_inputs, outside
+from rnngraph.sources.torch.finding.fed_inputs import Steps, edges_in, entering, entering_steps, fed_inputs, outside
 from rnngraph.sources.torch.finding.recurrence import Recurrence
-from rnngraph.sources.torch.finding.within import Entering
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes
@@ -60,18 +59,19 @@ class TorchRecording:
             if one.fused
             for call, t in zip(one.calls, one.starts, strict=True)
         }
-        around = outside(run, self.recurrences)
-        clocks = set_clocks(run, self.recurrences, lambda one: Entering(one, *around).by_tensor())
+        behind, walls = outside(run, self.recurrences)
+        known = entering(self.recurrences, behind, walls)
+        clocks = set_clocks(run, self.recurrences, known)
         self.clocks = dict(zip(self.recurrences, clocks, strict=True))
         self.tracks = tracks_of(run, self.clocks)
         self.nodes = nodes_of(self.tracks)
-        self.fed = fed_inputs(run, self.recurrences)
+        self.fed = fed_inputs(self.recurrences, behind, known)
         self.entering = entering_steps(self.recurrences, self.fed)
-        known = {one: fed for fed in self.fed for one in fed.readers}
+        read = {one: fed for fed in self.fed for one in fed.readers}
         self.facts: Sequence[Facts] = [
             track.facts(
                 {kind: self.nodes[k][kind] for kind in track.cell.kinds},
-                None if track.layer else known.get(track.recurrence),
+                None if track.layer else read.get(track.recurrence),
             )
             for k, track in enumerate(self.tracks)
         ]

@@ -6,10 +6,10 @@ step is what reaches a port of it without having passed another port.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 
@@ -18,12 +18,11 @@ from rnngraph.sources.torch.autograd.edges import Edge, as_at, at_and_below, dra
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask
 from rnngraph.sources.torch.finding.crossing import changed_between
+from rnngraph.sources.torch.finding.entrance import Entrance
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
-from rnngraph.sources.torch.finding.sequences import is_same
-from rnngraph.sources.torch.finding.within import is_same as is_as_fed
+from rnngraph.sources.torch.finding.within import WORDS, is_same
 from rnngraph.sources.torch.watching.calls import Call, by_path
 
-Read: TypeAlias = Callable[[Recurrence], Sequence[Sequence[Sequence[Any]]]]  # by step, the entrances of each tensor
 _IN_STEP = 2.0  # what a step hands down arrives at the same step so much more than at others, which a batch's
 # statistics or a convolution may reach; attention, between an encoder and a decoder as long, reaches all alike
 
@@ -110,28 +109,25 @@ def _alternates(some: Sequence[Call], others: Sequence[Call]) -> bool:
     return all(a != b for a, b in pairwise(sides))
 
 
-def set_clocks(run: Pass, recurrences: Sequence[Recurrence], read: Read) -> list[int]:
-    """Give every recurrence the number of its clock; `read` tells what one without calls takes, step by step."""
+def set_clocks(run: Pass, recurrences: Sequence[Recurrence], entering: Mapping[Recurrence, list[Any]]) -> list[int]:
+    """Give every recurrence the number of its clock; `entering` is what enters, step by step, of each tensor a list."""
     clocks: list[int] = []
     for place, one in enumerate(recurrences):
-        ways = ((k, way) for k in reversed(range(place)) if (way := _way(run, one, recurrences[k], read)))
+        ways = ((k, way) for k in reversed(range(place)) if (way := _way(run, one, recurrences[k], entering)))
         near, way = next(ways, (-1, 0))
         if way < 0:
             one.turn()
+            entering[one].reverse()
         clocks.append(clocks[near] if way else max(clocks, default=-1) + 1)
     return clocks
 
 
-def _way(run: Pass, one: Recurrence, other: Recurrence, read: Read) -> int:
+def _way(run: Pass, one: Recurrence, other: Recurrence, entering: Mapping[Recurrence, list[Any]]) -> int:
     """Say whether steps are taken together: 1, or -1 where time runs the other way in one of them; 0 where not."""
     if one.steps != other.steps or SEQUENCE in (one.how, other.how):
         return 0
     stepwise = len(one.calls) == one.steps and len(other.calls) == other.steps
-    given = 0
-    if not one.calls and not other.calls:
-        given = _alike(one, [[[part[0] for part in some] for some in read(each)] for each in (one, other)], is_as_fed)
-    elif stepwise and not one.fused and not other.fused:
-        given = _alike(one, [[call.taken for call in each.calls] for each in (one, other)], is_same)
+    given = _alike(_asked(one), entering[one], entering[other]) if one in entering and other in entering else 0
     if len(one.calls) > 1 and (one.fused == other.fused or stepwise) and _alternates(one.calls, other.calls):
         return given or 1
     lower, upper = sorted((one, other), key=lambda some: some.begin)
@@ -153,17 +149,23 @@ def _leads_to(one: Recurrence, nodes: list[Any]) -> bool:
     return not {node for node, _ in one.states[first]}.isdisjoint(at_and_below(nodes, one.begin))
 
 
-def _alike(one: Recurrence, taken: Sequence[Sequence[Sequence[Any]]], same: Callable[[Any, Any], bool]) -> int:
+def _alike(t: int, mine: list[Any], others: list[Any]) -> int:
     """Say whether two read one sequence: 1 from the same end, -1 from the other; what stays tells nothing."""
-    t, (mine, others) = _asked(one), taken
 
     def pairs(here: int, there: int) -> set[tuple[int, int]]:
-        return {(j, k) for j, a in enumerate(mine[here]) for k, b in enumerate(others[there]) if same(a, b)}
+        return {(j, k) for j, a in enumerate(mine[here]) for k, b in enumerate(others[there]) if _is_same(a[0], b[0])}
 
     if not mine or not others:
         return 0
     level, turned = pairs(t, t) & pairs(-1 - t, -1 - t), pairs(t, -1 - t) & pairs(-1 - t, t)
     return 1 if level - turned else -1 if turned - level else 0
+
+
+def _is_same(one: Entrance, other: Entrance) -> bool:
+    """Whether two take the same, or look up the same words, each in a table of its own."""
+    a, b = one.edge[0], other.edge[0]
+    words = a.name() == b.name() == WORDS and torch.equal(a._saved_indices, b._saved_indices)
+    return words or is_same(one, other)
 
 
 def _hands_down_in_step(run: Pass, upper: Recurrence, lower: Recurrence) -> int:

@@ -7,7 +7,7 @@ not known at every step has none: nothing is told of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
@@ -22,7 +22,7 @@ from rnngraph.sources.torch.finding.entrance import Entrance, given
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
 from rnngraph.sources.torch.finding.within import Behind, Entering, is_same
 
-Steps: TypeAlias = Sequence[Sequence[Sequence[Entrance]]]  # by step, and of each tensor
+Steps: TypeAlias = list[list[list[Entrance]]]  # by step, and of each tensor
 
 
 @dataclass(eq=False)
@@ -34,7 +34,7 @@ class Fed:
     """
 
     readers: list[Recurrence]
-    steps: list[list[list[Entrance]]] = field(default_factory=list)
+    steps: Steps = field(default_factory=list)
     edges: list[Any] = field(default_factory=list)
 
     @property
@@ -57,24 +57,24 @@ def outside(run: Pass, recurrences: Sequence[Recurrence]) -> tuple[Behind, set[E
     return recurrences_behind(run, walls), walls
 
 
-def fed_inputs(run: Pass, recurrences: Sequence[Recurrence]) -> list[Fed]:
-    """Find the inputs, in the order of the recurrences that read them."""
-    behind, walls = outside(run, recurrences)
+def entering(recurrences: Sequence[Recurrence], behind: Behind, walls: Collection[Edge]) -> dict[Recurrence, Steps]:
+    """Find what enters the recurrences whose states stand in the graph, or that take a sequence at once."""
+    found = {one: Entering(one, behind, walls).by_tensor() for one in recurrences if one.states}
+    return found | {one: _positions(one) for one in recurrences if one.how == SEQUENCE and not behind(one.input)}
+
+
+def fed_inputs(recurrences: Sequence[Recurrence], behind: Behind, known: Mapping[Recurrence, Steps]) -> list[Fed]:
+    """Find the inputs, in the order of the recurrences that read them; `known` is what enters."""
     found: list[Fed] = []
     for one in recurrences:
-        if one.how == SEQUENCE:
-            if not behind(one.input):
-                found.append(Fed([one], _positions(one)))
-        elif one.fused:
-            _add_layer(found, run, one, behind)
-        else:
-            steps = Entering(one, behind, walls).by_tensor()
-            if steps and not any(_reads_too(fed, one, steps) for fed in found):
-                found.append(Fed([one], steps))
+        if one.fused:
+            _add_layer(found, one, behind)
+        elif (steps := known.get(one)) and not any(_reads_too(fed, one, steps) for fed in found):
+            found.append(Fed([one], steps))
     return found
 
 
-def _reads_too(fed: Fed, one: Recurrence, steps: list[list[list[Entrance]]]) -> bool:
+def _reads_too(fed: Fed, one: Recurrence, steps: Steps) -> bool:
     """Let a recurrence be one more reader of an input, where it takes at every step what that one does."""
     pairs = list(zip(fed.steps, steps, strict=False))
     if len(fed.steps) != len(steps) or any(len(known) != len(some) for known, some in pairs):
@@ -100,7 +100,7 @@ def entering_steps(recurrences: Sequence[Recurrence], fed: Sequence[Fed]) -> dic
     return {one: steps for one, steps in found.items() if any(steps)}
 
 
-def _positions(one: Recurrence) -> list[list[list[Entrance]]]:
+def _positions(one: Recurrence) -> Steps:
     """Let every position of a sequence enter by itself."""
     edge = one.input
     return [
@@ -122,7 +122,7 @@ def recurrences_behind(run: Pass, walls: Collection[Edge]) -> Behind:
     return lambda edge: edge[0] in descending or edge in walls or (edge[0] is not None and plain(edge) in walls)
 
 
-def _add_layer(found: list[Fed], run: Pass, one: Recurrence, behind: Behind) -> None:
+def _add_layer(found: list[Fed], one: Recurrence, behind: Behind) -> None:
     layers = one.layers
     edges = [layer.fed_edge for layer in layers]
     if any(edge is not None and behind(edge) for edge in edges):

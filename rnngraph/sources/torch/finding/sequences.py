@@ -44,17 +44,6 @@ def _goes_on(call: Call, before: Call) -> str:
     return "numbers" if pairs and all(_equal(a, b) for a, b in pairs) else ""
 
 
-def is_same(one: Edge | Kept, other: Edge | Kept) -> bool:
-    """Whether two calls took the same: one tensor, or a part of one, or the same numbers."""
-    if isinstance(one, Kept) and isinstance(other, Kept):
-        return _equal(one, other)
-    if isinstance(one, Kept) or isinstance(other, Kept):
-        return False
-    if one[0].name() == other[0].name() == "EmbeddingBackward0":
-        return bool(torch.equal(one[0]._saved_indices, other[0]._saved_indices))
-    return plain(one) == plain(other) or (place_of(one) == place_of(other) and place_of(one)[0] is not None)
-
-
 def _equal(one: Kept, other: Kept) -> bool:
     a, b = one.value, other.value
     return a is not None and b is not None and a.shape == b.shape and bool(a.any()) and torch.equal(a, b)
