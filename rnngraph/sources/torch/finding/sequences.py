@@ -33,15 +33,18 @@ def fused_runs(path: str, calls: list[Call]) -> list[Recurrence]:
 
 
 def _goes_on(call: Call, before: Call) -> str:
-    """Say how a call goes on from another: by the graph, by the same numbers (a cut between them), or not at all."""
+    """Say how a call goes on from another: by the graph, by the same numbers (a cut between them), or not at all.
+
+    Of a fused layer the states tell, of others all that is handed out and taken.
+    """
     layer, last = call.layer, before.layer
-    roots = [edge[0] for edge in layer.initial_edges if edge is not None]
-    if any(before.made(node) for node in roots) or before.leads_to(roots):
+    given = call.given if layer is None else [edge for edge in layer.initial_edges if edge is not None]
+    roots = [node for node, _ in given]
+    if any(map(before.made, roots)) or before.leads_to(roots):
         return "graph"
-    if layer.layout.batch != last.layout.batch:
-        return ""
-    pairs = list(zip(layer.initial, last.final, strict=False))
-    return "numbers" if pairs and all(_equal(a, b) for a, b in pairs) else ""
+    taken = layer.initial if layer else [one for one in call.taken if isinstance(one, Kept)]
+    handed = last.final if last else before.values.values()
+    return "numbers" if any(_equal(a, b) for a in handed for b in taken) else ""
 
 
 def _equal(one: Kept, other: Kept) -> bool:
@@ -65,12 +68,9 @@ def stepwise_runs(one: Recurrence, others: Sequence[Recurrence] = ()) -> list[Re
         turns = [slice(k, None, one.stride) for k in range(one.stride)]
         runs = [Recurrence(one.path, one.how, one.calls[k], one.states[k], one.linked[k]) for k in turns]
         return numbered([run for run in runs if run.steps > 1])
-    if one.how == STEPS and not any(_is_passed_on(b, a) for a, b, _ in _pairs(one)):
+    if one.how == STEPS and not any(_goes_on(b, a) == "graph" for a, b, _ in _pairs(one)):
         return [one]
-    begins = [
-        k for k, (a, b, linked) in enumerate(_pairs(one), 1)
-        if not linked and not _same_numbers(a, b) and not _is_passed_on(b, a)
-    ]  # fmt: skip
+    begins = [k for k, (a, b, linked) in enumerate(_pairs(one), 1) if not linked and not _goes_on(b, a)]
     if any(_goes_over(other, one.calls[k].begin) for other in others if other is not one for k in begins):
         one.anew = begins
         return [one]
@@ -110,14 +110,3 @@ def place_of(taken: Edge | Kept) -> tuple[Any, int]:
 
 def _pairs(one: Recurrence) -> Iterator[tuple[Call, Call, bool]]:
     return zip(one.calls, one.calls[1:], one.linked[1:], strict=False)
-
-
-def _is_passed_on(call: Call, before: Call) -> bool:
-    roots = [node for node, _ in call.given]
-    return any(map(before.made, roots)) or before.leads_to(roots)
-
-
-def _same_numbers(before: Call, call: Call) -> bool:
-    """Whether a call takes what the one before handed out, cut from its history."""
-    taken = [one for one in call.taken if isinstance(one, Kept)]
-    return any(_equal(handed, one) for handed in before.values.values() for one in taken)
