@@ -12,12 +12,12 @@ import torch
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import all_below
-from rnngraph.sources.torch.autograd.kernels import NOTE as STATISTICS
-from rnngraph.sources.torch.autograd.one_pass import Pass
-from rnngraph.sources.torch.finding.at_once import joins_positions, no_sequence, takes_data
-from rnngraph.sources.torch.finding.fed_inputs import read_inside
-from rnngraph.sources.torch.finding.find import Found
-from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell, is_plain
+from rnngraph.sources.torch.autograd.opaque_nodes import NOTE as STATISTICS
+from rnngraph.sources.torch.capture.backward_pass import Pass
+from rnngraph.sources.torch.inputs.network_inputs import read_inside
+from rnngraph.sources.torch.recurrences.find import Found
+from rnngraph.sources.torch.recurrences.recurrence import SEQUENCE, Recurrence, is_cell, is_plain
+from rnngraph.sources.torch.recurrences.whole_sequences import joins_positions, no_sequence, takes_data
 
 if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording

@@ -12,25 +12,25 @@ from typing import Any
 import numpy as np
 
 from rnngraph.measure.recording import Facts, Losses, Take
-from rnngraph.sources.torch.answers.certificate import Certificate
-from rnngraph.sources.torch.answers.picture import graph_of, nodes_of
-from rnngraph.sources.torch.answers.shares import find_shares, split
-from rnngraph.sources.torch.answers.steps_back import step_back
-from rnngraph.sources.torch.answers.tell import feel, pull, pull_weighed
-from rnngraph.sources.torch.answers.tracks import Track, tracks_of
-from rnngraph.sources.torch.answers.walks import Broken, walk_layer, walk_states
-from rnngraph.sources.torch.answers.weights import Weights
-from rnngraph.sources.torch.autograd.arrived import norm
 from rnngraph.sources.torch.autograd.edges import Edge
-from rnngraph.sources.torch.autograd.kernels import all_above, statistics_between, whole_at
-from rnngraph.sources.torch.autograd.one_pass import Pass
-from rnngraph.sources.torch.autograd.question import ask, whole
-from rnngraph.sources.torch.finding.clocks import set_clocks
-from rnngraph.sources.torch.finding.entrance import Entrance
-from rnngraph.sources.torch.finding.fed_inputs import Steps, edges_in, entering, entering_steps, fed_inputs, outside
-from rnngraph.sources.torch.finding.recurrence import Recurrence
-from rnngraph.sources.torch.fused.inside import Inside
-from rnngraph.sources.torch.watching.calls import Call
+from rnngraph.sources.torch.autograd.gradient_norms import norm
+from rnngraph.sources.torch.autograd.opaque_nodes import all_above, statistics_between, whole_at
+from rnngraph.sources.torch.autograd.vjp import ask, whole
+from rnngraph.sources.torch.capture.backward_pass import Pass
+from rnngraph.sources.torch.capture.module_calls import Call
+from rnngraph.sources.torch.fused_layers.unrolled_call import Inside
+from rnngraph.sources.torch.gradients.certificate import Certificate
+from rnngraph.sources.torch.gradients.state_gradients import Broken, walk_layer, walk_states
+from rnngraph.sources.torch.gradients.step_jacobian import step_back
+from rnngraph.sources.torch.gradients.tracks import Track, tracks_of
+from rnngraph.sources.torch.gradients.unrolled_graph import graph_of, nodes_of
+from rnngraph.sources.torch.gradients.weight_gradients import Weights
+from rnngraph.sources.torch.inputs.entrance import Entrance
+from rnngraph.sources.torch.inputs.network_inputs import Steps, edges_in, entering, entering_steps, fed_inputs, outside
+from rnngraph.sources.torch.losses.clocks_and_ports import set_clocks
+from rnngraph.sources.torch.losses.loss_shares import find_shares, split
+from rnngraph.sources.torch.losses.row_norms import feel, pull, pull_weighed
+from rnngraph.sources.torch.recurrences.recurrence import Recurrence
 from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes
 from rnngraph.trace.model import InputTrace, ParameterTrace
 

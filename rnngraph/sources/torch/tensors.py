@@ -12,13 +12,13 @@ import torch
 
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Window
-from rnngraph.sources.torch.answers.rows import Rows
-from rnngraph.sources.torch.answers.tell import Teller
-from rnngraph.sources.torch.autograd.arrived import summed
-from rnngraph.sources.torch.autograd.kernels import all_above, whole_at
-from rnngraph.sources.torch.autograd.question import ask, whole
-from rnngraph.sources.torch.finding.fed_inputs import edges_in
+from rnngraph.sources.torch.autograd.gradient_norms import summed
+from rnngraph.sources.torch.autograd.opaque_nodes import all_above, whole_at
+from rnngraph.sources.torch.autograd.vjp import ask, whole
 from rnngraph.sources.torch.graph_recording import TorchRecording
+from rnngraph.sources.torch.inputs.network_inputs import edges_in
+from rnngraph.sources.torch.losses.loss_rows import Rows
+from rnngraph.sources.torch.losses.row_norms import Teller
 
 
 def state(recording: TorchRecording, name: str, t: int) -> tuple[Any, Any]:

@@ -14,16 +14,16 @@ from rnngraph.checks import listed, whole_number
 from rnngraph.errors import InputError
 from rnngraph.measure.lag_options import LagOptions, asked
 from rnngraph.sources.torch import description
-from rnngraph.sources.torch.answers.traced import Backward, checked_backward, chosen, settle_factor, traced
-from rnngraph.sources.torch.answers.weights import weights_by_recurrence
 from rnngraph.sources.torch.autograd.edges import Edge, edge_of, plain
-from rnngraph.sources.torch.autograd.one_pass import Pass
-from rnngraph.sources.torch.autograd.passes import Passes
-from rnngraph.sources.torch.finding.find import Found, find
+from rnngraph.sources.torch.capture.backward_pass import Pass
+from rnngraph.sources.torch.capture.backward_passes import Passes
+from rnngraph.sources.torch.capture.module_calls import CallLog, Kept
+from rnngraph.sources.torch.capture.patches import put_all
+from rnngraph.sources.torch.capture.unwrap import paths_of, sharded, unwrapped
+from rnngraph.sources.torch.gradients.weight_gradients import weights_by_recurrence
 from rnngraph.sources.torch.graph_recording import TorchRecording
-from rnngraph.sources.torch.watching.calls import CallLog, Kept
-from rnngraph.sources.torch.watching.patches import put_all
-from rnngraph.sources.torch.watching.unwrap import paths_of, sharded, unwrapped
+from rnngraph.sources.torch.measured_pass import Backward, checked_backward, chosen, settle_factor, traced
+from rnngraph.sources.torch.recurrences.find import Found, find
 from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class Watch:
             InputError: see `trace`.
         """
         from rnngraph.measure.trial import Trial
-        from rnngraph.sources.torch.tried.again import Again
+        from rnngraph.sources.torch.reruns.rerun import Again
 
         return Trial(Again(self, self.recording(backward)))
 

@@ -154,7 +154,7 @@ def test_the_spectrum_of_a_fused_layer() -> None:
     (one,) = watch.trace(spectrum=2 * H).spectrum
     log_det = 0.0  # the exponents add up to the mean log determinant of a step: both layers' slopes and weights
     h = watch.find().recurrences[0].calls[0]
-    from rnngraph.sources.torch.fused.inside import Inside
+    from rnngraph.sources.torch.fused_layers.unrolled_call import Inside
 
     for block in Inside(h).blocks:
         weight = block.weights["Wh"]

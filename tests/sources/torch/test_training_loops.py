@@ -19,7 +19,7 @@ from rnngraph.errors import InputError
 from tests.sources.torch.truth import Trail, certified, check
 
 torch = pytest.importorskip("torch")
-patches = pytest.importorskip("rnngraph.sources.torch.watching.patches")
+patches = pytest.importorskip("rnngraph.sources.torch.capture.patches")
 scan = pytest.importorskip("torch._higher_order_ops.scan")
 nn = torch.nn
 N, T, D, H = 3, 6, 4, 5
@@ -345,7 +345,7 @@ def test_nothing_is_left_of_many_blocks() -> None:
 
 
 def test_a_failure_of_the_watch_never_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rnngraph.sources.torch.watching import calls
+    from rnngraph.sources.torch.capture import calls
 
     def broken(*args: Any) -> Any:
         raise KeyError("ours")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import rnngraph
-from rnngraph.sources.torch.answers import rows
+from rnngraph.sources.torch.gradients import rows
 from rnngraph.trace.model import Trace
 
 torch = pytest.importorskip("torch")

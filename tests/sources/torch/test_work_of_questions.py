@@ -11,8 +11,8 @@ import rnngraph
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
-rows = pytest.importorskip("rnngraph.sources.torch.answers.rows")
-chains = pytest.importorskip("rnngraph.sources.torch.finding.chains")
+rows = pytest.importorskip("rnngraph.sources.torch.losses.loss_rows")
+chains = pytest.importorskip("rnngraph.sources.torch.recurrences.module_states")
 edges = pytest.importorskip("rnngraph.sources.torch.autograd.edges")
 dispatch = pytest.importorskip("torch.utils._python_dispatch")
 
