@@ -19,8 +19,8 @@ from rnngraph.measure import record as measured
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.sources.torch import description
 from rnngraph.sources.torch.autograd.edges import Edge
-from rnngraph.sources.torch.autograd.vjp import ask, whole
-from rnngraph.sources.torch.capture.backward_pass import Pass
+from rnngraph.sources.torch.autograd.vjp import loss_cotangents, vjp
+from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 from rnngraph.sources.torch.gradients.certificate import UNCERTAIN
 from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import InputLagTrace, LagTrace, Trace, UpdateTrace
@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 
 
 def traced(
-    watch: Watch, run: Pass, options: LagOptions | None, *, spectrum: int, labels: Sequence[str | None], source: str
+    watch: Watch,
+    run: BackwardPass,
+    options: LagOptions | None,
+    *,
+    spectrum: int,
+    labels: Sequence[str | None],
+    source: str,
 ) -> Trace:
     """Measure a pass."""
     with run.as_it_was():
@@ -44,11 +50,11 @@ def traced(
     return replace(trace if run.factor == 1 else _divided(trace, run.factor), notes=notes)
 
 
-def settle_factor(run: Pass) -> None:
+def settle_factor(run: BackwardPass) -> None:
     """Give up a scaler's factor with which weights get gradients that are not finite, and without which they do."""
     ends = [edge for some in run.ends.values() for edge in some if not hasattr(edge[0].variable, "_local_tensor")]
-    times, once = whole(run), {edge: seed / run.factor for edge, seed in whole(run).items()}
-    if run.factor != 1 and not _finite(ask(run, times, ends)) and _finite(ask(run, once, ends)):
+    times, once = loss_cotangents(run), {edge: seed / run.factor for edge, seed in loss_cotangents(run).items()}
+    if run.factor != 1 and not _finite(vjp(run, times, ends)) and _finite(vjp(run, once, ends)):
         run.give_up_factor()
 
 
@@ -72,7 +78,7 @@ def _divided(value: Any, by: float) -> Any:
 Backward = int | Literal["last", "first"]
 
 
-def chosen(watch: Watch, backward: Backward | None) -> Pass:
+def chosen(watch: Watch, backward: Backward | None) -> BackwardPass:
     """Choose a pass; None is the one that the watch was made for.
 
     Raises:

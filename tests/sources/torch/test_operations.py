@@ -154,9 +154,9 @@ def test_the_spectrum_of_a_fused_layer() -> None:
     (one,) = watch.trace(spectrum=2 * H).spectrum
     log_det = 0.0  # the exponents add up to the mean log determinant of a step: both layers' slopes and weights
     h = watch.find().recurrences[0].calls[0]
-    from rnngraph.sources.torch.fused_layers.unrolled_call import Inside
+    from rnngraph.sources.torch.fused_layers.unrolled_call import UnrolledCall
 
-    for block in Inside(h).blocks:
+    for block in UnrolledCall(h).blocks:
         weight = block.weights["Wh"]
         slopes = 1 - block.columns["h"][1:, 0] ** 2
         log_det += float(np.log(np.abs(slopes)).sum(axis=1).mean() + np.log(abs(np.linalg.det(weight))))

@@ -79,7 +79,7 @@ def test_a_piece_of_a_walk_runs_no_step_of_another() -> None:
     found = []
     for piece, most in ((0, steps), (8, 2.5 * steps)):
         Counted.walked = 0
-        arrived = rows.Rows(recording).walk([(0, steps - 1)], None, piece=piece)
+        arrived = rows.LossRows(recording).walk([(0, steps - 1)], None, piece=piece)
         assert Counted.walked <= most
         found.append([arrived.whole(edge) for edge in states])
     for (whole, _), (piece, exponents) in zip(*found, strict=True):
@@ -107,7 +107,7 @@ def test_where_the_calls_of_a_layer_lead_is_looked_up_once(monkeypatch: pytest.M
             total.backward()
         recording = watch.recording()
         looks.clear()
-        rows.Rows(recording)
+        rows.LossRows(recording)
         counts.append(len(looks))
     assert counts[1] < 2.5 * counts[0]
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from rnngraph import norms
-from rnngraph.sources.torch.autograd.edges import Edge, as_at, as_reals, home_of_float64, wide
+from rnngraph.sources.torch.autograd.edges import Edge, as_reals, cast_to, home_of_float64, to_float64
 from rnngraph.sources.torch.autograd.opaque_nodes import above, through
 from rnngraph.trace.magnitudes import Floats, Integers
 
@@ -33,10 +33,10 @@ def sample_norms(tensor: Any) -> Floats:
 def row_norms(rows: Any) -> Floats:
     """Give the norms over the last axis; NaN where a row holds NaN or infinity."""
     rows = as_reals(rows)
-    known = rows.detach() if rows.dtype == torch.float32 else wide(rows)
+    known = rows.detach() if rows.dtype == torch.float32 else to_float64(rows)
     if home_of_float64(known.device).type == "cpu":  # NumPy sees the same memory, and its calls cost less
         return norms.row_norms(known.cpu().numpy(force=True))
-    known = wide(known)
+    known = to_float64(known)
     scale = known.abs().amax(dim=-1, keepdim=True).clamp(min=1e-300) if rows.dtype == torch.float64 else 1.0
     found = ((known / scale).norm(dim=-1, keepdim=True) * scale).squeeze(-1).cpu().numpy()
     return np.where(np.isfinite(found), found, np.nan)
@@ -85,7 +85,7 @@ _FAR = 1 << 40
 
 
 @dataclass(slots=True)
-class Arrived:
+class EdgeRows:
     """Rows by edge, or by whatever names an input that has no edge."""
 
     at: dict[Any, list[tuple[Any, Integers]]] = field(default_factory=dict)
@@ -111,20 +111,20 @@ def summed(some: Sequence[tuple[Any, Integers]]) -> tuple[Any, Integers] | None:
     held = [rows.detach().flatten(1).any(dim=1).cpu().numpy() for rows, _ in some]  # a row of zeros has no size
     top = np.maximum.reduce([np.where(own, bits, -_FAR) for own, (_, bits) in zip(held, some, strict=True)])
     top = np.where(top > -_FAR, top, 0)
-    parts = [_scaled(wide(rows), exponents - top) for rows, exponents in some]
+    parts = [_scaled(to_float64(rows), exponents - top) for rows, exponents in some]
     return sum(parts[1:], parts[0]), top
 
 
-def near_one(some: Mapping[Edge, tuple[Any, Integers]]) -> tuple[dict[Edge, Any], Integers]:
+def rescaled(some: Mapping[Edge, tuple[Any, Integers]]) -> tuple[dict[Edge, Any], Integers]:
     """Bring rows at edges to sizes near one, in the types of the edges; one power of two a row takes the rest."""
     tops = []
     for rows, exponents in some.values():
-        largest = wide(rows.detach().abs().flatten(1).amax(dim=1)).cpu().numpy()
+        largest = to_float64(rows.detach().abs().flatten(1).amax(dim=1)).cpu().numpy()
         known = (largest > 0) & np.isfinite(largest)
         tops.append(np.where(known, np.frexp(np.where(known, largest, 1))[1] + exponents, -_FAR))
     top = np.maximum.reduce(tops)
     top = np.where(top > -_FAR, top, 0)
-    found = {edge: as_at(edge, _scaled(wide(rows), bits - top)) for edge, (rows, bits) in some.items()}
+    found = {edge: cast_to(edge, _scaled(to_float64(rows), bits - top)) for edge, (rows, bits) in some.items()}
     return found, top
 
 

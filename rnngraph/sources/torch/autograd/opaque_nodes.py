@@ -92,7 +92,7 @@ def _weight(node: Any) -> Any:
     return node.next_functions[1][0] or node
 
 
-def held(nodes: Sequence[Any]) -> Iterator[Any]:
+def frozen_statistics(nodes: Sequence[Any]) -> Iterator[Any]:
     """Put hooks on that hold mean and std constant, as in evaluation: y = (x - mean) · w / std."""
     return (node.register_hook(_holder(node)) for node in nodes)
 

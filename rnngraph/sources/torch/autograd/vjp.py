@@ -17,10 +17,10 @@ from torch.autograd.graph import GradientEdge, _engine_run_backward
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest
-from rnngraph.sources.torch.capture.backward_pass import Pass
+from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 
 
-def whole(run: Pass) -> dict[Edge, Any]:
+def loss_cotangents(run: BackwardPass) -> dict[Edge, Any]:
     """Give the cotangents from which the pass was walked."""
     found: dict[Edge, Any] = {}
     for edge, seed in zip(run.roots, run.seeds, strict=True):
@@ -28,8 +28,8 @@ def whole(run: Pass) -> dict[Edge, Any]:
     return found
 
 
-def ask(
-    run: Pass,
+def vjp(
+    run: BackwardPass,
     seeds: Mapping[Edge, Any],
     wanted: Sequence[Edge],
     *,

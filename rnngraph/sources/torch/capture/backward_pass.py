@@ -1,7 +1,7 @@
 """One backward pass of a watched run, and the weights of the time put back, to ask about it later.
 
-In: what `passes` noted. Out: a `Pass`; its graph is kept alive as long as it is. A loop changes weights and buffers
-where they stand, or gives them other numbers by `.data =`; what the graph keeps may look at either.
+In: what `backward_passes` noted. Out: a `BackwardPass`; its graph is kept alive as long as it is. A loop changes
+weights and buffers where they stand, or gives them other numbers by `.data =`; what the graph keeps may look at either.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any
 import torch
 from torch.nn.parameter import is_lazy
 
-from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, grown_edge, number_of
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, edge_or_leaf, number_of
 from rnngraph.sources.torch.capture.module_calls import Call
 from rnngraph.sources.torch.capture.user_hooks import Hooked
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class Snapshot:
     """A tensor, and its state of the time."""
 
     tensor: Any
@@ -32,9 +32,9 @@ class Noted:
     home: Any  # where its numbers stood
 
     @staticmethod
-    def of(tensor: Any) -> Noted:
+    def of(tensor: Any) -> Snapshot:
         """Note a tensor as it is now."""
-        return Noted(tensor, tensor._version, tensor.detach().clone(), tensor.data)
+        return Snapshot(tensor, tensor._version, tensor.detach().clone(), tensor.data)
 
     @property
     def moved(self) -> bool:
@@ -46,9 +46,9 @@ class Noted:
         """Whether anything of it is other than it was."""
         return self.moved or not _is_same(self.tensor.data, self.home) or not torch.equal(self.home, self.value)
 
-    def there(self) -> tuple[Noted, Noted]:
+    def there(self) -> tuple[Snapshot, Snapshot]:
         """Note how it is now, in both places: where its numbers stand now is put back last, as it is noted first."""
-        return Noted.of(self.tensor), Noted(self.tensor, self.tensor._version, self.home.clone(), self.home)
+        return Snapshot.of(self.tensor), Snapshot(self.tensor, self.tensor._version, self.home.clone(), self.home)
 
     def put(self) -> None:
         """Let the tensor be as it was."""
@@ -85,7 +85,7 @@ def unscaled(losses: Sequence[tuple[Any, float]]) -> float:
 
 
 @dataclass(eq=False)
-class Pass:
+class BackwardPass:
     """One or more backward passes over one set of calls."""
 
     calls: list[Call] = field(default_factory=list)
@@ -93,7 +93,7 @@ class Pass:
     owners: list[Any] = field(default_factory=list)  # views at roots: older versions let go of a function of one's own
     seeds: list[Any] = field(default_factory=list)
     losses: list[tuple[Any, float]] = field(default_factory=list)  # the values at the roots, times what
-    weights: dict[int, Noted] = field(default_factory=dict)  # by their ids, and so are the next
+    weights: dict[int, Snapshot] = field(default_factory=dict)  # by their ids, and so are the next
     names: dict[str, Any] = field(default_factory=dict)  # the model's weights of the time
     ends: dict[int, dict[Edge, None]] = field(default_factory=dict)  # where the graph ends
     gradients: dict[int, Any] = field(default_factory=dict)  # of a fused layer's weights: what PyTorch found
@@ -106,7 +106,7 @@ class Pass:
     twice: bool = False  # it would have refused a later walk for that
     _is_back: bool = False  # whether the weights are those of the time
 
-    def add(self, other: Pass) -> None:
+    def add(self, other: BackwardPass) -> None:
         """Count in another walk over the same calls."""
         self.__dict__.pop("_nodes", None)
         self.roots += other.roots
@@ -185,7 +185,7 @@ class Pass:
 
     def edges_of(self, weight: Any) -> list[Edge]:
         """Give the places of a weight in the graph: it has another since each time that its type was changed."""
-        now = grown_edge(weight)
+        now = edge_or_leaf(weight)
         return list(self.ends.get(id(weight), () if now is None else (now,)))
 
     def then(self, weight: Any, name: str) -> Any:

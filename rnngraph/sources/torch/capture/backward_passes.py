@@ -1,7 +1,7 @@
 """The backward passes of a watched run: from what each was walked, which calls it reached, and the weights of the time.
 
-In: the roots of every backward. Out: `Pass`es; passes that reach a common call count as one, as their gradients add up.
-The graph of a pass is kept alive as long as its `Pass` is.
+In: the roots of every backward. Out: `BackwardPass`es; passes that reach a common call count as one, as their gradients
+add up. The graph of a pass is kept alive as long as its `BackwardPass` is.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from rnngraph.sources.torch.autograd.edges import (
     all_below,
     at_and_below,
     edge_of,
+    full_at,
     in_backward,
-    like,
     number_of,
     oldest,
     tensors_in,
     walk_down,
 )
-from rnngraph.sources.torch.capture.backward_pass import Noted, Pass, can_be_noted, unscaled
-from rnngraph.sources.torch.capture.module_calls import Call, CallLog, Kept
+from rnngraph.sources.torch.capture.backward_pass import BackwardPass, Snapshot, can_be_noted, unscaled
+from rnngraph.sources.torch.capture.module_calls import Call, CallLog, TensorRef
 from rnngraph.sources.torch.capture.user_hooks import Hooks, put_first
 
 _PATIENCE = 4  # passes that may go by before the one that reaches a call
 KEPT = 2  # the last pass, and the one before: a graph is as large as the activations of a step
 
 
-class Passes:
+class BackwardPasses:
     """Notes passes; keeps the last ones, or the first."""
 
     def __init__(self, model: Any, wanted: str | int, log: CallLog) -> None:
         """Start with none; `wanted` is "last", "first", or a negative number that says which from the end."""
         self.model, self.wanted, self.log = model, wanted, log
-        self.found: list[Pass] = []
+        self.found: list[BackwardPass] = []
         self.count = 0
         # While a forward pass grows, which may be an evaluation, one less is kept.
         self._kept = KEPT if isinstance(wanted, str) else max(KEPT, 1 - wanted)
@@ -50,7 +50,7 @@ class Passes:
         self._walked: list[tuple[Any, float]] = []  # as the losses of a pass
         self._closed_at = 0  # calls that there were, of all modules, when the first pass was noted
         self.hooks = Hooks()
-        self._begun = Pass()  # what is noted when a pass begins
+        self._begun = BackwardPass()  # what is noted when a pass begins
         self._handles: list[Any] = []
         self.under_way = False  # PyTorch calls its own functions once more where a mode of the user's is on
         self.after: Callable[[], None] | None = None  # is called at the end of a pass, where asking cannot wait
@@ -85,7 +85,7 @@ class Passes:
 
         A hook may change the gradient of a layer before anybody else can look.
         """
-        self._begun = begun = Pass()
+        self._begun = begun = BackwardPass()
         roots = [one.grad_fn for one in _listed(tensors) if one.grad_fn is not None]
         ends = [node for node in all_below(roots) if hasattr(node, "variable")]
         for node in ends:
@@ -93,7 +93,7 @@ class Passes:
         below = [node.variable for node in ends]
         given = itertools.chain(self.model.parameters(), self.model.buffers(), below, self._scalers.values())
         begun.weights = {
-            key: Noted.of(one) for key, one in {id(one): one for one in given if can_be_noted(one)}.items()
+            key: Snapshot.of(one) for key, one in {id(one): one for one in given if can_be_noted(one)}.items()
         }
         begun.hooked = self.hooks.watched(below)
         used = {id(one): one for call in self.log.calls if call.layer is not None for one in call.layer.weights}
@@ -108,7 +108,7 @@ class Passes:
     def note(self, tensors: Any, seeds: Any, *, freed: bool = False) -> None:
         """Note a pass that was walked from `tensors`; `freed` says that its graph was meant to be let go of."""
         self.count += 1
-        new, self._begun, log = self._begun, Pass(), self.log
+        new, self._begun, log = self._begun, BackwardPass(), self.log
         listed = _listed(tensors)
         given = [None] * len(listed) if seeds is None else _listed(seeds)
         usable = [(one, g) for one, g in zip(listed, given, strict=True) if getattr(one, "grad_fn", None) is not None]
@@ -128,7 +128,7 @@ class Passes:
         if own is None:
             if self.wanted == "first" and self.found:
                 return
-            own = Pass()
+            own = BackwardPass()
             self.found = [*self.found, own][-self._kept :]
         own.calls = [call for call in log.calls if call in {*calls, *own.calls}]
         own.factor = next((one for one in scales if one != 1), own.factor)
@@ -137,7 +137,9 @@ class Passes:
         new.roots, new.freed = roots, {*nodes} if freed else set()
         with torch.enable_grad():
             new.owners = [one.view_as(one) for one, _ in usable if isinstance(one.grad_fn, torch._C._FunctionBase)]
-        new.seeds = [like(edge, 1.0) if g is None else g.detach() for edge, (_, g) in zip(roots, usable, strict=True)]
+        new.seeds = [
+            full_at(edge, 1.0) if g is None else g.detach() for edge, (_, g) in zip(roots, usable, strict=True)
+        ]
         own.add(new)
         self._forget(max(call.begin for call in calls))
 
@@ -214,7 +216,7 @@ def _add_steps_before(calls: list[Call], kept: set[Call], others: Container[Call
 
 def _took(later: Call, call: Call) -> bool:
     """Tell whether a call was given what another handed out."""
-    given = {one.tensor.untyped_storage().data_ptr() for one in later.taken if isinstance(one, Kept)}
+    given = {one.tensor.untyped_storage().data_ptr() for one in later.taken if isinstance(one, TensorRef)}
     handed = {one.tensor.untyped_storage().data_ptr() for one in call.values.values()}
     return not given.isdisjoint(handed) or _leads(call, later)
 

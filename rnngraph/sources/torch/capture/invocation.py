@@ -1,7 +1,7 @@
 """How a module was called by the user's own code, so that a copy of it can be called the same way.
 
-In: a call that lies in no other. Out: an `Asked`, which runs a copy: no tensor, weight or random state of the user's is
-touched.
+In: a call that lies in no other. Out: an `Invocation`, which runs a copy: no tensor, weight or random state of the
+user's is touched.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rnngraph.sources.torch.autograd.edges import mapped
 
 
 @dataclass(slots=True)
-class Asked:
+class Invocation:
     """What a module was given, and the state of the time."""
 
     args: tuple[Any, ...]
@@ -29,13 +29,13 @@ class Asked:
     autocast: tuple[tuple[str, torch.dtype], ...]
 
     @staticmethod
-    def now(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
+    def now(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Invocation:
         """Note a call that begins."""
         device = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
         kinds = tuple((k, torch.get_autocast_dtype(k)) for k in ("cpu", "cuda") if torch.is_autocast_enabled(k))
-        return Asked(args, kwargs, torch.get_rng_state(), device, kinds)
+        return Invocation(args, kwargs, torch.get_rng_state(), device, kinds)
 
-    def again(self, module: Any) -> Any:
+    def replay(self, module: Any) -> Any:
         """Call a copy of the module with tensors that lead to nothing of the user's, and give what it returns."""
         args, kwargs = mapped((self.args, self.kwargs), lambda one: one.detach().requires_grad_(one.requires_grad))
         devices = [] if self.device_random is None else [torch.cuda.current_device()]

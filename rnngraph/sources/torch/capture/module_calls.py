@@ -17,15 +17,15 @@ from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import (
     Edge,
     edge_of,
-    grown_edge,
+    edge_or_leaf,
     in_backward,
     number_now,
     number_of,
-    plain,
     tensors_in,
+    unviewed,
     walk_down,
 )
-from rnngraph.sources.torch.capture.invocation import Asked
+from rnngraph.sources.torch.capture.invocation import Invocation
 from rnngraph.sources.torch.fused_layers.layout import Layout
 
 FUSED = (nn.RNN, nn.LSTM, nn.GRU)
@@ -35,16 +35,16 @@ _SHARING = torch._C._functorch  # tells whether a transform such as vmap is unde
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class TensorRef:
     """A tensor of the run: a reference without its history, and the version that it had."""
 
     tensor: Any
     version: int
 
     @staticmethod
-    def of(tensor: Any) -> Kept:
+    def of(tensor: Any) -> TensorRef:
         """Keep a tensor as it is now."""
-        return Kept(tensor.detach(), tensor._version)
+        return TensorRef(tensor.detach(), tensor._version)
 
     @property
     def value(self) -> Any:
@@ -56,14 +56,14 @@ class Kept:
 class Layer:
     """What a fused layer was given and returned."""
 
-    x: Kept
+    x: TensorRef
     x_edge: Edge | None
     fed_edge: Edge | None  # the same, also of a leaf that needs a gradient
     layout: Layout
-    initial: tuple[Kept, ...]  # h0, c0; empty where none were given
+    initial: tuple[TensorRef, ...]  # h0, c0; empty where none were given
     initial_edges: tuple[Edge | None, ...]
-    output: Kept
-    final: tuple[Kept, ...]
+    output: TensorRef
+    final: tuple[TensorRef, ...]
     ports: dict[str, Edge]  # "out", "h", "c"
     weights: tuple[Any, ...]
     random: Any  # the state of the generator before, where masks of dropout were drawn between the layers
@@ -78,15 +78,15 @@ class Call:
     module: Any
     begin: int  # the nodes that it made: begin <= sequence number < end
     end: int = 0
-    taken: list[Edge | Kept] = field(default_factory=list)  # what went in: of plain data the numbers
+    taken: list[Edge | TensorRef] = field(default_factory=list)  # what went in: of plain data the numbers
     out: list[Edge] = field(default_factory=list)  # looks through views
-    returned: list[tuple[Edge, Kept]] = field(default_factory=list)  # what came out, as it was
-    values: dict[Edge, Kept] = field(default_factory=dict)
+    returned: list[tuple[Edge, TensorRef]] = field(default_factory=list)  # what came out, as it was
+    values: dict[Edge, TensorRef] = field(default_factory=dict)
     weights: set[Any] = field(default_factory=set)  # nodes that made what stood in its weights' place, as in MAML
     hidden: bool = False  # whether hooks on saved tensors hide from PyTorch what was changed in place
     layer: Any = None  # a `Layer`, of a fused one
     outer: Call | None = None  # the call of the user's own in which it ran
-    asked: Asked | None = None  # how it was called, of one that ran in no other
+    invocation: Invocation | None = None  # how it was called, of one that ran in no other
     random: Any = None  # the state of the generator before, where masks of dropout are drawn between the layers
     waited: int = 0  # backward passes that did not reach it
     thread: threading.Thread = field(default_factory=threading.current_thread)  # PyTorch counts nodes in each anew
@@ -99,20 +99,20 @@ class Call:
     @property
     def taken_edges(self) -> list[Edge]:
         """What went in and was computed, or needs a gradient."""
-        return [one for one in self.taken if not isinstance(one, Kept)]
+        return [one for one in self.taken if not isinstance(one, TensorRef)]
 
     @property
     def given(self) -> list[Edge]:
         """The same, looked at through views."""
-        return [plain(one) for one in self.taken_edges]
+        return [unviewed(one) for one in self.taken_edges]
 
-    def check_given(self, given: Iterable[Edge | Kept]) -> None:
+    def check_given(self, given: Iterable[Edge | TensorRef]) -> None:
         """Refuse to ask about numbers that are no longer there.
 
         Raises:
             InputError: some of what was given was written over.
         """
-        if any(isinstance(one, Kept) and one.value is None for one in given):
+        if any(isinstance(one, TensorRef) and one.value is None for one in given):
             raise InputError(
                 f"what {self.path} was given was changed in place after it, as where the next batch is written over "
                 "it: call watch.trace() before, or copy instead of changing."
@@ -172,7 +172,7 @@ class CallLog:
             return None
         outer = self._under_way[0] if self._under_way else None
         call = Call(path, module, number_now(), outer=outer, hidden=_saved_by_hooks(True) is not None)
-        call.random, call.asked = _random_state(module), None if outer else Asked.now(args, kwargs)
+        call.random, call.invocation = _random_state(module), None if outer else Invocation.now(args, kwargs)
         self._under_way.append(call)
         return call
 
@@ -194,13 +194,13 @@ class CallLog:
         computed = [one for one in tensors_in(result) if one.grad_fn is not None]
         if not computed:
             return
-        call.taken = [grown_edge(one) or Kept.of(one) for one in tensors_in((args, kwargs))]
-        call.returned = [(edge_of(one), Kept.of(one)) for one in computed]
-        call.out = list(dict.fromkeys(plain(edge) for edge, _ in call.returned))
+        call.taken = [edge_or_leaf(one) or TensorRef.of(one) for one in tensors_in((args, kwargs))]
+        call.returned = [(edge_of(one), TensorRef.of(one)) for one in computed]
+        call.out = list(dict.fromkeys(unviewed(edge) for edge, _ in call.returned))
         held = tensors_in([one for one in vars(call.module).values() if isinstance(one, torch.Tensor | tuple | list)])
         for one in (*computed, *held):
             if one.grad_fn is not None:
-                call.values.setdefault(plain(edge_of(one)), Kept.of(one))
+                call.values.setdefault(unviewed(edge_of(one)), TensorRef.of(one))
         if isinstance(call.module, FUSED):
             call.layer = _layer(call, args, kwargs)
         self.calls.append(call)
@@ -223,8 +223,8 @@ def _layer(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Layer:
     ports = {name: edge for name, (edge, _) in zip(("out", "h", "c"), call.returned, strict=False)}
     (_, output), *final = call.returned
     return Layer(
-        Kept.of(x), _edge(x), grown_edge(x), Layout(x, packed, batch_first=call.module.batch_first),
-        tuple(Kept.of(one) for one in initial), tuple(_edge(one) for one in initial),
+        TensorRef.of(x), _edge(x), edge_or_leaf(x), Layout(x, packed, batch_first=call.module.batch_first),
+        tuple(TensorRef.of(one) for one in initial), tuple(_edge(one) for one in initial),
         output, tuple(one for _, one in final), ports, tuple(call.module._flat_weights), call.random,
         _rounded(output.tensor),
     )  # fmt: skip

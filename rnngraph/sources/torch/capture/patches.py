@@ -21,7 +21,7 @@ import torch.utils.checkpoint
 from torch import nn
 
 from rnngraph.sources.torch.autograd.edges import in_backward, tensors_in
-from rnngraph.sources.torch.capture.backward_passes import Passes
+from rnngraph.sources.torch.capture.backward_passes import BackwardPasses
 from rnngraph.sources.torch.capture.module_calls import CallLog
 
 Wrap: TypeAlias = Callable[[Any], Any]
@@ -71,7 +71,7 @@ def _run_as_before(undo: contextlib.ExitStack) -> None:
         _eager.close()
 
 
-def put_all(undo: contextlib.ExitStack, model: Any, passes: Passes) -> None:
+def put_all(undo: contextlib.ExitStack, model: Any, passes: BackwardPasses) -> None:
     """Put everything on; `undo` takes it off."""
     put = functools.partial(put_around, undo)
     for owner in _classes(model):
@@ -138,7 +138,7 @@ def _classes(model: Any) -> list[type]:
     )
 
 
-def _seen(owner: type, own: Any, passes: Passes) -> Any:
+def _seen(owner: type, own: Any, passes: BackwardPasses) -> Any:
     log = passes.log
 
     @functools.wraps(own)
@@ -160,12 +160,12 @@ def _seen(owner: type, own: Any, passes: Passes) -> Any:
     return forward
 
 
-def _seen_of(module: Any, own: Any, passes: Passes) -> Any:
+def _seen_of(module: Any, own: Any, passes: BackwardPasses) -> Any:
     """Wrap a forward that knows its module."""
     return functools.partial(_seen(type(module), lambda _, *args, **kwargs: own(*args, **kwargs), passes), module)
 
 
-def _kept(own: Any, passes: Passes) -> Any:
+def _kept(own: Any, passes: BackwardPasses) -> Any:
     """Wrap a function that walks back: the graph is kept, and what was walked is noted."""
     names, log = [*inspect.signature(own).parameters], passes.log
     asks = "outputs" in names

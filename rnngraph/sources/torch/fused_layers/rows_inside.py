@@ -18,14 +18,14 @@ from rnngraph.autodiff.cotangents import Cotangents
 from rnngraph.measure.recording import See
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.plan import Plan
-from rnngraph.sources.torch.fused_layers.unrolled_call import Inside
+from rnngraph.sources.torch.fused_layers.unrolled_call import UnrolledCall
 from rnngraph.trace.magnitudes import Integers
 
 
-class Entering:
+class RowsIn:
     """Rows that enter the last layers of a call, at its output and at its last states; of the `samples` alone."""
 
-    def __init__(self, inside: Inside, samples: Integers) -> None:
+    def __init__(self, inside: UnrolledCall, samples: Integers) -> None:
         """Start with nothing."""
         self.inside, self.samples = inside, samples
         self._some: list[tuple[int, Cotangents]] = []  # by entry id of a block
@@ -76,7 +76,7 @@ class Entering:
         return found
 
 
-class Leaving:
+class RowsOut:
     """What a layer hands on, by node of its tape: rows band by band, and their powers of two."""
 
     def __init__(self, rows: int, samples: Integers) -> None:
@@ -99,9 +99,9 @@ class Leaving:
 
 
 def rows_inside(
-    entering: Entering, rows: int, see: See, *, onward: bool, to_input: bool,
+    entering: RowsIn, rows: int, see: See, *, onward: bool, to_input: bool,
     weigh: Mapping[Block, WeightLags], ignored: int,
-) -> Leaving:  # fmt: skip
+) -> RowsOut:  # fmt: skip
     """Walk rows back through all layers of a call.
 
     Args:
@@ -114,7 +114,7 @@ def rows_inside(
         ignored: the number of the first rows that are not weighed.
     """
     inside, samples = entering.inside, entering.samples
-    tape, leaving = inside.tape, Leaving(rows, samples)
+    tape, leaving = inside.tape, RowsOut(rows, samples)
     wanted = [inside.x, *(i for one in inside.recurrences for i in one.initial.values())] if onward else []
     plan = Plan(tape, Clocks(tape), wanted, {inside.x: [0]} if to_input else None)
     plan.pull(

@@ -25,7 +25,7 @@ from rnngraph.sources.torch.fused_layers.layout import Layout, array, cell_of, s
 from rnngraph.sources.torch.fused_layers.pinned_block import PinnedBlock
 
 
-class Inside:
+class UnrolledCall:
     """All layers and directions of one call; the recurrences of the tape are numbered as their states are stacked."""
 
     def __init__(self, call: Call) -> None:

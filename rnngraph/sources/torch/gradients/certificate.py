@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from rnngraph.autodiff.recurrence import suffix
-from rnngraph.sources.torch.autograd.edges import all_below, wide
-from rnngraph.sources.torch.autograd.vjp import ask, whole
-from rnngraph.sources.torch.capture.backward_pass import Pass
+from rnngraph.sources.torch.autograd.edges import all_below, to_float64
+from rnngraph.sources.torch.autograd.vjp import loss_cotangents, vjp
+from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 from rnngraph.sources.torch.fused_layers.layout import array, cell_of, stack_of
-from rnngraph.sources.torch.fused_layers.unrolled_call import Inside
+from rnngraph.sources.torch.fused_layers.unrolled_call import UnrolledCall
 from rnngraph.sources.torch.gradients.weight_gradients import Weights
 from rnngraph.sources.torch.recurrences.recurrence import Recurrence
 from rnngraph.trace.magnitudes import Floats
@@ -46,7 +46,7 @@ class Certificate:
         known = self.worst.get(what, (0.0, epsilon))
         self.worst[what] = max(known[0], difference), epsilon
 
-    def step(self, inside: Inside) -> None:
+    def step(self, inside: UnrolledCall) -> None:
         """Note how far one step of ours is from PyTorch's, and a layer that was run again from what it returned."""
         epsilon = _epsilon(inside.layer.rounded)
         self.note(f"one step inside {inside.call.path} and PyTorch's", inside.residual, epsilon)
@@ -80,7 +80,7 @@ class Certificate:
             difference = float(np.abs(found[usable] / norms[usable] - 1).max())
             self.note(SUMS[1], difference, _epsilon(dtype))
 
-    def weights(self, run: Pass, one: Recurrence, weights: Weights) -> None:
+    def weights(self, run: BackwardPass, one: Recurrence, weights: Weights) -> None:
         """Note how far a fused layer's weight gradients are from those that PyTorch found in the run."""
         layer = one.layers[0]
         found = {id(weight): run.gradients[id(weight)] for weight in layer.weights if id(weight) in run.gradients}
@@ -138,13 +138,13 @@ def _difference(one: Recurrence, weights: Weights, found: Mapping[int, Any]) -> 
     return max(differences, default=None)
 
 
-def _beside(run: Pass, one: Recurrence, found: Mapping[int, Any]) -> dict[int, Any]:
+def _beside(run: BackwardPass, one: Recurrence, found: Mapping[int, Any]) -> dict[int, Any]:
     """Give what reaches the weights of a fused layer on other ways than through its calls."""
     edges = {
         edge: id(weight) for weight in one.layers[0].weights if id(weight) in found for edge in run.edges_of(weight)
     }
     beside: dict[int, Any] = {}
-    for edge, one_part in ask(run, whole(run), list(edges), walls=one.ports).items():
+    for edge, one_part in vjp(run, loss_cotangents(run), list(edges), walls=one.ports).items():
         beside[edges[edge]] = beside.get(edges[edge], 0) + one_part
     return beside
 
@@ -155,7 +155,7 @@ def allowed(epsilon: float) -> float:
 
 
 def _largest(steps: Any) -> Floats:
-    largest: Floats = wide(steps.abs().flatten(1).amax(dim=1)).cpu().numpy()
+    largest: Floats = to_float64(steps.abs().flatten(1).amax(dim=1)).cpu().numpy()
     return largest
 
 

@@ -23,10 +23,10 @@ from rnngraph.sources.torch.autograd.edges import Edge, number_of
 from rnngraph.sources.torch.autograd.gradient_norms import alike, norms_by_step
 from rnngraph.sources.torch.capture.module_calls import Call
 from rnngraph.sources.torch.fused_layers.layout import array
-from rnngraph.sources.torch.fused_layers.unrolled_call import Inside
+from rnngraph.sources.torch.fused_layers.unrolled_call import UnrolledCall
 from rnngraph.sources.torch.gradients.tracks import Track
 from rnngraph.sources.torch.recurrences.recurrence import Recurrence
-from rnngraph.sources.torch.recurrences.step_operations import squashed
+from rnngraph.sources.torch.recurrences.step_operations import gate_statistics
 from rnngraph.trace.magnitudes import Floats, Magnitudes
 from rnngraph.trace.model import REVERSE
 
@@ -38,7 +38,7 @@ Where: TypeAlias = tuple[tuple[int, int], int, str, int]  # when the step was ta
 
 
 @dataclass(slots=True)
-class Broken:
+class NonFiniteStates:
     """The states in the forward pass that are not finite, and the gradients in the backward pass."""
 
     values: list[Where] = field(default_factory=list)
@@ -74,7 +74,7 @@ def walk_states(
     The positions of a module that takes its sequence at once have no such parts.
     """
     one, shape = track.recurrence, (track.recurrence.steps, track.batch)
-    gates = squashed(one, track.cell)
+    gates = gate_statistics(one, track.cell)
     for kind in track.cell.kinds:
         edges = list(enumerate(track.edges(kind)))
         given = [edge and track.part(recording.total(edge), t) for t, edge in edges]
@@ -101,7 +101,7 @@ def walk_states(
         if one.states:
             recording.certificate.sums(total, carried, immediate)
             halves = norms.row_norms(norms_by_step(immediate, shape)), norms.row_norms(norms_by_step(carried, shape))
-        recording.broken.note(track, number, kind, 0, values, samples)
+        recording.nonfinite.note(track, number, kind, 0, values, samples)
         more = (gates.state, gates.mean, gates.share, gates.kept) if gates is not None and kind == "h" else ()
         take(Reduced(number, kind, samples, *halves, zeros, nonfinite, activation, *more))
 
@@ -142,7 +142,7 @@ def _lend(
     take(replace(window, recurrence=number, steps=steps))
     for kind, total in window.total.items():
         value, gradient = norms.row_norms(window.values[kind]), norms.row_norms(total)
-        recording.broken.note(recording.tracks[number], number, kind, steps.start, value, gradient)
+        recording.nonfinite.note(recording.tracks[number], number, kind, steps.start, value, gradient)
         recording.note_norms(number, kind, steps, gradient)
 
 
@@ -154,7 +154,7 @@ def _carry_on(window: Window, from_next: Mapping[str, Array], place: int) -> Non
             window.immediate[kind][-1] -= from_next[kind][place]
 
 
-def arrived_at(recording: TorchRecording, inside: Inside) -> dict[str, Array]:
+def arrived_at(recording: TorchRecording, inside: UnrolledCall) -> dict[str, Array]:
     """Give what the whole loss hands to a fused call, in our layout."""
     found, layout = {}, inside.layout
     for kind, edge in inside.call.ports.items():

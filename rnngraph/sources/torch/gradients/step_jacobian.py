@@ -16,8 +16,8 @@ from rnngraph.errors import InputError
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.one_step import OneStep
 from rnngraph.sources.tape.plan import Plan
-from rnngraph.sources.torch.autograd.edges import as_at, wide
-from rnngraph.sources.torch.autograd.vjp import ask
+from rnngraph.sources.torch.autograd.edges import cast_to, to_float64
+from rnngraph.sources.torch.autograd.vjp import vjp
 from rnngraph.sources.torch.recurrences.recurrence import SEQUENCE
 from rnngraph.trace.magnitudes import Integers
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording
 
 
-def step_back(
+def rows_through_step(
     recording: TorchRecording, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers
 ) -> dict[tuple[int, str], Array]:
     """Walk the layers of a fused call back over one step; of others, ask autograd.
@@ -68,11 +68,11 @@ def _asked_back(
         some = rows[number, kind]
         all_ = np.zeros((len(some), track.recurrence.batch_of(edge), some.shape[-1]))
         all_[:, samples] = some
-        seeds[edge] = as_at(edge, track.as_state(torch.from_numpy(all_), edge))
-    found = ask(recording.run, seeds, list(wanted), walls=walls, rows=True)
+        seeds[edge] = cast_to(edge, track.as_state(torch.from_numpy(all_), edge))
+    found = vjp(recording.run, seeds, list(wanted), walls=walls, rows=True)
     if not wanted:
         return {}
     back = {key: np.zeros(some.shape) for key, some in rows.items()}
     for edge, moved in found.items():
-        back[number, wanted[edge]] = wide(track.by_sample(moved, lead=1))[:, samples].cpu().numpy()
+        back[number, wanted[edge]] = to_float64(track.by_sample(moved, lead=1))[:, samples].cpu().numpy()
     return back

@@ -16,13 +16,13 @@ import numpy as np
 from rnngraph.autodiff.recurrence import suffix
 from rnngraph.measure.recording import Facts
 from rnngraph.nn.cells import CELLS
-from rnngraph.sources.torch.autograd.edges import Edge, like, shape_of
-from rnngraph.sources.torch.capture.backward_pass import Pass
+from rnngraph.sources.torch.autograd.edges import Edge, full_at, shape_of
+from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 from rnngraph.sources.torch.capture.module_calls import FUSED
 from rnngraph.sources.torch.fused_layers.layout import cell_name, width_of
-from rnngraph.sources.torch.inputs.network_inputs import Fed
+from rnngraph.sources.torch.inputs.network_inputs import NetworkInput
 from rnngraph.sources.torch.recurrences.recurrence import SEQUENCE, Recurrence
-from rnngraph.sources.torch.recurrences.resets_and_masks import anew_and_kept, axis_of_samples, picks_rows
+from rnngraph.sources.torch.recurrences.resets_and_masks import picks_rows, resets_and_masks, sample_axis
 from rnngraph.sources.torch.recurrences.step_operations import custom_cell_of
 from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.magnitudes import Booleans
@@ -80,15 +80,15 @@ class Track:
         if self.recurrence.fused:
             return width_of(self.recurrence.module, kind)
         edge = next((one for one in self.edges(kind) if one is not None), None)
-        return 0 if edge is None else int(self.by_sample(self.part(like(edge, 0.0), 0)).shape[-1])
+        return 0 if edge is None else int(self.by_sample(self.part(full_at(edge, 0.0), 0)).shape[-1])
 
     @cached_property
-    def _anew_and_kept(self) -> tuple[Booleans | None, Booleans | None]:
-        return anew_and_kept(self.recurrence, self.batch, self.tops)
+    def _resets_and_masks(self) -> tuple[Booleans | None, Booleans | None]:
+        return resets_and_masks(self.recurrence, self.batch, self.tops)
 
     def mask(self) -> Booleans | None:
         """Tell steps from padding, (N, T): of packed sequences, or where samples keep their states."""
-        kept = self._anew_and_kept[1]
+        kept = self._resets_and_masks[1]
         if not self.recurrence.fused:
             return None if kept is None else ~kept
         some = [one.layout for one in self.recurrence.layers]
@@ -122,24 +122,24 @@ class Track:
             cuts[0, [t for k, t in enumerate(one.starts) if t not in begins and not one.linked[k]]] = True
         return cuts if cuts.any() else None
 
-    def facts(self, nodes: dict[str, Any], fed: Fed | None) -> Facts:
+    def facts(self, nodes: dict[str, Any], fed: NetworkInput | None) -> Facts:
         """Say what is known before anything is measured; `fed` is what the network is fed here."""
         one = self.recurrence
         return Facts(
             one.path + self.ending, one.path, self.layer, self.direction, self.cell,
             {kind: f"{one.path}.{kind}{self.ending}" for kind in self.cell.kinds}, one.steps, self.batch, self.clock,
-            nodes, self.mask(), self.cuts(), self._anew_and_kept[0],
+            nodes, self.mask(), self.cuts(), self._resets_and_masks[0],
             one.fused and CELLS[self.cell.name].splits_gain, *((fed.name, fed.weight) if fed else ("", np.nan)),
             abs(one.stride),
         )  # fmt: skip
 
 
-def tracks_of(run: Pass, clocks: Mapping[Recurrence, int]) -> list[Track]:
+def tracks_of(run: BackwardPass, clocks: Mapping[Recurrence, int]) -> list[Track]:
     """Divide the recurrences of a pass into layers and directions."""
     found = []
     for one, clock in clocks.items():
         one.table = picks_rows(one)
-        one.axis = axis_of_samples(run, one)
+        one.axis = sample_axis(run, one)
         module, along = one.module, FORWARD if one.stride > 0 else REVERSE
         known = CELLS[cell_name(module)].facts if cell_name(module) else None
         if one.how == SEQUENCE or known is None or (not one.fused and len(one.places) != len(known.kinds)):

@@ -18,11 +18,11 @@ from rnngraph import norms
 from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.contribution import Array, Summed
 from rnngraph.measure.parameter_trace import parameter_trace, weight_spectrum
-from rnngraph.sources.torch.autograd.edges import Edge, number_of, wide
+from rnngraph.sources.torch.autograd.edges import Edge, number_of, to_float64
 from rnngraph.sources.torch.autograd.gradient_norms import norm
-from rnngraph.sources.torch.capture.backward_pass import Pass
+from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 from rnngraph.sources.torch.fused_layers.layout import cell_name
-from rnngraph.sources.torch.fused_layers.unrolled_call import Inside
+from rnngraph.sources.torch.fused_layers.unrolled_call import UnrolledCall
 from rnngraph.sources.torch.recurrences.recurrence import SEQUENCE, Recurrence, multiplying_states
 from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
 from rnngraph.trace.model import REVERSE, ParameterTrace
@@ -67,7 +67,7 @@ class Layer:
 class Weights:
     """The weights of all recurrences."""
 
-    def __init__(self, run: Pass, recurrences: Sequence[Recurrence], names: Mapping[int, str]) -> None:
+    def __init__(self, run: BackwardPass, recurrences: Sequence[Recurrence], names: Mapping[int, str]) -> None:
         """Find whose parts are to be caught."""
         self.run = run
         self.layers: dict[str, Layer] = {}
@@ -117,7 +117,7 @@ class Weights:
                     found.setdefault(node, {})[slot] = steps, t
         return found
 
-    def add_layer(self, one: Recurrence, start: int, inside: Inside, parameters: Mapping[int, Step]) -> None:
+    def add_layer(self, one: Recurrence, start: int, inside: UnrolledCall, parameters: Mapping[int, Step]) -> None:
         """Add what reached the weights inside one call of a fused layer."""
         for node in inside.weights:
             key, value = str(node.name), node.value
@@ -148,7 +148,7 @@ class Weights:
         recurrences = {one.recurrence for one in self._steps.values()}
         multiplying = {id(some.weight) for one in recurrences for some in multiplying_states(one) if some.whole}
         for one in dict.fromkeys(self._steps.values()):
-            values = wide(one.parameter).cpu().numpy()
+            values = to_float64(one.parameter).cpu().numpy()
             transposed = values.T if values.ndim == 2 and cell_name(one.recurrence.module) else values
             grad, recurrent = 0.0 if one.total is None else norm(one.total), id(one.parameter) in multiplying
             add(one.name, transposed, grad, Magnitudes.of(one.norms), recurrent=recurrent)

@@ -14,10 +14,10 @@ from typing import Any, TypeAlias
 
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, oldest, plain, walk_down
-from rnngraph.sources.torch.capture.backward_pass import Pass
+from rnngraph.sources.torch.autograd.edges import Edge, oldest, unviewed, walk_down
+from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 from rnngraph.sources.torch.inputs.entrance import Entrance, given
-from rnngraph.sources.torch.inputs.step_inputs import Behind, Entering, is_same
+from rnngraph.sources.torch.inputs.step_inputs import Behind, StepInputs, is_same
 from rnngraph.sources.torch.losses.clocks_and_ports import own_ports
 from rnngraph.sources.torch.recurrences.module_states import is_within, spans
 from rnngraph.sources.torch.recurrences.recurrence import SEQUENCE, STEPS, Recurrence
@@ -26,7 +26,7 @@ Steps: TypeAlias = list[list[list[Entrance]]]  # by step, and of each tensor
 
 
 @dataclass(eq=False)
-class Fed:
+class NetworkInput:
     """One input, and who reads it.
 
     `steps` are the entrances by step, of each tensor in a list of its own; empty where all steps enter at once. `edges`
@@ -51,30 +51,32 @@ class Fed:
         return math.nan if weight is None else float(weight.detach().norm())
 
 
-def outside(run: Pass, recurrences: Sequence[Recurrence]) -> tuple[Behind, set[Edge]]:
+def boundaries(run: BackwardPass, recurrences: Sequence[Recurrence]) -> tuple[Behind, set[Edge]]:
     """Make what tells whether a recurrence lies behind an edge, and give the edges at which recurrences hand out."""
     walls = {port.edge for one in recurrences for port in own_ports(one)}
     return recurrences_behind(run, walls), walls
 
 
-def entering(recurrences: Sequence[Recurrence], behind: Behind, walls: Collection[Edge]) -> dict[Recurrence, Steps]:
+def step_inputs(recurrences: Sequence[Recurrence], behind: Behind, walls: Collection[Edge]) -> dict[Recurrence, Steps]:
     """Find what enters the recurrences whose states stand in the graph, or that take a sequence at once."""
-    found = {one: Entering(one, behind, walls).by_tensor() for one in recurrences if one.states}
+    found = {one: StepInputs(one, behind, walls).by_tensor() for one in recurrences if one.states}
     return found | {one: _positions(one) for one in recurrences if one.how == SEQUENCE and not behind(one.input)}
 
 
-def fed_inputs(recurrences: Sequence[Recurrence], behind: Behind, known: Mapping[Recurrence, Steps]) -> list[Fed]:
+def network_inputs(
+    recurrences: Sequence[Recurrence], behind: Behind, known: Mapping[Recurrence, Steps]
+) -> list[NetworkInput]:
     """Find the inputs, in the order of the recurrences that read them; `known` is what enters."""
-    found: list[Fed] = []
+    found: list[NetworkInput] = []
     for one in recurrences:
         if one.fused:
             _add_layer(found, one, behind)
         elif (steps := known.get(one)) and not any(_reads_too(fed, one, steps) for fed in found):
-            found.append(Fed([one], steps))
+            found.append(NetworkInput([one], steps))
     return found
 
 
-def _reads_too(fed: Fed, one: Recurrence, steps: Steps) -> bool:
+def _reads_too(fed: NetworkInput, one: Recurrence, steps: Steps) -> bool:
     """Let a recurrence be one more reader of an input, where it takes at every step what that one does."""
     pairs = list(zip(fed.steps, steps, strict=False))
     if len(fed.steps) != len(steps) or any(len(known) != len(some) for known, some in pairs):
@@ -86,7 +88,7 @@ def _reads_too(fed: Fed, one: Recurrence, steps: Steps) -> bool:
     return True
 
 
-def entering_steps(recurrences: Sequence[Recurrence], fed: Sequence[Fed]) -> dict[Recurrence, Steps]:
+def measured_inputs(recurrences: Sequence[Recurrence], fed: Sequence[NetworkInput]) -> dict[Recurrence, Steps]:
     """Find what enters; of a module that the network does not feed, the first input that is no state."""
     found: dict[Recurrence, Steps] = {}
     for one in recurrences:
@@ -113,16 +115,16 @@ def edges_in(steps: Iterable[Steps]) -> list[Edge]:
     return list(dict.fromkeys(part.edge for one in steps for some in one for parts in some for part in parts))
 
 
-def recurrences_behind(run: Pass, walls: Collection[Edge]) -> Behind:
+def recurrences_behind(run: BackwardPass, walls: Collection[Edge]) -> Behind:
     """Make what tells whether a recurrence lies behind an edge."""
     descending: set[Any] = set()
     for node in run.nodes(oldest(node for node, _ in walls)):
         if any(edge in walls or edge[0] in descending for edge in node.next_functions):
             descending.add(node)
-    return lambda edge: edge[0] in descending or edge in walls or (edge[0] is not None and plain(edge) in walls)
+    return lambda edge: edge[0] in descending or edge in walls or (edge[0] is not None and unviewed(edge) in walls)
 
 
-def _add_layer(found: list[Fed], one: Recurrence, behind: Behind) -> None:
+def _add_layer(found: list[NetworkInput], one: Recurrence, behind: Behind) -> None:
     layers = one.layers
     edges = [layer.fed_edge for layer in layers]
     if any(edge is not None and behind(edge) for edge in edges):
@@ -138,10 +140,10 @@ def _add_layer(found: list[Fed], one: Recurrence, behind: Behind) -> None:
         if first.fused and other.edges == keys and first.steps == one.steps and batches == shape:
             other.readers.append(one)
             return
-    found.append(Fed([one], edges=keys))
+    found.append(NetworkInput([one], edges=keys))
 
 
-def read_elsewhere(run: Pass, one: Recurrence) -> bool:
+def read_elsewhere(run: BackwardPass, one: Recurrence) -> bool:
     """Whether anything but a fused layer reads the input of one of its calls."""
     edges = {layer.fed_edge: call for call, layer in zip(one.calls, one.layers, strict=False) if layer.fed_edge}
     if not edges:
@@ -154,7 +156,7 @@ def read_elsewhere(run: Pass, one: Recurrence) -> bool:
     return False
 
 
-def read_inside(run: Pass, one: Recurrence) -> bool:
+def read_inside(run: BackwardPass, one: Recurrence) -> bool:
     """Whether the loss is made of the inside of a fused layer's calls, past what they hand out."""
     ports, inside = set(one.ports), spans(one.calls)
     return one.fused and any(

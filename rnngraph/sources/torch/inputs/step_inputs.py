@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from rnngraph.sources.torch.autograd.edges import Edge, all_below, holds_throughout, is_parameter, plain
+from rnngraph.sources.torch.autograd.edges import Edge, all_below, holds_throughout, is_parameter, unviewed
 from rnngraph.sources.torch.capture.module_calls import Call
 from rnngraph.sources.torch.inputs.entrance import (
     MOVES,
@@ -29,7 +29,7 @@ WORDS = "EmbeddingBackward0"
 LEAST = 3  # steps of which it can be said that they are alike
 
 
-class Entering:
+class StepInputs:
     """Finds what enters; `behind` tells whether a recurrence lies behind an edge, `walls` are where they hand out."""
 
     def __init__(self, one: Recurrence, behind: Behind, walls: Collection[Edge]) -> None:
@@ -78,7 +78,7 @@ class Entering:
         return list(found)
 
     def _is_wall(self, edge: Edge) -> bool:
-        return edge in self.walls or plain(edge) in self.walls
+        return edge in self.walls or unviewed(edge) in self.walls
 
     def _edges(self, nodes: Iterable[Any], own: Iterable[Any], sources: Collection[Edge]) -> Iterator[Entrance]:
         """Find the edges into a step; of a step that is picked from a sequence, where it has been picked.
@@ -88,12 +88,12 @@ class Entering:
         made, seen = {node for node in own if not _is_word(node)}, set()
         for node in nodes:
             moves = node.name() in MOVES
-            if moves and plain((node, 0)) != (node, 0):  # a slice of everything
+            if moves and unviewed((node, 0)) != (node, 0):  # a slice of everything
                 continue
             for slot, (below, place) in enumerate(node.next_functions):
                 if below is None:
                     continue
-                edge = plain((below, place)) if moves else (below, place)
+                edge = unviewed((below, place)) if moves else (below, place)
                 inside = edge[0] in made and not (moves and edge in sources)
                 if edge in seen or self._is_wall(edge) or self.behind(edge):
                     continue
@@ -144,7 +144,7 @@ class Entering:
                 if below[0] is None or self._is_wall(below) or below[0] in twins:
                     continue
                 if twin[0] is None:
-                    ended.setdefault(plain(below)[0], []).append(a)
+                    ended.setdefault(unviewed(below)[0], []).append(a)
                 elif twin[0].name() == below[0].name() and self.behind(below):
                     twins[below[0]] = twin[0]
                     waiting.append((twin[0], below[0]))
@@ -152,7 +152,7 @@ class Entering:
 
 
 def _taken(call: Call) -> set[Edge]:
-    return {edge for one in call.taken_edges for edge in (one, plain(one))}
+    return {edge for one in call.taken_edges for edge in (one, unviewed(one))}
 
 
 def _is_word(node: Any) -> bool:

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, as_at, at_and_below, drawn_once, shape_of
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, cast_to, fixed_normal, shape_of
 from rnngraph.sources.torch.autograd.gradient_norms import norms_at
-from rnngraph.sources.torch.autograd.vjp import ask
-from rnngraph.sources.torch.capture.backward_pass import Pass
+from rnngraph.sources.torch.autograd.vjp import vjp
+from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 from rnngraph.sources.torch.capture.module_calls import Call, by_path
 from rnngraph.sources.torch.inputs.entrance import Entrance
 from rnngraph.sources.torch.inputs.step_inputs import WORDS, is_same
@@ -71,7 +71,7 @@ def own_ports(one: Recurrence) -> Iterator[Port]:
             yield Port(edge, one, kind, first, steps, call)
 
 
-def ports_of(run: Pass, recurrences: Sequence[Recurrence]) -> dict[Edge, Port]:
+def ports_of(run: BackwardPass, recurrences: Sequence[Recurrence]) -> dict[Edge, Port]:
     """List those of all recurrences, what modules hand out that are called in step, and what becomes of a state.
 
     A decoder around a cell hands out its scores, attention, a head; and a loss may read what a mask has kept.
@@ -109,7 +109,9 @@ def _alternates(some: Sequence[Call], others: Sequence[Call]) -> bool:
     return all(a != b for a, b in pairwise(sides))
 
 
-def set_clocks(run: Pass, recurrences: Sequence[Recurrence], entering: Mapping[Recurrence, list[Any]]) -> list[int]:
+def set_clocks(
+    run: BackwardPass, recurrences: Sequence[Recurrence], entering: Mapping[Recurrence, list[Any]]
+) -> list[int]:
     """Give every recurrence the number of its clock; `entering` is what enters, step by step, of each tensor a list."""
     clocks: list[int] = []
     for place, one in enumerate(recurrences):
@@ -122,7 +124,7 @@ def set_clocks(run: Pass, recurrences: Sequence[Recurrence], entering: Mapping[R
     return clocks
 
 
-def _way(run: Pass, one: Recurrence, other: Recurrence, entering: Mapping[Recurrence, list[Any]]) -> int:
+def _way(run: BackwardPass, one: Recurrence, other: Recurrence, entering: Mapping[Recurrence, list[Any]]) -> int:
     """Say whether steps are taken together: 1, or -1 where time runs the other way in one of them; 0 where not."""
     if one.steps != other.steps or SEQUENCE in (one.how, other.how):
         return 0
@@ -168,13 +170,13 @@ def _is_same(one: Entrance, other: Entrance) -> bool:
     return words or is_same(one, other)
 
 
-def _hands_down_in_step(run: Pass, upper: Recurrence, lower: Recurrence) -> int:
+def _hands_down_in_step(run: BackwardPass, upper: Recurrence, lower: Recurrence) -> int:
     """Ask what one step of a recurrence above hands down to the steps of one below, past no other step."""
     asked = _asked(upper)
     seeds = _of_input(upper, asked) if upper.fused else {edge: _random(edge) for edge in upper.states[asked]}
     above = [edge for t, some in enumerate(upper.states) for edge in some if t != asked]
     at = {port.edge: port for port in own_ports(lower) if port.kind in ("step", "out")}
-    sizes = norms_at(at, ask(run, seeds, list(at), walls=[*above, *at]), (lower.steps, 1))[:, 0]
+    sizes = norms_at(at, vjp(run, seeds, list(at), walls=[*above, *at]), (lower.steps, 1))[:, 0]
     here, others = float(sizes[asked]), (float(sizes.sum()) - float(sizes[asked])) / max(len(sizes) - 1, 1)
     if here > _IN_STEP * others and 2 * here >= float(sizes.max()):
         return 1
@@ -193,4 +195,4 @@ def _of_input(upper: Recurrence, t: int) -> dict[Edge, Any]:
 
 
 def _random(edge: Edge) -> Any:
-    return as_at(edge, drawn_once(shape_of(edge)))
+    return cast_to(edge, fixed_normal(shape_of(edge)))

@@ -10,15 +10,15 @@ from bisect import bisect_right
 from collections.abc import Container, Sequence
 from typing import Any
 
-from rnngraph.sources.torch.autograd.edges import Edge, age, number_of, plain, shape_of, walk_down
-from rnngraph.sources.torch.capture.backward_pass import Pass
+from rnngraph.sources.torch.autograd.edges import Edge, age, number_of, shape_of, unviewed, walk_down
+from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 from rnngraph.sources.torch.capture.module_calls import Call
 from rnngraph.sources.torch.losses.clocks_and_ports import Port, own_ports
 from rnngraph.sources.torch.recurrences.loop_states import descending
 from rnngraph.sources.torch.recurrences.recurrence import LOOP, STEPS, Recurrence
 
 
-def joins_of(run: Pass, recurrences: Sequence[Recurrence], clocks: Sequence[int]) -> dict[Edge, Port]:
+def join_ports(run: BackwardPass, recurrences: Sequence[Recurrence], clocks: Sequence[int]) -> dict[Edge, Port]:
     """List where steps go into a sum under way that none reads, or meet what those of another clock hand out."""
     found: dict[Edge, Port] = {}
     ports = [(clock, port.edge) for one, clock in zip(recurrences, clocks, strict=True) for port in own_ports(one)]
@@ -48,7 +48,7 @@ def _joined_after(calls: list[Call], roots: list[Any], others: Container[Edge]) 
         reach, stood, joins = descending(some, call), set[Any](), dict[Edge, None]()
         for consumer, node, place in some:
             edge = node, place
-            old = node in stood or edge in others or plain(edge) in others
+            old = node in stood or edge in others or unviewed(edge) in others
             if call.made(consumer) or not (old or (number_of(node) in between and shape_of(edge))):
                 continue
             if consumer in reach:

@@ -16,9 +16,9 @@ import torch
 from rnngraph.sources.far_steps import made_of_far_steps
 from rnngraph.sources.torch.autograd.edges import Edge, shape_of
 from rnngraph.sources.torch.autograd.gradient_norms import norm, norms_at
-from rnngraph.sources.torch.autograd.opaque_nodes import held, statistics_between
-from rnngraph.sources.torch.autograd.vjp import ask, whole
-from rnngraph.sources.torch.capture.backward_pass import Pass
+from rnngraph.sources.torch.autograd.opaque_nodes import frozen_statistics, statistics_between
+from rnngraph.sources.torch.autograd.vjp import loss_cotangents, vjp
+from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 from rnngraph.sources.torch.inputs.network_inputs import recurrences_behind
 from rnngraph.sources.torch.inputs.step_inputs import Behind
 from rnngraph.sources.torch.losses.clocks_and_ports import Port, own_ports
@@ -30,7 +30,7 @@ _WEIGHED = re.compile(r"(Mm|Bmm|Mv|Dot)Backward\d+")  # sums, where the other fa
 _OF_A_SUM = re.compile(r"(Sqrt|Exp|Log)Backward\d+")  # factors, where all is one number
 
 
-def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], wanted: Sequence[Edge], entered: Floats) -> bool:
+def reads_many_steps(run: BackwardPass, ports: Mapping[Edge, Port], wanted: Sequence[Edge], entered: Floats) -> bool:
     """Tell whether the largest number that the loss sums up is made of far steps.
 
     Of a sum the term decides of which the states get most: a penalty on a mean activity beside words is a side term.
@@ -41,14 +41,14 @@ def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], wanted: Sequence[Edg
     states = {port.edge for one in {ports[edge].recurrence for edge in wanted} for port in own_ports(one)}
 
     def size(part: Mapping[Edge, Any]) -> float:
-        return math.hypot(*map(norm, ask(run, part, list(states), walls=states).values()))
+        return math.hypot(*map(norm, vjp(run, part, list(states), walls=states).values()))
 
     def entering(seeds: Mapping[Edge, Any]) -> Floats:
-        return norms_at(ports, ask(run, seeds, wanted, walls=ports, hooks=held(still)), entered.shape)
+        return norms_at(ports, vjp(run, seeds, wanted, walls=ports, hooks=frozen_statistics(still)), entered.shape)
 
     behind = recurrences_behind(run, ports)
     terms = _terms(run, ports, behind)
-    at = ask(run, whole(run), [edge for some in terms for edge in some])
+    at = vjp(run, loss_cotangents(run), [edge for some in terms for edge in some])
     parts = [part for some in terms if (part := {edge: at[edge] for edge in some if edge in at})]
     main = max(parts, key=size) if len(parts) > 1 else parts[0]
     edge = max(main, key=lambda edge: norm(main[edge]))
@@ -56,12 +56,12 @@ def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], wanted: Sequence[Edg
     return made_of_far_steps(entering(_of_one_number(run, edge, main[edge], below)), entered)
 
 
-def _of_one_number(run: Pass, edge: Edge, gradient: Any, below: Sequence[Edge]) -> dict[Edge, Any]:
+def _of_one_number(run: BackwardPass, edge: Edge, gradient: Any, below: Sequence[Edge]) -> dict[Edge, Any]:
     """Give the cotangents of one number of a term: of those that it lets most through, as a hinge does, the largest.
 
     Where one number is all that comes out, as of a loss that sums up by itself, it is one that goes in: at `below`.
     """
-    known = ask(run, {edge: gradient}, below)
+    known = vjp(run, {edge: gradient}, below)
     if gradient.dim() == 0 and known:
         first = max(known.values(), key=norm)
         return {one: _only(part, first) for one, part in known.items() if part.shape == first.shape}
@@ -76,10 +76,10 @@ def _only(gradient: Any, like: Any) -> Any:
     return seed
 
 
-def _terms(run: Pass, ports: Mapping[Edge, Port], behind: Behind) -> list[list[Edge]]:
+def _terms(run: BackwardPass, ports: Mapping[Edge, Port], behind: Behind) -> list[list[Edge]]:
     """Divide what was walked into the terms of its sum, looking through factors; terms that are made alike are one."""
     found: dict[Any, list[Edge]] = {}
-    waiting, seen = list(whole(run)), set[Edge]()
+    waiting, seen = list(loss_cotangents(run)), set[Edge]()
     while waiting:
         edge = waiting.pop()
         if edge in seen:

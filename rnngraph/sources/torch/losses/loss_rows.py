@@ -14,27 +14,27 @@ import numpy as np
 import torch
 
 from rnngraph.sources.torch.autograd.edges import Edge, age, bytes_of, home_of_float64, oldest, walk_down
-from rnngraph.sources.torch.autograd.gradient_norms import Arrived, near_one
-from rnngraph.sources.torch.autograd.opaque_nodes import all_above, held
-from rnngraph.sources.torch.autograd.vjp import ask
+from rnngraph.sources.torch.autograd.gradient_norms import EdgeRows, rescaled
+from rnngraph.sources.torch.autograd.opaque_nodes import all_above, frozen_statistics
+from rnngraph.sources.torch.autograd.vjp import vjp
 from rnngraph.sources.torch.capture.module_calls import Call
 from rnngraph.sources.torch.fused_layers.layout import array
-from rnngraph.sources.torch.fused_layers.rows_inside import Entering, Leaving, rows_inside
-from rnngraph.sources.torch.inputs.network_inputs import Fed, edges_in, read_elsewhere
+from rnngraph.sources.torch.fused_layers.rows_inside import RowsIn, RowsOut, rows_inside
+from rnngraph.sources.torch.inputs.network_inputs import NetworkInput, edges_in, read_elsewhere
 from rnngraph.sources.torch.losses.clocks_and_ports import Port
 from rnngraph.sources.torch.recurrences.recurrence import SEQUENCE
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording
-    from rnngraph.sources.torch.losses.row_norms import Teller
+    from rnngraph.sources.torch.losses.row_norms import RowNorms
 
 _BYTES = 40_000_000  # of the gradients of a chunk of losses at all states
 _MOST = 64  # losses of a chunk
 ALL = (-1, -1)  # a row that is the losses of all steps together: it must be the whole, which was measured by itself
 
 
-class Rows:
+class LossRows:
     """One walk of losses over all recurrences of a recording."""
 
     def __init__(self, recording: TorchRecording) -> None:
@@ -63,7 +63,7 @@ class Rows:
         least = oldest(nodes)
         self._leads = {call: _leads_on(call, nodes, least) for call in self.calls}
 
-    def _part_inputs(self, fed: Fed) -> None:
+    def _part_inputs(self, fed: NetworkInput) -> None:
         """Part the fused layers whose input is told at once from those to which others add."""
         alone = len(fed.readers) == 1 and not read_elsewhere(self.run, fed.readers[0])
         for one in fed.readers if fed.edges else ():
@@ -84,13 +84,13 @@ class Rows:
         for low in range(0, len(rows), count):
             yield low, rows[low : low + count]
 
-    def walk(self, rows: Sequence[tuple[int, int]], tell: Teller, *, piece: int = 0) -> Arrived:
+    def walk(self, rows: Sequence[tuple[int, int]], tell: RowNorms, *, piece: int = 0) -> EdgeRows:
         """Walk some rows, (clock, timestep), back; the insides of fused layers are told to `tell`.
 
         Autograd carries them from station to station: the calls of fused layers, and where a `piece` of so many steps
         is given, the states between pieces. There every row is brought to a size near one.
         """
-        at = Arrived()
+        at = EdgeRows()
         entering = {call: self._entering(call, tell) for call in self.calls}
         seeds: dict[Edge, Any] = {}
         shares = self.recording.shares
@@ -114,11 +114,11 @@ class Rows:
                         at.add(self.summed[station], some, exponents)
                 onward = self._onward(station, leaving) if self._leads[station] else {}
             if onward:
-                self._through(*near_one(onward), at, entering, cuts, past=station)
+                self._through(*rescaled(onward), at, entering, cuts, past=station)
         return at
 
     def _enter(
-        self, port: Port, t: int | None, number: int, rows: int, seeds: dict[Edge, Any], entering: dict[Call, Entering]
+        self, port: Port, t: int | None, number: int, rows: int, seeds: dict[Edge, Any], entering: dict[Call, RowsIn]
     ) -> None:
         """Let the share at a port enter in one row: a step's, or for None that of all of its steps."""
         share, call = self.recording.shares.at[port.edge], port.call
@@ -142,8 +142,8 @@ class Rows:
         self,
         seeds: dict[Edge, Any],
         exponents: Integers,
-        at: Arrived,
-        entering: dict[Call, Entering],
+        at: EdgeRows,
+        entering: dict[Call, RowsIn],
         cuts: Sequence[Edge],
         past: Edge | Call | None = None,
     ) -> None:
@@ -153,8 +153,8 @@ class Rows:
         """
         wanted = dict.fromkeys([*self.states, *self.inputs, *self.ports, *self.extra, *self.entering])
         wanted.pop(past, None)
-        still = held(self.recording.statistics)
-        found = ask(self.run, seeds, list(wanted), walls=[*self.ports, *cuts], hooks=still, rows=True)
+        still = frozen_statistics(self.recording.statistics)
+        found = vjp(self.run, seeds, list(wanted), walls=[*self.ports, *cuts], hooks=still, rows=True)
         for edge, rows in found.items():
             port = self.ports.get(edge)
             if port is None or edge in self.extra:
@@ -169,13 +169,13 @@ class Rows:
                 ends = array(layout.states(rows, lead=1), torch.float64)
                 entering[port.call].at_ends(port.kind, 0, ends, exponents)
 
-    def _entering(self, call: Call, tell: Teller) -> Entering:
+    def _entering(self, call: Call, tell: RowNorms) -> RowsIn:
         """Let nothing enter a call yet."""
         batch = call.layer.layout.batch
         samples = np.arange(batch) if self.walks_all(call) else tell.chosen(batch)
-        return Entering(self.recording.inside(call), samples)
+        return RowsIn(self.recording.inside(call), samples)
 
-    def _inside(self, call: Call, entering: Entering, rows: int, tell: Teller) -> Leaving:
+    def _inside(self, call: Call, entering: RowsIn, rows: int, tell: RowNorms) -> RowsOut:
         near = tell.chosen(call.layer.layout.batch) if self.walks_all(call) else slice(None)
         one, start = self.recording.owners[call]
 
@@ -192,9 +192,9 @@ class Rows:
         """Whether all samples of a fused layer are walked, as something below it takes its gradient."""
         return self._leads[call] or call in self.summed
 
-    def _onward(self, call: Call, leaving: Leaving) -> dict[Edge, tuple[Any, Integers]]:
+    def _onward(self, call: Call, leaving: RowsOut) -> dict[Edge, tuple[Any, Integers]]:
         """Give what a fused layer hands on, by the edges that lead to it."""
-        layer, found, inside = call.layer, Arrived(), self.recording.inside(call)
+        layer, found, inside = call.layer, EdgeRows(), self.recording.inside(call)
         for rows, exponents in self._to_input(call, leaving) if layer.x_edge is not None else ():
             found.add(layer.x_edge, rows, exponents)
         for edge, kind, kept in zip(layer.initial_edges, ("h", "c"), layer.initial, strict=False):
@@ -206,7 +206,7 @@ class Rows:
                     found.add(edge, home.squeeze(2) if inside.layout.unbatched else home, exponents)
         return {edge: total for edge in found.at if (total := found.total(edge)) is not None}
 
-    def _to_input(self, call: Call, leaving: Leaving) -> Iterator[tuple[Any, Integers]]:
+    def _to_input(self, call: Call, leaving: RowsOut) -> Iterator[tuple[Any, Integers]]:
         """Give what a fused layer hands to its input in the form of the input, in float64."""
         inside = self.recording.inside(call)
         for rows, exponents in leaving.of(inside.x):

@@ -17,10 +17,10 @@ import torch
 from rnngraph.sources.torch.autograd.edges import Edge, oldest
 from rnngraph.sources.torch.autograd.gradient_norms import norms_at
 from rnngraph.sources.torch.autograd.opaque_nodes import above, through
-from rnngraph.sources.torch.autograd.vjp import ask, whole
-from rnngraph.sources.torch.capture.backward_pass import Pass
+from rnngraph.sources.torch.autograd.vjp import loss_cotangents, vjp
+from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 from rnngraph.sources.torch.losses.clocks_and_ports import Port, ports_of
-from rnngraph.sources.torch.losses.join_ports import joins_of
+from rnngraph.sources.torch.losses.join_ports import join_ports
 from rnngraph.sources.torch.losses.joint_loss import reads_many_steps
 from rnngraph.sources.torch.recurrences.recurrence import Recurrence
 from rnngraph.trace.magnitudes import Floats
@@ -51,7 +51,7 @@ class Shares:
         return [(clock, t) for clock, norm in self.norms.items() for t in np.flatnonzero(norm.any(axis=1)).tolist()]
 
 
-def find_shares(run: Pass, clocks: dict[Recurrence, int], batches: Mapping[Recurrence, int]) -> Shares:
+def find_shares(run: BackwardPass, clocks: dict[Recurrence, int], batches: Mapping[Recurrence, int]) -> Shares:
     """Ask for the shares of all steps; where steps go into a sum or meet others, a loss enters what they make.
 
     Each step's loss must: a sum that is read at the end, as of what samples lose, hands out nothing on its way.
@@ -60,7 +60,7 @@ def find_shares(run: Pass, clocks: dict[Recurrence, int], batches: Mapping[Recur
     ports = ports_of(run, list(clocks))
     found = _asked(run, ports, clocks, shapes)
     several = len({clock for clock, _ in found.entered()}) > 1
-    further = joins_of(run, list(clocks), list(clocks.values()))
+    further = join_ports(run, list(clocks), list(clocks.values()))
     if further.keys() <= ports.keys():
         return found
     joins = _asked(run, {**further, **ports}, clocks, shapes)
@@ -72,9 +72,12 @@ def find_shares(run: Pass, clocks: dict[Recurrence, int], batches: Mapping[Recur
 
 
 def _asked(
-    run: Pass, ports: Mapping[Edge, Port], clocks: Mapping[Recurrence, int], shapes: Mapping[int, tuple[int, int]]
+    run: BackwardPass,
+    ports: Mapping[Edge, Port],
+    clocks: Mapping[Recurrence, int],
+    shapes: Mapping[int, tuple[int, int]],
 ) -> Shares:
-    at = ask(run, whole(run), list(ports), walls=ports)
+    at = vjp(run, loss_cotangents(run), list(ports), walls=ports)
     norms: dict[int, Floats] = {}
     joint = set[bool]()
     for clock, shape in sorted(shapes.items()):
@@ -85,7 +88,9 @@ def _asked(
     return Shares(ports, at, clocks, norms, joint == {True})  # as two towers that are both pooled are one loss
 
 
-def split(run: Pass, total: Mapping[Edge, Any], shares: Shares) -> tuple[dict[Edge, Any], dict[Edge, Any]]:
+def carried_and_immediate(
+    run: BackwardPass, total: Mapping[Edge, Any], shares: Shares
+) -> tuple[dict[Edge, Any], dict[Edge, Any]]:
     """Divide the gradients of states.
 
     Returns:
@@ -102,12 +107,12 @@ def split(run: Pass, total: Mapping[Edge, Any], shares: Shares) -> tuple[dict[Ed
     if place.keys() == shares.ports.keys():  # nothing but states is handed out: this was asked already
         immediate = dict(shares.at)
     else:
-        immediate = ask(run, whole(run), list(place), walls=place)
-    nothing = {edge: seed * 0 for edge, seed in whole(run).items()}
+        immediate = vjp(run, loss_cotangents(run), list(place), walls=place)
+    nothing = {edge: seed * 0 for edge, seed in loss_cotangents(run).items()}
     own: dict[Edge, Any] = {}  # what a state gets from its own step: as c from h, or one layer from the next
     asides = (node.register_hook(_taker(edges, own)) for node, edges in _consumers_at_own_step(run, place).items())
     known = {edge: total[edge] for edge in place if edge in total}
-    carried = ask(run, nothing, list(place), replaced=known, hooks=asides)
+    carried = vjp(run, nothing, list(place), replaced=known, hooks=asides)
     uppers = {edge: upper for edge in place if (upper := above(edge)) is not None}
     own |= {edge: through(edge, total[upper]) for edge, upper in uppers.items() if upper in total}
     for edge, part in own.items():
@@ -127,7 +132,7 @@ def _taker(edges: Mapping[int, Edge], own: dict[Edge, Any]) -> Any:
     return take
 
 
-def _consumers_at_own_step(run: Pass, place: Mapping[Edge, tuple[int, int, int]]) -> dict[Any, dict[int, Edge]]:
+def _consumers_at_own_step(run: BackwardPass, place: Mapping[Edge, tuple[int, int, int]]) -> dict[Any, dict[int, Edge]]:
     """Find the nodes that use a state and lead to states of its own step, or of other clocks, only."""
     at: dict[Any, dict[int, tuple[int, int]]] = {}
     for edge, (clock, t, _) in place.items():

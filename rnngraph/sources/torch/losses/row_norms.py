@@ -16,10 +16,10 @@ import torch
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.weight_lags import WeightLags
 from rnngraph.measure.recording import FED, Felt, See, Weighed
-from rnngraph.sources.torch.autograd.gradient_norms import Arrived, logs_of, of_samples, summed
+from rnngraph.sources.torch.autograd.gradient_norms import EdgeRows, logs_of, of_samples, summed
 from rnngraph.sources.torch.gradients.tracks import Track
-from rnngraph.sources.torch.inputs.network_inputs import Fed
-from rnngraph.sources.torch.losses.loss_rows import ALL, Rows
+from rnngraph.sources.torch.inputs.network_inputs import NetworkInput
+from rnngraph.sources.torch.losses.loss_rows import ALL, LossRows
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:
@@ -31,20 +31,20 @@ _PIECE = 8  # steps of one
 
 def pull(recording: TorchRecording, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
     """Walk all rows back, and tell the norms."""
-    _walk_back(Rows(recording), rows, samples, see, {})
+    _walk_back(LossRows(recording), rows, samples, see, {})
 
 
 def pull_weighed(
     recording: TorchRecording, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See
 ) -> Weighed:
     """Walk all rows back, tell the norms, and sum what the weights of fused layers get, by lag."""
-    walk = Rows(recording)
+    walk = LossRows(recording)
     sums = _sums(recording, walk, samples)
     _walk_back(walk, rows, samples, see, {weight.block: weight for weight in sums.values()})
     return {number: (weight.lags, weight.logs()) for number, weight in sums.items()}
 
 
-def feel(recording: TorchRecording) -> Felt:
+def felt_gradients(recording: TorchRecording) -> Felt:
     """Walk all losses together as one row, which is brought to a size near one at every state."""
     total = {
         (number, kind): np.zeros(track.recurrence.steps + 1, bool)
@@ -58,7 +58,7 @@ def feel(recording: TorchRecording) -> Felt:
             total[number, kind][t + 1 : t + 1 + len(arrives)] |= arrives
 
     samples = {track.batch: np.arange(track.batch) for track in recording.tracks}
-    _walk_chunk(Rows(recording), [ALL], Teller(recording, 0, samples, see), piece=1)
+    _walk_chunk(LossRows(recording), [ALL], RowNorms(recording, 0, samples, see), piece=1)
     carried, immediate = {}, {}
     for key, column in total.items():
         track = recording.tracks[key[0]]
@@ -71,16 +71,20 @@ def feel(recording: TorchRecording) -> Felt:
 
 
 def _walk_back(
-    walk: Rows, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See, weigh: dict[Block, WeightLags]
+    walk: LossRows,
+    rows: Sequence[tuple[int, int]],
+    samples: dict[int, Integers],
+    see: See,
+    weigh: dict[Block, WeightLags],
 ) -> None:
     """Walk a chunk of rows at a time."""
     for base, chunk in walk.chunks(rows):
         checked = base == 0 and not walk.recording.statistics  # without which the losses are not the whole
-        tell = Teller(walk.recording, base - checked, samples, see, weigh)
+        tell = RowNorms(walk.recording, base - checked, samples, see, weigh)
         _walk_chunk(walk, [ALL, *chunk] if checked else chunk, tell)
 
 
-def _walk_chunk(walk: Rows, rows: Sequence[tuple[int, int]], tell: Teller, piece: int = 0) -> None:
+def _walk_chunk(walk: LossRows, rows: Sequence[tuple[int, int]], tell: RowNorms, piece: int = 0) -> None:
     """Walk rows and tell of them; nothing of them is held when the next ones are walked."""
     recording, arrived = walk.recording, walk.walk(rows, tell, piece=piece)
     states = _of_states(recording, arrived, tell.samples)
@@ -94,7 +98,7 @@ def _walk_chunk(walk: Rows, rows: Sequence[tuple[int, int]], tell: Teller, piece
             _tell_fed(recording, fed, arrived, tell)
 
 
-def _sums(recording: TorchRecording, walk: Rows, samples: dict[int, Integers]) -> dict[int, WeightLags]:
+def _sums(recording: TorchRecording, walk: LossRows, samples: dict[int, Integers]) -> dict[int, WeightLags]:
     """Prepare sums of what the weights of fused layers get, of those that are called once: a lag counts one call's."""
     found: dict[int, WeightLags] = {}
     for call in walk.calls:
@@ -126,7 +130,7 @@ class _Told:
         return bool(((self.logs > -np.inf) & (self.logs < np.log(self.smallest * _ROOM))).any())
 
 
-def _of_states(recording: TorchRecording, arrived: Arrived, samples: dict[int, Integers]) -> list[_Told]:
+def _of_states(recording: TorchRecording, arrived: EdgeRows, samples: dict[int, Integers]) -> list[_Told]:
     found: list[_Told] = []
     for number, track in enumerate(recording.tracks):
         for kind in track.cell.kinds if not track.recurrence.fused else ():
@@ -153,7 +157,7 @@ def _of_steps(
         yield _Told(number, kind, steps[0], logs, torch.finfo(rows[0].dtype).tiny)
 
 
-def _tell_fed(recording: TorchRecording, fed: Fed, arrived: Arrived, tell: Teller) -> None:
+def _tell_fed(recording: TorchRecording, fed: NetworkInput, arrived: EdgeRows, tell: RowNorms) -> None:
     """Tell of an input, but that of a fused layer that alone reads it: its inside has told."""
     one = fed.readers[0]
     number = recording.number(one)
@@ -182,7 +186,7 @@ def _tell_fed(recording: TorchRecording, fed: Fed, arrived: Arrived, tell: Telle
 
 
 @dataclass(frozen=True, slots=True)
-class Teller:
+class RowNorms:
     """Tells norms to whoever measures, and those of all losses together to the certificate."""
 
     recording: TorchRecording

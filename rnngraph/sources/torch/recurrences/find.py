@@ -15,22 +15,14 @@ from typing import Any
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import Edge, number_of, walk_down
-from rnngraph.sources.torch.capture.module_calls import Call, Kept
+from rnngraph.sources.torch.capture.module_calls import Call, TensorRef
 from rnngraph.sources.torch.capture.module_calls import by_path as calls_by_path
-from rnngraph.sources.torch.recurrences.loop_states import crossing
-from rnngraph.sources.torch.recurrences.module_states import goes_past, handed_on
+from rnngraph.sources.torch.recurrences.loop_states import loop_states
+from rnngraph.sources.torch.recurrences.module_states import bypasses, module_states
 from rnngraph.sources.torch.recurrences.ode_solvers import first_stages, in_stages, is_between
 from rnngraph.sources.torch.recurrences.raw_loops import raw_loops
-from rnngraph.sources.torch.recurrences.recurrence import (
-    LOOP,
-    MARKED,
-    SEQUENCE,
-    STEPS,
-    Recurrence,
-    is_cell,
-    is_plain,
-)
-from rnngraph.sources.torch.recurrences.sequences import fused_runs, stepwise_runs
+from rnngraph.sources.torch.recurrences.recurrence import LOOP, MARKED, SEQUENCE, STEPS, Recurrence, is_builtin, is_cell
+from rnngraph.sources.torch.recurrences.sequences import fused_sequences, step_sequences
 from rnngraph.sources.torch.recurrences.whole_sequences import no_sequence
 
 LEAST = 3  # calls that make a sequence of a module that is no cell
@@ -49,7 +41,7 @@ class Found:
 def find(
     calls: Sequence[Call],
     roots: Sequence[Edge],
-    marks: Mapping[str, list[tuple[Edge, Kept]]],
+    marks: Mapping[str, list[tuple[Edge, TensorRef]]],
     only: tuple[str, ...] = (),
     names: Mapping[int, str] | None = None,
 ) -> Found:
@@ -61,7 +53,7 @@ def find(
     ]
     if only:
         return Found([*(one for path in only for one in _named(path, by_path, tops)), *marked])
-    fused = [one for path, some in by_path.items() if _is_fused(some) for one in fused_runs(path, some)]
+    fused = [one for path, some in by_path.items() if _is_fused(some) for one in fused_sequences(path, some)]
     chains = _chains(by_path)
     kept, reasons = [], {}
     for one in chains:
@@ -71,14 +63,14 @@ def find(
         else:
             kept.append(one)
     heavy = [one for one in kept if _has_weights(one.module)] + fused
-    outer = [one for one in kept if not is_plain(one.module)]
+    outer = [one for one in kept if not is_builtin(one.module)]
     parts = _parts([*outer, *fused])
     outer = [one for one in outer if one not in parts]
     direct = [one for one in outer if is_cell(one.module) or _is_direct(one, heavy)]
     others = [*direct, *fused]
     inner = [one for one in direct if not any(_holds(one, other) for other in others) and not is_between(one, others)]
     if not marked:
-        loops = [one for one in heavy if is_plain(one.module) and not any(_holds(other, one) for other in outer)]
+        loops = [one for one in heavy if is_builtin(one.module) and not any(_holds(other, one) for other in outer)]
         some = [*fused, *inner]
         loops = [one for one in loops if _is_direct(one, some) and not any(_holds(one, other) for other in some)]
         loops = [one for one in loops if not (inner and _is_tree(one))]
@@ -109,15 +101,15 @@ def _chains(by_path: Mapping[str, list[Call]]) -> list[Recurrence]:
     for path, calls in by_path.items():
         if _is_fused(calls) or len(calls) < (2 if is_cell(calls[0].module) else LEAST):
             continue
-        chain = handed_on(calls)
-        if any(chain.states) or not is_plain(calls[0].module):
+        chain = module_states(calls)
+        if any(chain.states) or not is_builtin(calls[0].module):
             found.append(Recurrence(path, STEPS, calls, chain.states, chain.linked, stride=chain.stride))
     return found
 
 
 def _reason(one: Recurrence, calls: Sequence[Call]) -> str:
     if not any(one.states):
-        if is_plain(one.module) or not _is_stepwise(one, calls):
+        if is_builtin(one.module) or not _is_stepwise(one, calls):
             return "no call of it descends from an earlier one"
         return ANEW
     if not is_cell(one.module) and not _is_stepwise(one, calls):
@@ -144,13 +136,13 @@ def _runs(one: Recurrence, tops: list[Any], others: Sequence[Recurrence] = ()) -
 
     The state of a loop around a plain module, or one that a solver calls, is whatever crosses from call to call.
     """
-    if not is_plain(one.module) and not in_stages(one):
-        return stepwise_runs(one, others)
+    if not is_builtin(one.module) and not in_stages(one):
+        return step_sequences(one, others)
     one.how = LOOP
-    runs = stepwise_runs(one)
+    runs = step_sequences(one)
     for run in runs:
         run.calls = first_stages(run.calls)
-        chain = crossing(run.calls, tops)
+        chain = loop_states(run.calls, tops)
         run.states, run.linked = chain.states, chain.linked
     return [run for run in runs if any(run.states)]
 
@@ -198,7 +190,7 @@ def _holds(outer: Recurrence, inner: Recurrence) -> bool:
 
 def _is_direct(one: Recurrence, heavy: Sequence[Recurrence]) -> bool:
     """Tell whether a state reaches a later call without passing another recurrence's module."""
-    return any(handed_on(one.calls, _aliens(one, heavy)).states)
+    return any(module_states(one.calls, _aliens(one, heavy)).states)
 
 
 def _parts(cells: list[Recurrence]) -> list[Recurrence]:
@@ -212,7 +204,7 @@ def _parts(cells: list[Recurrence]) -> list[Recurrence]:
     while found := [
         one
         for one in inner
-        if one not in parts and goes_past(one.calls, _aliens(one, [o for o in cells if o not in parts]))
+        if one not in parts and bypasses(one.calls, _aliens(one, [o for o in cells if o not in parts]))
     ]:
         parts += found
     return parts
@@ -237,12 +229,12 @@ def _named(path: str, by_path: Mapping[str, list[Call]], tops: list[Any]) -> lis
     if not calls:
         return []
     if _is_fused(calls):
-        return fused_runs(path, calls)
+        return fused_sequences(path, calls)
     if len(calls) == 1:
         if why := no_sequence(calls[0]):
             raise InputError(f"{path} was called once, {why}.")
         return [Recurrence(path, SEQUENCE, calls)]
-    chain = handed_on(calls)
+    chain = module_states(calls)
     if not any(chain.states):
         raise InputError(
             f"{path} was called {len(calls)} times, and {ANEW}, so that nothing is learnt over time through it."

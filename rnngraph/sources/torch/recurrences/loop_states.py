@@ -10,12 +10,12 @@ from functools import partial
 from itertools import takewhile
 from typing import Any
 
-from rnngraph.sources.torch.autograd.edges import Edge, age, at_and_below, number_of, oldest, plain, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, age, at_and_below, number_of, oldest, unviewed, walk_down
 from rnngraph.sources.torch.capture.module_calls import Call
-from rnngraph.sources.torch.recurrences.module_states import Chain, ends_at, leave_out_weights, spans
+from rnngraph.sources.torch.recurrences.module_states import CallStates, ends_at, leave_out_weights, spans
 
 
-def crossing(calls: list[Call], roots: list[Any]) -> Chain:
+def loop_states(calls: list[Call], roots: list[Any]) -> CallStates:
     """Give the whole state of a loop around a plain module: what crosses from one of its calls to the next.
 
     Every step has the states of the one from which most cross, in one order; what nobody reads in the end comes last.
@@ -43,7 +43,7 @@ def crossing(calls: list[Call], roots: list[Any]) -> Chain:
     for k, some in enumerate(states):
         if laid[k] is None or not (linked[k] or k not in whole):
             alike[k] = some
-    return Chain(alike, [False, *map(bool, alike[:-1])])
+    return CallStates(alike, [False, *map(bool, alike[:-1])])
 
 
 def _laid(
@@ -116,7 +116,7 @@ def _descendants(
         for edge in joined:
             del some[edge]
             some |= dict.fromkeys((node, place) for node, place in edge[0].next_functions if node in reach)
-    return list(dict.fromkeys(map(plain, some)))
+    return list(dict.fromkeys(map(unviewed, some)))
 
 
 def _not_of_others(some: list[Edge], before: list[Edge]) -> list[Edge]:
@@ -171,7 +171,7 @@ class _Steps:
         found, below = list[Edge](), {edge}
         while len(below) == 1:
             found.append(below.pop())
-            made_of = {plain(one) for one in found[-1][0].next_functions if one[0] is not None}
+            made_of = {unviewed(one) for one in found[-1][0].next_functions if one[0] is not None}
             below = {one for one in made_of if one[0] in reach}
             if any(one in older or self._is_before(one, begin) for one, _ in made_of - below):
                 return found, True

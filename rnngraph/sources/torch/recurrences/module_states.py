@@ -18,15 +18,15 @@ from rnngraph.sources.torch.autograd.edges import (
     holds_throughout,
     is_parameter,
     number_of,
-    plain,
     shape_of,
+    unviewed,
     walk_down,
 )
 from rnngraph.sources.torch.capture.module_calls import Call
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class CallStates:
     """States by call, and whether a call descends from an earlier one."""
 
     states: list[list[Edge]]
@@ -34,7 +34,7 @@ class Chain:
     stride: int = 1  # of a dilated one, or of sequences in turn, the calls from one to the next that goes on from it
 
 
-def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
+def module_states(calls: list[Call], barred: Iterable[Call] = ()) -> CallStates:
     """Give, call by call, what a later call descends from; nothing is followed through a call in `barred`.
 
     Where every state is also returned, the last call's are given too, which nothing descends from.
@@ -63,7 +63,7 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
                 passed.append(node)
                 j = owner(node, i)
                 if j is not None:
-                    found[j][plain((node, place))] = None
+                    found[j][unviewed((node, place))] = None
                     origins[i] = max(j, origins[i] or 0)
             if origins[i] is not None:
                 break
@@ -76,7 +76,7 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
     states = [list(some) for some in found]
     leave_out_weights(states)
     linked = [one is not None for one in origins]
-    return Chain(_ordered(calls, states), linked, _stride(origins))
+    return CallStates(_ordered(calls, states), linked, _stride(origins))
 
 
 def _stride(origins: list[int | None]) -> int:
@@ -85,7 +85,7 @@ def _stride(origins: list[int | None]) -> int:
     return stride if None not in origins[stride:] else 1
 
 
-def goes_past(calls: list[Call], barred: Iterable[Call]) -> bool:
+def bypasses(calls: list[Call], barred: Iterable[Call]) -> bool:
     """Tell whether a call takes no output of the one before as it is, but what that and still earlier ones made of it.
 
     Nothing is followed through a call in `barred`.
@@ -96,7 +96,7 @@ def goes_past(calls: list[Call], barred: Iterable[Call]) -> bool:
     walls = spans((*barred, passed))
     roots = [node for node, _ in last.out if last.made(node)]
     links = list(walk_down(roots, first.begin, partial(ends_at, first, walls)))
-    handed = any(last.made(consumer) and passed.made(plain((node, place))[0]) for consumer, node, place in links)
+    handed = any(last.made(consumer) and passed.made(unviewed((node, place))[0]) for consumer, node, place in links)
     return not handed and any(first.made(node) for _, node, _ in links)
 
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 import torch
 
 from rnngraph.sources.torch.autograd.edges import Edge, number_of, walk_down
-from rnngraph.sources.torch.capture.module_calls import Call, Kept
+from rnngraph.sources.torch.capture.module_calls import Call, TensorRef
 from rnngraph.sources.torch.recurrences.recurrence import Recurrence, is_cell
 
 _PAIRS = 8  # calls of another between which a part of its steps is looked for
@@ -69,6 +69,6 @@ def _is_fed(call: Call, first: Call, calls: Sequence[Call]) -> bool:
         return True
     if not any(some.leads_to([call.given[0][0]]) for some in calls):
         return True
-    known = [one.tensor for one in first.taken if isinstance(one, Kept)]
-    data = [one.tensor for one in call.taken if isinstance(one, Kept) and one.tensor.dim() > 1]
+    known = [one.tensor for one in first.taken if isinstance(one, TensorRef)]
+    data = [one.tensor for one in call.taken if isinstance(one, TensorRef) and one.tensor.dim() > 1]
     return any(not any(torch.equal(one, other) for other in known) for one in data)

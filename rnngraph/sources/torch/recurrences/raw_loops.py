@@ -16,14 +16,14 @@ from rnngraph.sources.torch.autograd.edges import (
     at_and_below,
     is_parameter,
     number_of,
-    plain,
     shape_of,
+    unviewed,
     walk_down,
 )
 from rnngraph.sources.torch.capture.module_calls import Call
 from rnngraph.sources.torch.inputs.entrance import PRODUCTS, leaf_of
 from rnngraph.sources.torch.inputs.step_inputs import LEAST
-from rnngraph.sources.torch.recurrences.loop_states import crossing
+from rnngraph.sources.torch.recurrences.loop_states import loop_states
 from rnngraph.sources.torch.recurrences.recurrence import RAW, Recurrence, nodes_of_step
 
 _WRITTEN = "torch::autograd::CopySlices"
@@ -76,7 +76,7 @@ def numbered(found: list[Recurrence]) -> list[Recurrence]:
 def _of_weight(name: str, uses: list[Any], roots: list[Any]) -> Recurrence | None:
     """Take for the state what crosses into the next use of a weight."""
     calls = [Call(name, None, number_of(node), number_of(node) + 1, out=[(node, 0)]) for node in uses]
-    found = Recurrence(name, RAW, [], crossing(calls, roots).states)
+    found = Recurrence(name, RAW, [], loop_states(calls, roots).states)
     return found if all(found.states) and _alike(found) else None
 
 
@@ -87,7 +87,7 @@ def _of_products(name: str, products: list[Any], roots: list[Any]) -> Recurrence
         Call(name, None, begin, number_of(node) + 1, out=[(node, 0)])
         for begin, node in zip(begins, products, strict=True)
     ]
-    states = crossing(calls, roots).states
+    states = loop_states(calls, roots).states
     if len({len(some) for some in states[1:-1]}) != 1 or not states[1]:
         return None
     old = {node for node, _ in states[1]}
@@ -110,8 +110,8 @@ def _of_first(second: list[Edge], calls: list[Call]) -> list[Edge]:
     found: dict[Edge, Edge] = {}
     for twin, user in zip(before, after, strict=True):
         for below, above in zip(twin.next_functions, user.next_functions, strict=True):
-            if above[0] is not None and plain(above) in second and below[0] is not None and below[0].next_functions:
-                found.setdefault(plain(above), plain(below))
+            if above[0] is not None and unviewed(above) in second and below[0] is not None and below[0].next_functions:
+                found.setdefault(unviewed(above), unviewed(below))
     return [found[edge] for edge in second if edge in found] if len(found) == len(second) else []
 
 

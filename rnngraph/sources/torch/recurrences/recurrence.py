@@ -12,8 +12,8 @@ from typing import Any
 
 from torch import nn
 
-from rnngraph.sources.torch.autograd.edges import Edge, age, at_and_below, number_of, plain, shape_of
-from rnngraph.sources.torch.capture.module_calls import FUSED, Call, Kept, Layer
+from rnngraph.sources.torch.autograd.edges import Edge, age, at_and_below, number_of, shape_of, unviewed
+from rnngraph.sources.torch.capture.module_calls import FUSED, Call, Layer, TensorRef
 from rnngraph.sources.torch.inputs.entrance import PRODUCTS, leaf_of
 
 LAYER, STEPS, LOOP, RAW, MARKED, SEQUENCE = "layer", "steps", "loop", "raw", "marked", "sequence"
@@ -28,7 +28,7 @@ class Recurrence:
     calls: list[Call]
     states: list[list[Edge]] = field(default_factory=list)
     linked: list[bool] = field(default_factory=list)  # by call, whether it goes on from an earlier one
-    values: dict[Edge, Kept] = field(default_factory=dict)  # of marks
+    values: dict[Edge, TensorRef] = field(default_factory=dict)  # of marks
     made: dict[int, list[Any]] = field(default_factory=dict)  # the nodes of steps that were looked at
     stride: int = 1  # from a step to the one that goes on from it: more of a dilated one, -1 where time runs back
     anew: Sequence[int] = ()  # steps at which all begins anew while another recurrence goes on
@@ -151,7 +151,7 @@ def is_cell(module: Any) -> bool:
     return isinstance(module, nn.RNNCellBase | nn.RNNBase)
 
 
-def is_plain(module: Any) -> bool:
+def is_builtin(module: Any) -> bool:
     """Tell a plain module of PyTorch's, such as Linear, Conv2d, Dropout or Sequential."""
     if module is None or is_cell(module):
         return False
@@ -226,7 +226,7 @@ def multiplying_states(one: Recurrence) -> list[Multiplying]:
 
 
 def _rows(edge: Edge, states: set[Edge]) -> slice | None:
-    if plain(edge) in states:
+    if unviewed(edge) in states:
         return EVERY
     if edge[0].name() != "CatBackward0":
         return None
@@ -235,7 +235,7 @@ def _rows(edge: Edge, states: set[Edge]) -> slice | None:
     first = 0
     for below, width in zip(edge[0].next_functions, widths, strict=True):
         size = missing if width is None else width
-        if below[0] is not None and plain(tuple(below)) in states:
+        if below[0] is not None and unviewed(tuple(below)) in states:
             return slice(first, first + size)
         first += size
     return None

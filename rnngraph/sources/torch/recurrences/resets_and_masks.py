@@ -21,16 +21,16 @@ import torch
 from rnngraph.sources.anew import starts_anew
 from rnngraph.sources.torch.autograd.edges import (
     Edge,
-    as_at,
     at_and_below,
-    drawn_once,
-    like,
+    cast_to,
+    fixed_normal,
+    full_at,
     oldest,
-    plain,
     shape_of,
+    unviewed,
 )
-from rnngraph.sources.torch.autograd.vjp import ask
-from rnngraph.sources.torch.capture.backward_pass import Pass
+from rnngraph.sources.torch.autograd.vjp import vjp
+from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 from rnngraph.sources.torch.inputs.entrance import saved
 from rnngraph.sources.torch.recurrences.loop_states import changed_between
 from rnngraph.sources.torch.recurrences.recurrence import SEQUENCE, STEPS, Recurrence, is_cell, states_before
@@ -41,7 +41,7 @@ _SAME = re.compile(r"(View|UnsafeView|ReshapeAlias|Clone|Alias|Squeeze|Unsqueeze
 CLOSED, KEPT, OPEN = 0, 1, 2  # of the widest way that leads from a step to the next, by sample
 
 
-def anew_and_kept(one: Recurrence, batch: int, tops: list[Any]) -> tuple[Booleans | None, Booleans | None]:
+def resets_and_masks(one: Recurrence, batch: int, tops: list[Any]) -> tuple[Booleans | None, Booleans | None]:
     """Look at every step; of a fused layer, at what lies between its calls. `tops` are what was walked back."""
     if one.how == SEQUENCE:
         return None, None
@@ -50,7 +50,7 @@ def anew_and_kept(one: Recurrence, batch: int, tops: list[Any]) -> tuple[Boolean
         ways[:, step.t] = CLOSED if step.t in one.anew else _widest(step.before, step.after, batch)
         if step.t not in one.anew and (shut := ways[:, step.t] == CLOSED).any():
             own = {node for node, _ in step.older}.union(_on_the_way(step.older, step.taken))
-            passing = [edge for edge in map(plain, step.taken) if edge[0] in own]
+            passing = [edge for edge in map(unviewed, step.taken) if edge[0] in own]
             over = shut & (_widest(passing, step.after, batch, otherwise=CLOSED) > CLOSED)
             ways[over, step.t] = OPEN
             past[over, step.last] = True
@@ -59,7 +59,7 @@ def anew_and_kept(one: Recurrence, batch: int, tops: list[Any]) -> tuple[Boolean
     return anew if anew.any() else None, kept if kept.any() else None
 
 
-def axis_of_samples(run: Pass, one: Recurrence) -> int:
+def sample_axis(run: BackwardPass, one: Recurrence) -> int:
     """Find the axis along which a step keeps a state of more than two apart: the first, or the second behind layers."""
     last = None if one.how == SEQUENCE or one.fused or one.table else one.before(t := one.steps // 2)
     pairs = [] if last is None else list(zip(one.states[t], one.states[last], strict=False))
@@ -70,16 +70,16 @@ def axis_of_samples(run: Pass, one: Recurrence) -> int:
     return 0 if alone and _keeps_apart(run, some, -1) else 1
 
 
-def _keeps_apart(run: Pass, pairs: Sequence[tuple[Edge, Edge]], axis: int) -> bool:
+def _keeps_apart(run: BackwardPass, pairs: Sequence[tuple[Edge, Edge]], axis: int) -> bool:
     """Whether neither end of an axis is made of anything else along it, (after, before) a state."""
     size = shape_of(pairs[0][0])[axis]
     for place in {0, size - 1} if size > 1 else ():
-        seeds = {after: like(after, 0.0) for after, _ in pairs}
+        seeds = {after: full_at(after, 0.0) for after, _ in pairs}
         for after, seed in seeds.items():
             part = seed.select(axis, place)
-            part.copy_(as_at(after, drawn_once(tuple(part.shape))))
+            part.copy_(cast_to(after, fixed_normal(tuple(part.shape))))
         before = [edge for _, edge in pairs]
-        for found in ask(run, seeds, before, walls=before).values():
+        for found in vjp(run, seeds, before, walls=before).values():
             found.select(axis, place).zero_()
             if found.any():
                 return False
@@ -100,7 +100,7 @@ def picks_rows(one: Recurrence) -> bool:
 
 def _several(node: Any, made: set[Edge]) -> bool:
     """Whether states of several steps are put one behind the other, as where each is a start of its own."""
-    return sum(below is not None and plain((below, place)) in made for below, place in node.next_functions) > 1
+    return sum(below is not None and unviewed((below, place)) in made for below, place in node.next_functions) > 1
 
 
 def _picks(node: Any) -> bool:

@@ -12,13 +12,13 @@ from typing import Any
 
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, number_of, plain
-from rnngraph.sources.torch.capture.module_calls import Call, Kept
+from rnngraph.sources.torch.autograd.edges import Edge, number_of, unviewed
+from rnngraph.sources.torch.capture.module_calls import Call, TensorRef
 from rnngraph.sources.torch.recurrences.raw_loops import numbered
 from rnngraph.sources.torch.recurrences.recurrence import LAYER, LOOP, STEPS, Recurrence
 
 
-def fused_runs(path: str, calls: list[Call]) -> list[Recurrence]:
+def fused_sequences(path: str, calls: list[Call]) -> list[Recurrence]:
     """Divide the calls of a fused layer into sequences: a call that goes on from an earlier one belongs to it."""
     runs: list[tuple[list[Call], list[bool]]] = []
     for call in calls:
@@ -42,17 +42,17 @@ def _goes_on(call: Call, before: Call) -> str:
     roots = [node for node, _ in given]
     if any(map(before.made, roots)) or before.leads_to(roots):
         return "graph"
-    taken = layer.initial if layer else [one for one in call.taken if isinstance(one, Kept)]
+    taken = layer.initial if layer else [one for one in call.taken if isinstance(one, TensorRef)]
     handed = last.final if last else before.values.values()
     return "numbers" if any(_equal(a, b) for a in handed for b in taken) else ""
 
 
-def _equal(one: Kept, other: Kept) -> bool:
+def _equal(one: TensorRef, other: TensorRef) -> bool:
     a, b = one.value, other.value
     return a is not None and b is not None and a.shape == b.shape and bool(a.any()) and torch.equal(a, b)
 
 
-def stepwise_runs(one: Recurrence, others: Sequence[Recurrence] = ()) -> list[Recurrence]:
+def step_sequences(one: Recurrence, others: Sequence[Recurrence] = ()) -> list[Recurrence]:
     """Divide calls, each a step, where a sequence begins: neither the graph nor a number goes on from the call before.
 
     A call that is given a state in the graph and makes nothing of it has detached it.
@@ -96,15 +96,15 @@ def _follow(calls: Sequence[Call]) -> bool:
     return bases == len(calls) or (bases == 1 and len(set(along)) == 1)
 
 
-def place_of(taken: Edge | Kept) -> tuple[Any, int]:
+def place_of(taken: Edge | TensorRef) -> tuple[Any, int]:
     """Give what something is a part of, None where it is none, and its place there or when it was made."""
-    if isinstance(taken, Kept):
+    if isinstance(taken, TensorRef):
         return taken.tensor.untyped_storage().data_ptr(), taken.tensor.storage_offset()
     node, place = taken
     if node.name() == "UnbindBackward0":
         return node, place
     if node.name() == "SelectBackward0":
-        return plain(node.next_functions[0])[0], node._saved_index
+        return unviewed(node.next_functions[0])[0], node._saved_index
     return None, number_of(node)
 
 

@@ -1,8 +1,8 @@
 """What a cell computes inside a step, read off the graph: its squashing functions, how saturated, and its operations.
 
 In: a recurrence. Out: the facts of a cell of the user's own, with `PartTrace`s of what stands in the unrolled picture
-at the detail of operations; and `Squashed`: how open gates are, from the outputs of tanh and sigmoid that autograd
-keeps for the way back. The user's code is not touched.
+at the detail of operations; and `GateStatistics`: how open gates are, from the outputs of tanh and sigmoid that
+autograd keeps for the way back. The user's code is not touched.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from rnngraph.nn.cells.gate import SATURATED as SIGMOID_SATURATED
 from rnngraph.nn.cells.tanh_relu import SATURATED as TANH_SATURATED
-from rnngraph.sources.torch.autograd.edges import wide
+from rnngraph.sources.torch.autograd.edges import to_float64
 from rnngraph.sources.torch.autograd.gradient_norms import alike
 from rnngraph.sources.torch.autograd.opaque_nodes import gate, gates_of
 from rnngraph.sources.torch.fused_layers.layout import cell_name, cell_of
@@ -40,7 +40,7 @@ _MOST = 60  # parts that a picture can hold
 
 
 @dataclass(frozen=True, slots=True)
-class Squasher:
+class Activation:
     """A squashing function of a step: a node of its own, or a gate of a node that is the whole step."""
 
     label: str
@@ -56,13 +56,13 @@ class Squasher:
         return gate(self.node, self.gate) if self.gate else self.node._saved_result.detach()
 
 
-def squashers(one: Recurrence, t: int) -> list[Squasher]:
+def activations(one: Recurrence, t: int) -> list[Activation]:
     """Give the squashing functions of a step, in the order in which they were made."""
     found = []
     for node in nodes_of_step(one, t):
         if node.name() in SQUASHING:
-            found.append(Squasher(SQUASHING[node.name()], node))
-        found += [Squasher("tanh" if name in _STATES else "σ", node, name) for name in gates_of(node)]
+            found.append(Activation(SQUASHING[node.name()], node))
+        found += [Activation("tanh" if name in _STATES else "σ", node, name) for name in gates_of(node)]
     return found
 
 
@@ -73,7 +73,7 @@ def custom_cell_of(one: Recurrence) -> CellTrace:
         return CellTrace(name, f"{name}, a sequence at once", ("h",))
     kinds = ("h", *(f"h{k + 1}" for k in one.places if k))
     middle = one.steps // 2
-    names = [each.label for each in squashers(one, middle)]
+    names = [each.label for each in activations(one, middle)]
     gates = tuple(f"{label}{names[: k + 1].count(label)}" for k, label in enumerate(names)) if len(names) <= 16 else ()
     return CellTrace(
         name, one.title, kinds or ("h",), gates, operations=_operations_of(nodes_of_step(one, middle), one, middle)
@@ -137,7 +137,7 @@ def _inputs(node: Any, keys: dict[Any, str], before: dict[Any, int], nodes: set[
 
 
 @dataclass(frozen=True, slots=True)
-class Squashed:
+class GateStatistics:
     """Means and saturated shares of the gates, (gates, T), the share of the state, (T,), and what is kept."""
 
     mean: Floats
@@ -146,33 +146,33 @@ class Squashed:
     kept: Floats | None  # (H,) mean logarithm of the gate that keeps the state
 
 
-def squashed(one: Recurrence, cell: CellTrace) -> Squashed | None:
+def gate_statistics(one: Recurrence, cell: CellTrace) -> GateStatistics | None:
     """Measure the gates of every step; None where the graph holds none."""
     if one.fused or one.how == SEQUENCE:
         return None
-    steps = [squashers(one, t) for t in range(one.steps)]
+    steps = [activations(one, t) for t in range(one.steps)]
     labels = [each.label for each in steps[one.steps // 2]]
     if not labels or len(labels) < len(cell.gates):
         return None
     blank = np.full((len(cell.gates), one.steps), np.nan)
-    found = Squashed(blank, blank.copy(), np.full(one.steps, np.nan), None)
+    found = GateStatistics(blank, blank.copy(), np.full(one.steps, np.nan), None)
     results = [_results(some) if len(some) == len(labels) else [None] * len(labels) for some in steps]
     columns = list(zip(*results, strict=True))
     places = _places(one, cell)
     for k, place in enumerate(places):
         for first, some in alike(columns[place]):
             run = slice(first, first + len(some))
-            found.mean[k, run] = wide(some.flatten(1)).mean(dim=1).cpu().numpy()
+            found.mean[k, run] = to_float64(some.flatten(1)).mean(dim=1).cpu().numpy()
             found.share[k, run] = _share(some, labels[place])
     last = max((k for k, label in enumerate(labels) if label == "tanh"), default=len(labels) - 1)
     for first, some in alike(columns[last]):
         found.state[first : first + len(some)] = _share(some, labels[last])
     if not cell.keeps:
         return found
-    kept = [wide(some).log().flatten(0, -2) for _, some in alike(columns[places[cell.gates.index(cell.keeps)]])]
+    kept = [to_float64(some).log().flatten(0, -2) for _, some in alike(columns[places[cell.gates.index(cell.keeps)]])]
     sizes = sum(len(one) for one in kept)
     logs = sum(one.sum(dim=0) for one in kept).cpu().numpy() / sizes / abs(one.stride) if kept else None
-    return Squashed(found.mean, found.share, found.state, logs)
+    return GateStatistics(found.mean, found.share, found.state, logs)
 
 
 def _places(one: Recurrence, cell: CellTrace) -> list[int]:
@@ -182,7 +182,7 @@ def _places(one: Recurrence, cell: CellTrace) -> list[int]:
     return [order.index(gate) if known else k for k, gate in enumerate(cell.gates)]
 
 
-def _results(some: list[Squasher]) -> list[Any]:
+def _results(some: list[Activation]) -> list[Any]:
     """Give the outputs of a step's squashing functions; None of all where one was freed, or changed in place."""
     try:
         return [each.result() for each in some]

@@ -16,8 +16,8 @@ import torch
 
 from rnngraph.errors import InputError
 from rnngraph.measure.past_in_use import exact, measure_context, phases
-from rnngraph.sources.torch.autograd.edges import plain
-from rnngraph.sources.torch.capture.module_calls import Kept
+from rnngraph.sources.torch.autograd.edges import unviewed
+from rnngraph.sources.torch.capture.module_calls import TensorRef
 from rnngraph.sources.torch.module_and_batch import called, reduced
 from rnngraph.sources.torch.recurrences.recurrence import STEPS, Recurrence
 from rnngraph.sources.torch.reruns.state_resets import Plan, ResetLayer, ResetSteps
@@ -145,7 +145,7 @@ def _reset(one: Recurrence) -> ResetLayer | ResetSteps:
 def _places(one: Recurrence) -> list[tuple[int, int]]:
     """Find which tensors that a step takes are which that the step before returned."""
     t = max(one.steps // 2, 1)
-    returned = [plain(edge) for edge, _ in one.calls[t - 1].returned]
-    edges = [None if isinstance(item, Kept) else plain(item) for item in one.calls[t].taken]
+    returned = [unviewed(edge) for edge, _ in one.calls[t - 1].returned]
+    edges = [None if isinstance(item, TensorRef) else unviewed(item) for item in one.calls[t].taken]
     found = [(k, returned.index(edge)) for k, edge in enumerate(edges) if edge is not None and edge in returned]
     return found if set(one.states[t - 1]) <= {returned[place] for _, place in found} else []

@@ -15,9 +15,9 @@ import torch
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.sources.tape.recording import TapeRecording
-from rnngraph.sources.torch.autograd.edges import Edge, like, tensors_in
-from rnngraph.sources.torch.autograd.vjp import ask, whole
-from rnngraph.sources.torch.capture.module_calls import Call, Kept
+from rnngraph.sources.torch.autograd.edges import Edge, full_at, tensors_in
+from rnngraph.sources.torch.autograd.vjp import loss_cotangents, vjp
+from rnngraph.sources.torch.capture.module_calls import Call, TensorRef
 from rnngraph.sources.torch.gradients.state_gradients import arrived_at
 from rnngraph.sources.torch.graph_recording import TorchRecording
 from rnngraph.sources.torch.inputs.network_inputs import read_inside
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _SAME = 1e-3  # up to which two runs of one pass may differ
 
 
-class Again:
+class Rerun:
     """Runs a pass again; it is `Changeable`."""
 
     def __init__(self, watch: Watch, recording: TorchRecording) -> None:
@@ -99,7 +99,7 @@ class Again:
         copied = next(copied for module, copied in modules if module is outer.module)
         watch = Watch(model, self._watch.only)
         with watch:
-            result = None if outer.asked is None else outer.asked.again(copied)
+            result = None if outer.invocation is None else outer.invocation.replay(copied)
             outputs = [one for one in tensors_in(result) if one.grad_fn is not None]
             seeds = self._arrived([edge for edge, _ in outer.returned])
             if [one.shape for one in outputs] != [one.shape for one in seeds]:
@@ -126,12 +126,12 @@ class Again:
         """Give what reached every output from outside the call."""
         if not self._seeds:
             run = self._recording.run
-            found = ask(run, whole(run), edges, walls=edges)
-            self._seeds = [found[edge] if edge in found else like(edge, 0.0) for edge in edges]
+            found = vjp(run, loss_cotangents(run), edges, walls=edges)
+            self._seeds = [found[edge] if edge in found else full_at(edge, 0.0) for edge in edges]
         return self._seeds
 
 
-def _came_out(kept: Kept, output: Any) -> bool:
+def _came_out(kept: TensorRef, output: Any) -> bool:
     """Whether an output is what it was, as far as that is still known."""
     if kept.value is None:
         return True
