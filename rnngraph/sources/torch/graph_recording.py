@@ -159,8 +159,9 @@ class TorchRecording:
 
     def note_norms(self, number: int, kind: str, steps: slice, samples: Floats) -> None:
         """Note norms by sample, which rows are compared with."""
-        blank = np.zeros((self.tracks[number].recurrence.steps, self.tracks[number].batch))
-        self.samples.setdefault((number, kind), blank)[steps, : samples.shape[1]] = samples
+        if (number, kind) not in self.samples:
+            self.samples[number, kind] = np.zeros((self.facts[number].timesteps, self.tracks[number].batch))
+        self.samples[number, kind][steps, : samples.shape[1]] = samples
 
     def initial(self, recurrence: int, kind: str) -> float | None:
         """Give the norm of the gradient of a first state; only fused layers tell."""
@@ -198,5 +199,5 @@ class TorchRecording:
         """Say which steps a loss enters."""
         return Losses(self.shares.norms, self.shares.joint)
 
-    # ---- what a file of `answers` answers each
+    # ---- what other files answer
     felt, back, graph, pull, pull_weighed = felt_gradients, rows_through_step, graph_of, pull, pull_weighed

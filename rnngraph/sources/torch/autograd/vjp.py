@@ -16,7 +16,7 @@ import torch
 from torch.autograd.graph import GradientEdge, _engine_run_backward
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest
+from rnngraph.sources.torch.autograd.edges import Edge, EdgeIndex, at_and_below
 from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 
 
@@ -31,9 +31,9 @@ def loss_cotangents(run: BackwardPass) -> dict[Edge, Any]:
 def vjp(
     run: BackwardPass,
     seeds: Mapping[Edge, Any],
-    wanted: Sequence[Edge],
+    wanted: Sequence[Edge] | EdgeIndex,
     *,
-    walls: Iterable[Edge] = (),
+    walls: Iterable[Edge] | EdgeIndex = (),
     replaced: Mapping[Edge, Any] | None = None,
     hooks: Iterable[Any] = (),
     rows: bool = False,
@@ -52,11 +52,12 @@ def vjp(
     Raises:
         InputError: something that the graph needs is gone or was changed.
     """
-    places: dict[Any, dict[int, Any]] = {}
-    for (node, place), value in (dict.fromkeys(walls) | dict(replaced or {})).items():
-        places.setdefault(node, {})[place] = value
-    if places and not replaced:
-        places, wanted = _this_side(places, seeds, wanted)
+    places: dict[Any, Mapping[int, Any]] = {}
+    if replaced:
+        places = {node: {k: replaced[node, k] for k in some} for node, some in EdgeIndex(replaced).by_node.items()}
+    if walls:
+        places, wanted = _this_side(_indexed(walls), seeds, _indexed(wanted))
+    wanted = list(wanted)
     if not seeds or not wanted:
         return {}
     zeros = False  # whether zeros go on where nothing does
@@ -89,17 +90,22 @@ def vjp(
     return {edge: one for edge, one in zip(wanted, found, strict=True) if one is not None and not one._is_zerotensor()}
 
 
+def _indexed(edges: Iterable[Edge] | EdgeIndex) -> EdgeIndex:
+    return edges if isinstance(edges, EdgeIndex) else EdgeIndex(edges)
+
+
 def _this_side(
-    places: Mapping[Any, dict[int, Any]], seeds: Mapping[Edge, Any], wanted: Sequence[Edge]
-) -> tuple[dict[Any, dict[int, Any]], list[Edge]]:
+    walls: EdgeIndex, seeds: Mapping[Edge, Any], wanted: EdgeIndex
+) -> tuple[dict[Any, Mapping[int, Any]], list[Edge]]:
     """Leave out walls and wanted edges that stand behind walls: else autograd would walk there, with nothing."""
+    by_node = walls.by_node
 
-    def shut(node: Any) -> bool:  # asked of what is walked alone: of many walls few are near
-        return node in places and len(places[node]) == len(node._input_metadata)
+    def shut(node: Any) -> bool:
+        return node in by_node and len(by_node[node]) == len(node._input_metadata)
 
-    near = set(at_and_below((node for node, _ in seeds), oldest(node for node, _ in wanted), shut))
-    kept = [edge for edge in wanted if edge[0] in near or not edge[0].next_functions]  # also where the graph ends
-    return {node: by for node, by in places.items() if node in near}, kept
+    near = at_and_below((node for node, _ in seeds), wanted.oldest, shut)
+    kept = [(node, place) for node in near for place in wanted.by_node.get(node, ())]
+    return {node: by_node[node] for node in near if by_node.get(node)}, [*kept, *wanted.ends]
 
 
 def _asked(seeds: Mapping[Edge, Any], wanted: Sequence[Edge], *, rows: bool) -> Sequence[Any]:

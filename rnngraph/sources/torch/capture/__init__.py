@@ -1,1 +1,1 @@
-"""What is kept while the model runs: its calls, and what is put around PyTorch's functions meanwhile."""
+"""What is put around PyTorch's functions while the model runs, and what is kept: calls, backward passes and hooks."""

@@ -92,7 +92,7 @@ def _read(
     one = track.recurrence
     back = one.stride if track.direction == "forward" else -1
     lower = [k for k, o in enumerate(recording.tracks) if o.recurrence is one and o.layer == track.layer - 1]
-    for t in range(one.steps):
+    for t in range(time := one.steps):
         for part in parts:
             inputs: list[int] = []
             for name in part.inputs:
@@ -100,7 +100,7 @@ def _read(
                     inputs += [int(recording.nodes[k]["h"][t]) for k in lower] or [_input(recording, number)]
                 elif not name.startswith(PREVIOUS):
                     inputs.append(int(nodes[name][t]))
-                elif 0 <= t - back < one.steps:
+                elif 0 <= t - back < time:
                     inputs.append(int(nodes[name.removeprefix(PREVIOUS)][t - back]))
                 elif start is not None:
                     inputs.append(_end_of(recording, start, name.removeprefix(PREVIOUS)))

@@ -121,8 +121,10 @@ class Weights:
         """Add what reached the weights inside one call of a fused layer."""
         for node in inside.weights:
             key, value = str(node.name), node.value
-            blank = np.zeros(one.steps)
-            layer = self.layers.setdefault(key, Layer(np.zeros_like(value), blank, blank.astype(bool), value))
+            if key not in self.layers:
+                blank = np.zeros(one.steps)
+                self.layers[key] = Layer(np.zeros_like(value), blank, blank.astype(bool), value)
+            layer = self.layers[key]
             step = parameters.get(node.id)
             for part in step.contributions if step is not None else ():
                 if isinstance(part, Summed):

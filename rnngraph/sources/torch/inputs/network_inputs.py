@@ -1,6 +1,6 @@
 """What enters recurrences over time, and what of it the network is fed: the inputs behind which there is no other.
 
-In: recurrences that were found in a pass. Out: entrances by step, and `Fed`, an input each. A recurrence whose input is
+In: recurrences that were found in a pass. Out: entrances by step, and `NetworkInput`s. A recurrence whose input is
 not known at every step has none: nothing is told of it.
 """
 

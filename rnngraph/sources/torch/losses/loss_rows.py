@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, age, bytes_of, home_of_float64, oldest, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, EdgeIndex, age, bytes_of, home_of_float64, oldest, walk_down
 from rnngraph.sources.torch.autograd.gradient_norms import EdgeRows, rescaled
 from rnngraph.sources.torch.autograd.opaque_nodes import all_above, frozen_statistics
 from rnngraph.sources.torch.autograd.vjp import vjp
@@ -99,14 +99,17 @@ class LossRows:
             for port in [shares.ports[edge] for edge in shares.at] if whole else self.by_step.get(row, ()):
                 self._enter(port, None if whole else row[1], number, len(rows), seeds, entering)
         ends = [step for one in self.recording.recurrences for step in one.states[::piece]] if piece else []
-        cuts = sorted({edge for step in ends for edge in step}, key=age)
-        self._through(seeds, np.zeros(len(rows), np.int64), at, entering, cuts)
-        for station in sorted([*self.calls, *cuts], key=lambda one: one.begin if isinstance(one, Call) else age(one))[
-            ::-1
-        ]:
+        cuts = dict.fromkeys(edge for step in ends for edge in step)
+        self._wanted = EdgeIndex([*self.states, *self.inputs, *self.ports, *self.extra, *self.entering])
+        self._walls = EdgeIndex([*self.ports, *cuts])
+        self._through(seeds, np.zeros(len(rows), np.int64), at, entering)
+        stations = [(call.begin, call) for call in self.calls] + [(age(edge), edge) for edge in cuts]
+        for _, station in sorted(stations, key=lambda one: -one[0]):
             onward = {}
             if not isinstance(station, Call):
-                onward = {station: total} if (total := at.total(cuts.pop())) is not None else {}
+                onward = {station: total} if (total := at.total(station)) is not None else {}
+                self._wanted.remove(station)  # which counts what arrives there already
+                self._walls.remove(station)
             elif entering[station]:
                 leaving = self._inside(station, entering[station], len(rows), tell)
                 if station in self.summed:
@@ -114,7 +117,7 @@ class LossRows:
                         at.add(self.summed[station], some, exponents)
                 onward = self._onward(station, leaving) if self._leads[station] else {}
             if onward:
-                self._through(*rescaled(onward), at, entering, cuts, past=station)
+                self._through(*rescaled(onward), at, entering)
         return at
 
     def _enter(
@@ -144,17 +147,10 @@ class LossRows:
         exponents: Integers,
         at: EdgeRows,
         entering: dict[Call, RowsIn],
-        cuts: Sequence[Edge],
-        past: Edge | Call | None = None,
     ) -> None:
-        """Let autograd carry rows to states and to the ports of fused layers, past none of these and no `cuts`.
-
-        Nothing is wanted where it begins at a state that is `past`.
-        """
-        wanted = dict.fromkeys([*self.states, *self.inputs, *self.ports, *self.extra, *self.entering])
-        wanted.pop(past, None)
+        """Let autograd carry rows to states and to the ports of fused layers, past none of these and no wall."""
         still = frozen_statistics(self.recording.statistics)
-        found = vjp(self.run, seeds, list(wanted), walls=[*self.ports, *cuts], hooks=still, rows=True)
+        found = vjp(self.run, seeds, self._wanted, walls=self._walls, hooks=still, rows=True)
         for edge, rows in found.items():
             port = self.ports.get(edge)
             if port is None or edge in self.extra:

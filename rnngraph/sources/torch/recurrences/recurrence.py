@@ -1,7 +1,7 @@
 """A recurrence that was found in a run: its calls, by step the edges that its states stand at, and what a step made.
 
-In: calls. Out: `Recurrence`s; a fused layer has its states inside, where only `inside` sees them. Of others, the nodes
-of a step in the order in which they were made, and the weights by which it multiplies the state before.
+In: calls. Out: `Recurrence`s; a fused layer has its states inside, where only its `UnrolledCall` sees them. Of others,
+the nodes of a step as they were made, and the weights by which it multiplies the state before.
 """
 
 from __future__ import annotations
