@@ -14,6 +14,7 @@ nn = torch.nn
 rows = pytest.importorskip("rnngraph.sources.torch.losses.loss_rows")
 chains = pytest.importorskip("rnngraph.sources.torch.recurrences.module_states")
 edges = pytest.importorskip("rnngraph.sources.torch.autograd.edges")
+step_inputs = pytest.importorskip("rnngraph.sources.torch.inputs.step_inputs")
 dispatch = pytest.importorskip("torch.utils._python_dispatch")
 
 
@@ -108,6 +109,30 @@ def test_where_the_calls_of_a_layer_lead_is_looked_up_once(monkeypatch: pytest.M
         recording = watch.recording()
         looks.clear()
         recording.pull([(0, steps - 1)], {2: np.arange(2)}, lambda *told: None)
+        counts.append(len(looks))
+    assert counts[1] < 2.5 * counts[0]
+
+
+def test_what_a_memory_has_held_for_long_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that reads a memory goes on from all that wrote to it: what the step before has made is of that step."""
+    looks, own = [], step_inputs.unviewed
+
+    def look(edge: Any) -> Any:
+        looks.append(edge)
+        return own(edge)
+
+    monkeypatch.setattr(step_inputs, "unviewed", look)
+    counts = []
+    for steps in (20, 40):
+        cell, h, memory, total = nn.RNNCell(3 + 4, 4), torch.zeros(2, 4), torch.zeros(2, 4), torch.zeros(())
+        with rnngraph.torch.watch(cell) as watch:
+            for one in torch.randn(steps, 2, 3):
+                h = cell(torch.cat([one, memory], -1), h)
+                memory = 0.5 * memory + h.sin()
+                total = total + memory.sum()
+            total.backward()
+        looks.clear()
+        assert watch.recording().fed
         counts.append(len(looks))
     assert counts[1] < 2.5 * counts[0]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from rnngraph.sources.torch.autograd.edges import Edge, all_below, holds_throughout, is_parameter, unviewed
+from rnngraph.sources.torch.autograd.edges import Edge, all_below, holds_throughout, is_parameter, number_of, unviewed
 from rnngraph.sources.torch.capture.module_calls import Call
 from rnngraph.sources.torch.inputs.entrance import (
     MOVES,
@@ -56,7 +56,7 @@ class StepInputs:
         """Find what enters a step; `before` are its nodes before the call of a module, where they are known."""
         nodes, stepwise = nodes_of_step(self.one, t), self.one.how == STEPS
         if before is None:
-            before = self._made_of_states(nodes) if stepwise else []
+            before = self._made_of_states(t, nodes) if stepwise else []
         every, taken = [*before, *nodes], _taken(self.one.calls[t]) if stepwise else set()
         inside = self._edges(nodes, every, sources)
         if stepwise:  # into a call what it was given, and not what else it may hold
@@ -65,12 +65,17 @@ class StepInputs:
             )
         return [*entrances(every), *self._edges(before, every, sources), *inside]
 
-    def _made_of_states(self, nodes: Iterable[Any]) -> list[Any]:
-        """Give the nodes below some from which a recurrence is reached, up to where it hands something out."""
+    def _made_of_states(self, t: int, nodes: Iterable[Any]) -> list[Any]:
+        """Give the nodes below a step's from which a recurrence is reached, up to where it hands something out.
+
+        What was made before the step before is no part of this one, as what a memory has held for longer.
+        """
         found, waiting, own = dict[Any, None](), list(nodes), set(nodes)
+        last = self.one.before(t)
+        least = 0 if last is None else self.one.calls[last].begin
         while waiting:
             for edge in waiting.pop().next_functions:
-                if edge[0] is None or edge[0] in own or edge[0] in found:
+                if edge[0] is None or edge[0] in own or edge[0] in found or number_of(edge[0]) < least:
                     continue
                 if self.behind(edge) and not self._is_wall(edge):
                     found[edge[0]] = None
