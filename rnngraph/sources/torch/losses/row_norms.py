@@ -58,7 +58,9 @@ def felt_gradients(recording: TorchRecording) -> Felt:
             total[number, kind][t + 1 : t + 1 + len(arrives)] |= arrives
 
     samples = {track.batch: np.arange(track.batch) for track in recording.tracks}
-    _walk_chunk(LossRows(recording), [ALL], RowNorms(recording, 0, samples, see), piece=1)
+    walk = LossRows(recording)
+    walk.entering.clear()  # for what enters, which has nothing below, PyTorch would look at all steps before each time
+    _walk_chunk(walk, [ALL], RowNorms(recording, 0, samples, see), piece=1)
     carried, immediate = {}, {}
     for key, column in total.items():
         track = recording.tracks[key[0]]
