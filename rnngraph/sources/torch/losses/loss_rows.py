@@ -141,13 +141,7 @@ class LossRows:
             if one.any():
                 entering[call].at_step(number, t - port.first, one)
 
-    def _through(
-        self,
-        seeds: dict[Edge, Any],
-        exponents: Integers,
-        at: EdgeRows,
-        entering: dict[Call, RowsIn],
-    ) -> None:
+    def _through(self, seeds: dict[Edge, Any], exponents: Integers, at: EdgeRows, entering: dict[Call, RowsIn]) -> None:
         """Let autograd carry rows to states and to the ports of fused layers, past none of these and no wall."""
         still = frozen_statistics(self.recording.statistics)
         found = vjp(self.run, seeds, self._wanted, walls=self._walls, hooks=still, rows=True)
