@@ -23,8 +23,8 @@ from rnngraph.monitor.folder import Folder
 from rnngraph.monitor.scalars import Updates, name_of, scalars
 from rnngraph.monitor.steps import Steps
 from rnngraph.sources.torch.autograd.edges import in_backward
+from rnngraph.sources.torch.capture.unwrap import process_rank, sharded
 from rnngraph.sources.torch.watch import Watch
-from rnngraph.sources.torch.watching.unwrap import process_rank, sharded
 from rnngraph.trace.model import Trace
 
 Log: TypeAlias = Callable[[dict[str, float], int], object]

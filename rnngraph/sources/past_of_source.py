@@ -30,7 +30,7 @@ def context(
             whose state can be reset.
     """
     if is_torch_pair(loss):
-        from rnngraph.sources.torch.tried.past_of_module import context_of_pair
+        from rnngraph.sources.torch.reruns.past_of_module import context_of_pair
 
         return context_of_pair(*loss, loss=reduce, only=only, most=most)
     from rnngraph.sources.tape.used_past import context as context_of_loss

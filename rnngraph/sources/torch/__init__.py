@@ -1,10 +1,16 @@
 """Watch a PyTorch model train, and trace its recurrences: public in `rnngraph.torch`.
 
-PyTorch's own graph is the tape: it is kept alive, and autograd is asked. A run is seen by `watching` (`patches` around
-PyTorch's functions, `calls` of modules) and by `autograd.passes`; `one_pass` and `hooks` put back what a question must
-find as it was, and `question` is the one way to ask. `finding` reads recurrences off the graph, what enters them, and
-where a step's loss does; `graph_recording` answers what `measure` wants to know, a file of `answers` a question;
-`fused` opens fused layers with a tape of our own; `tried` runs a copy with changed weights, or with a shorter past.
+PyTorch's own graph is the tape: it is kept alive, and autograd is asked. What happens, room by room:
+
+* `capture`: functions of PyTorch are patched, calls of modules and backward passes are noted, and what a question must
+  find as it was is put back.
+* `autograd`: the graph is walked; `vjp` is the one way to ask it.
+* `recurrences` are found in it, with their states; `inputs`: what enters their steps, and what the network is fed.
+* `losses`: where the loss of a step enters, and many losses walked back at once.
+* `gradients` of states and weights, step by step, the parts of the trace, and a certificate.
+* `fused_layers` are opened with a tape of our own.
+* `graph_recording` answers with these what `measure` asks; `measured_pass` makes the trace.
+* `reruns`: a copy runs again, with changed weights or with a shorter past.
 """
 
 from rnngraph.errors import MissingToolError

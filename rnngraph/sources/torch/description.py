@@ -12,12 +12,12 @@ import torch
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import all_below
-from rnngraph.sources.torch.autograd.kernels import NOTE as STATISTICS
-from rnngraph.sources.torch.autograd.one_pass import Pass
-from rnngraph.sources.torch.finding.at_once import joins_positions, no_sequence, takes_data
-from rnngraph.sources.torch.finding.fed_inputs import read_inside
-from rnngraph.sources.torch.finding.find import Found
-from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell, is_plain
+from rnngraph.sources.torch.autograd.opaque_nodes import NOTE as STATISTICS
+from rnngraph.sources.torch.capture.backward_pass import BackwardPass
+from rnngraph.sources.torch.inputs.network_inputs import read_inside
+from rnngraph.sources.torch.recurrences.find import Found
+from rnngraph.sources.torch.recurrences.recurrence import SEQUENCE, Recurrence, is_builtin, is_cell
+from rnngraph.sources.torch.recurrences.whole_sequences import joins_positions, no_sequence, takes_data
 
 if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording
@@ -118,7 +118,7 @@ def nothing_found(watch: Watch, found: Found) -> str:
     return f"no recurrence was found in {kind}; called were {listed}.{others}{_advice(watch, seen)}"
 
 
-def _scans(run: Pass) -> bool:
+def _scans(run: BackwardPass) -> bool:
     return any(node.name().startswith("ScanAutogradOp") for node in all_below(run.tops))
 
 
@@ -126,7 +126,7 @@ def _silent(watch: Watch, seen: Mapping[str, int]) -> str:
     """Say why the graph holds nothing of a cell, or of a module of the user's own."""
     modules, walked = dict(watch.model.named_modules()), {call.path for call in watch.log.calls}
     some = {path: modules[path] for path in seen if path in modules and path not in walked}
-    own = {path: one for path, one in some.items() if not is_plain(one) and next(one.parameters(), None) is not None}
+    own = {path: one for path, one in some.items() if not is_builtin(one) and next(one.parameters(), None) is not None}
     path = min(own, key=lambda path: not is_cell(own[path]), default="")
     if not path:
         return ""
@@ -165,7 +165,7 @@ def _advice(watch: Watch, seen: Mapping[str, int]) -> str:
     return f" A state in a loop of your own is shown with watch.mark(h) once a step{credit}.{other}"
 
 
-def taken_apart(run: Pass, recurrences: Sequence[Recurrence]) -> str:
+def taken_apart(run: BackwardPass, recurrences: Sequence[Recurrence]) -> str:
     """Say that a module that takes its sequence at once treats every position by itself; "" where none does."""
     whole = [one for one in recurrences if one.how == SEQUENCE and one.steps > 1]
     apart = next((one.path for one in whole if not joins_positions(run, one.calls[0])), None)
@@ -198,7 +198,7 @@ def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:
 
 def _not_finite(recording: TorchRecording) -> list[str]:
     found = []
-    for where, what in zip(recording.broken.first, ("value", "gradient"), strict=True):
+    for where, what in zip(recording.nonfinite.first, ("value", "gradient"), strict=True):
         if where is not None:
             _, number, kind, t = where
             one, state = recording.tracks[number].recurrence, recording.facts[number].states[kind]

@@ -12,26 +12,32 @@ from typing import Any
 import numpy as np
 
 from rnngraph.measure.recording import Facts, Losses, Take
-from rnngraph.sources.torch.answers.certificate import Certificate
-from rnngraph.sources.torch.answers.picture import graph_of, nodes_of
-from rnngraph.sources.torch.answers.shares import find_shares, split
-from rnngraph.sources.torch.answers.steps_back import feel, step_back
-from rnngraph.sources.torch.answers.tell import pull, pull_weighed
-from rnngraph.sources.torch.answers.tracks import Track, tracks_of
-from rnngraph.sources.torch.answers.walks import Broken, walk_layer, walk_states
-from rnngraph.sources.torch.answers.weights import Weights
-from rnngraph.sources.torch.autograd.arrived import norm
 from rnngraph.sources.torch.autograd.edges import Edge
-from rnngraph.sources.torch.autograd.kernels import all_above, statistics_between, whole_at
-from rnngraph.sources.torch.autograd.one_pass import Pass
-from rnngraph.sources.torch.autograd.question import ask, whole
-from rnngraph.sources.torch.finding.clocks import set_clocks
-from rnngraph.sources.torch.finding.entrance import Entrance
-from rnngraph.sources.torch.finding.fed_inputs import Steps, edges_in, entering_steps, fed_inputs, outside
-from rnngraph.sources.torch.finding.recurrence import Recurrence
-from rnngraph.sources.torch.finding.within import Entering
-from rnngraph.sources.torch.fused.inside import Inside
-from rnngraph.sources.torch.watching.calls import Call
+from rnngraph.sources.torch.autograd.gradient_norms import norm
+from rnngraph.sources.torch.autograd.opaque_nodes import all_above, statistics_between, whole_at
+from rnngraph.sources.torch.autograd.vjp import loss_cotangents, vjp
+from rnngraph.sources.torch.capture.backward_pass import BackwardPass
+from rnngraph.sources.torch.capture.module_calls import Call
+from rnngraph.sources.torch.fused_layers.unrolled_call import UnrolledCall
+from rnngraph.sources.torch.gradients.certificate import Certificate
+from rnngraph.sources.torch.gradients.state_gradients import NonFiniteStates, walk_layer, walk_states
+from rnngraph.sources.torch.gradients.step_jacobian import rows_through_step
+from rnngraph.sources.torch.gradients.tracks import Track, tracks_of
+from rnngraph.sources.torch.gradients.unrolled_graph import graph_of, nodes_of
+from rnngraph.sources.torch.gradients.weight_gradients import Weights
+from rnngraph.sources.torch.inputs.entrance import Entrance
+from rnngraph.sources.torch.inputs.network_inputs import (
+    Steps,
+    boundaries,
+    edges_in,
+    measured_inputs,
+    network_inputs,
+    step_inputs,
+)
+from rnngraph.sources.torch.losses.clocks_and_ports import set_clocks
+from rnngraph.sources.torch.losses.loss_shares import carried_and_immediate, find_shares
+from rnngraph.sources.torch.losses.row_norms import felt_gradients, pull, pull_weighed
+from rnngraph.sources.torch.recurrences.recurrence import Recurrence
 from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes
 from rnngraph.trace.model import InputTrace, ParameterTrace
 
@@ -43,12 +49,7 @@ class TorchRecording:
     labels: Sequence[str | None] = ()
 
     def __init__(
-        self,
-        run: Pass,
-        recurrences: Sequence[Recurrence],
-        parameters: Mapping[int, str],
-        *,
-        model: str,
+        self, run: BackwardPass, recurrences: Sequence[Recurrence], parameters: Mapping[int, str], *, model: str
     ) -> None:
         """Find clocks and shares; `parameters` are paths by id."""
         self.run, self.recurrences, self.model = run, list(recurrences), model
@@ -60,18 +61,19 @@ class TorchRecording:
             if one.fused
             for call, t in zip(one.calls, one.starts, strict=True)
         }
-        around = outside(run, self.recurrences)
-        clocks = set_clocks(run, self.recurrences, lambda one: Entering(one, *around).by_tensor())
+        behind, walls = boundaries(run, self.recurrences)
+        known = step_inputs(self.recurrences, behind, walls)
+        clocks = set_clocks(run, self.recurrences, known)
         self.clocks = dict(zip(self.recurrences, clocks, strict=True))
         self.tracks = tracks_of(run, self.clocks)
         self.nodes = nodes_of(self.tracks)
-        self.fed = fed_inputs(run, self.recurrences)
-        self.entering = entering_steps(self.recurrences, self.fed)
-        known = {one: fed for fed in self.fed for one in fed.readers}
+        self.fed = network_inputs(self.recurrences, behind, known)
+        self.entering = measured_inputs(self.recurrences, self.fed)
+        read = {one: fed for fed in self.fed for one in fed.readers}
         self.facts: Sequence[Facts] = [
             track.facts(
                 {kind: self.nodes[k][kind] for kind in track.cell.kinds},
-                None if track.layer else known.get(track.recurrence),
+                None if track.layer else read.get(track.recurrence),
             )
             for k, track in enumerate(self.tracks)
         ]
@@ -81,21 +83,21 @@ class TorchRecording:
         self.dtype = str(adding_up).removeprefix("torch.")
         self.shares = find_shares(run, self.clocks, {track.recurrence: track.batch for track in self.tracks})
         self.certificate = Certificate(run.tops)
-        self.broken = Broken()
+        self.nonfinite = NonFiniteStates()
         self.statistics = statistics_between(self.shares.ports)
         self.weights = Weights(run, self.recurrences, parameters)
-        self._insides: dict[Call, Inside] = {}
+        self._insides: dict[Call, UnrolledCall] = {}
         self._total: dict[Edge, Any] = {}
         self.samples: dict[tuple[int, str], Floats] = {}  # what the walk found, to compare rows with
         self.initials: dict[tuple[int, str], float] = {}  # norms of the gradients of first states
         self.entered: dict[int, Magnitudes] = {}  # norms of what reaches an input by step
 
     # ---- looking things up
-    def inside(self, call: Call) -> Inside:
+    def inside(self, call: Call) -> UnrolledCall:
         """Give the inside of a call of a fused layer."""
         if call not in self._insides:
             with self.run.as_it_was():
-                self._insides[call] = Inside(call)
+                self._insides[call] = UnrolledCall(call)
             self.certificate.step(self._insides[call])
         return self._insides[call]
 
@@ -122,9 +124,11 @@ class TorchRecording:
         states = [edge for one in self.recurrences for some in one.states for edge in some]
         others = (*all_above(states), *self.ports, *edges_in(self.entering.values()))
         wanted = list(dict.fromkeys([*states, *others]))
-        self._total = ask(self.run, whole(self.run), wanted + self.weights.edges(), hooks=self.weights.hooks())
+        self._total = vjp(
+            self.run, loss_cotangents(self.run), wanted + self.weights.edges(), hooks=self.weights.hooks()
+        )
         self.weights.settle(self._total)
-        carried, immediate = split(self.run, self._total, self.shares)
+        carried, immediate = carried_and_immediate(self.run, self._total, self.shares)
         for number, track in enumerate(self.tracks):
             if not track.recurrence.fused:
                 walk_states(self, number, track, (carried, immediate), take)
@@ -150,13 +154,14 @@ class TorchRecording:
     def total(self, edge: Edge) -> Any:
         """Give the gradient of the whole loss at an edge, asked here where no walk has; None where nothing arrives."""
         if not self._total:
-            self._total = ask(self.run, whole(self.run), self.ports)
+            self._total = vjp(self.run, loss_cotangents(self.run), self.ports)
         return whole_at(edge, self._total)
 
     def note_norms(self, number: int, kind: str, steps: slice, samples: Floats) -> None:
         """Note norms by sample, which rows are compared with."""
-        blank = np.zeros((self.tracks[number].recurrence.steps, self.tracks[number].batch))
-        self.samples.setdefault((number, kind), blank)[steps, : samples.shape[1]] = samples
+        if (number, kind) not in self.samples:
+            self.samples[number, kind] = np.zeros((self.facts[number].timesteps, self.tracks[number].batch))
+        self.samples[number, kind][steps, : samples.shape[1]] = samples
 
     def initial(self, recurrence: int, kind: str) -> float | None:
         """Give the norm of the gradient of a first state; only fused layers tell."""
@@ -194,5 +199,5 @@ class TorchRecording:
         """Say which steps a loss enters."""
         return Losses(self.shares.norms, self.shares.joint)
 
-    # ---- what a file of `answers` answers each
-    felt, back, graph, pull, pull_weighed = feel, step_back, graph_of, pull, pull_weighed
+    # ---- what other files answer
+    felt, back, graph, pull, pull_weighed = felt_gradients, rows_through_step, graph_of, pull, pull_weighed

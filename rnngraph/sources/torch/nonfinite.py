@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import in_backward, number_now, number_of, tensors_in
-from rnngraph.sources.torch.watching.calls import FUSED
+from rnngraph.sources.torch.capture.module_calls import FUSED
 
 _OWN = str(Path(__file__).resolve().parents[2])
 _FOREIGN = (str(Path(torch.__file__).resolve().parent), _OWN, sysconfig.get_paths()["stdlib"], "<frozen")

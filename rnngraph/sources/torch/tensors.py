@@ -12,13 +12,13 @@ import torch
 
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Window
-from rnngraph.sources.torch.answers.rows import Rows
-from rnngraph.sources.torch.answers.tell import Teller
-from rnngraph.sources.torch.autograd.arrived import summed
-from rnngraph.sources.torch.autograd.kernels import all_above, whole_at
-from rnngraph.sources.torch.autograd.question import ask, whole
-from rnngraph.sources.torch.finding.fed_inputs import edges_in
+from rnngraph.sources.torch.autograd.gradient_norms import summed
+from rnngraph.sources.torch.autograd.opaque_nodes import all_above, whole_at
+from rnngraph.sources.torch.autograd.vjp import loss_cotangents, vjp
 from rnngraph.sources.torch.graph_recording import TorchRecording
+from rnngraph.sources.torch.inputs.network_inputs import edges_in
+from rnngraph.sources.torch.losses.loss_rows import LossRows
+from rnngraph.sources.torch.losses.row_norms import RowNorms
 
 
 def state(recording: TorchRecording, name: str, t: int) -> tuple[Any, Any]:
@@ -33,7 +33,7 @@ def state(recording: TorchRecording, name: str, t: int) -> tuple[Any, Any]:
     if edge is None:
         raise InputError(f"{name} has no state at step {t}.")
     value = track.recurrence.value(edge, t % track.recurrence.steps)
-    gradient = whole_at(edge, ask(recording.run, whole(recording.run), [edge, *all_above([edge])]))
+    gradient = whole_at(edge, vjp(recording.run, loss_cotangents(recording.run), [edge, *all_above([edge])]))
     return value, None if gradient is None else track.part(gradient, t) / recording.run.factor
 
 
@@ -67,9 +67,9 @@ def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, li
         known = [str(t) for _, t in pairs]
         listed = ", ".join(known if len(known) <= 12 else [*known[:12], "..."]) or "none"
         raise InputError(f"no loss enters at step {step}; losses enter at {listed}.")
-    rows = Rows(recording)
+    rows = LossRows(recording)
     rows.extra += [edge for edge in edges_in(recording.entering.values()) if edge not in rows.states]
-    arrived = rows.walk([chosen], Teller(recording, 0, {}, lambda *told: None))
+    arrived = rows.walk([chosen], RowNorms(recording, 0, {}, lambda *told: None))
     found: dict[str, list[Any]] = {}
 
     def put(name: str, time: int, t: int, total: Any) -> None:

@@ -14,16 +14,16 @@ from rnngraph.checks import listed, whole_number
 from rnngraph.errors import InputError
 from rnngraph.measure.lag_options import LagOptions, asked
 from rnngraph.sources.torch import description
-from rnngraph.sources.torch.answers.traced import Backward, checked_backward, chosen, settle_factor, traced
-from rnngraph.sources.torch.answers.weights import weights_by_recurrence
-from rnngraph.sources.torch.autograd.edges import Edge, edge_of, plain
-from rnngraph.sources.torch.autograd.one_pass import Pass
-from rnngraph.sources.torch.autograd.passes import Passes
-from rnngraph.sources.torch.finding.find import Found, find
+from rnngraph.sources.torch.autograd.edges import Edge, edge_of, unviewed
+from rnngraph.sources.torch.capture.backward_pass import BackwardPass
+from rnngraph.sources.torch.capture.backward_passes import BackwardPasses
+from rnngraph.sources.torch.capture.module_calls import CallLog, TensorRef
+from rnngraph.sources.torch.capture.patches import put_all
+from rnngraph.sources.torch.capture.unwrap import paths_of, sharded, unwrapped
+from rnngraph.sources.torch.gradients.weight_gradients import weights_by_recurrence
 from rnngraph.sources.torch.graph_recording import TorchRecording
-from rnngraph.sources.torch.watching.calls import CallLog, Kept
-from rnngraph.sources.torch.watching.patches import put_all
-from rnngraph.sources.torch.watching.unwrap import paths_of, sharded, unwrapped
+from rnngraph.sources.torch.measured_pass import Backward, checked_backward, chosen, settle_factor, traced
+from rnngraph.sources.torch.recurrences.find import Found, find
 from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
@@ -67,10 +67,10 @@ class Watch:
 
     def _start(self) -> None:
         self.log = CallLog(self._names)
-        self.passes = Passes(self.model, self.wanted, self.log)
-        self.marks: dict[str, list[tuple[Edge, Kept]]] = {}
-        self._found: dict[Pass, Found] = {}
-        self._recordings: dict[Pass, TorchRecording] = {}
+        self.passes = BackwardPasses(self.model, self.wanted, self.log)
+        self.marks: dict[str, list[tuple[Edge, TensorRef]]] = {}
+        self._found: dict[BackwardPass, Found] = {}
+        self._recordings: dict[BackwardPass, TorchRecording] = {}
         self._asked: Trace | None = None  # of sharded weights, which are whole only until the end of the backward pass
 
     def __enter__(self) -> Watch:
@@ -121,7 +121,7 @@ class Watch:
         Nothing happens outside the block, so that the line may stay in the code.
         """
         if self._patches is not None and getattr(tensor, "grad_fn", None) is not None:
-            self.marks.setdefault(name, []).append((plain(edge_of(tensor)), Kept.of(tensor)))
+            self.marks.setdefault(name, []).append((unviewed(edge_of(tensor)), TensorRef.of(tensor)))
 
     def trace(
         self,
@@ -186,9 +186,9 @@ class Watch:
             InputError: see `trace`.
         """
         from rnngraph.measure.trial import Trial
-        from rnngraph.sources.torch.tried.again import Again
+        from rnngraph.sources.torch.reruns.rerun import Rerun
 
-        return Trial(Again(self, self.recording(backward)))
+        return Trial(Rerun(self, self.recording(backward)))
 
     def recording(self, backward: Backward | None = None) -> TorchRecording:
         """Give a pass as what `measure` asks."""
@@ -206,7 +206,7 @@ class Watch:
         """Say what was found, and what was not and why."""
         return description.text(self)
 
-    def find(self, run: Pass | None = None) -> Found:
+    def find(self, run: BackwardPass | None = None) -> Found:
         """Give what was found in a pass, by default in the one that is traced."""
         run = chosen(self, None) if run is None else run
         if run not in self._found:
@@ -215,7 +215,7 @@ class Watch:
                 self._found[run] = find(run.calls, run.roots, self.marks, self.only, names)
         return self._found[run]
 
-    def record(self, run: Pass) -> TorchRecording:
+    def record(self, run: BackwardPass) -> TorchRecording:
         """Give a pass as what `measure` asks."""
         found = self.find(run)
         if not found.recurrences:

@@ -13,7 +13,7 @@ from rnngraph.errors import InputError
 from tests.sources.torch.truth import Trail, certified, check
 
 torch = pytest.importorskip("torch")
-tell = pytest.importorskip("rnngraph.sources.torch.answers.tell")
+tell = pytest.importorskip("rnngraph.sources.torch.losses.row_norms")
 nn = torch.nn
 F = torch.nn.functional
 N, T, D, H = 3, 6, 4, 5

@@ -11,7 +11,7 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn as ours
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.tried.reset import Plan, ResetLayer, ResetSteps
+from rnngraph.sources.torch.reruns.state_resets import Plan, ResetLayer, ResetSteps
 
 torch = pytest.importorskip("torch")
 nn = torch.nn

@@ -337,7 +337,7 @@ def test_gates_that_are_not_kept_are_computed_again(
         packed = nn.utils.rnn.pack_padded_sequence(x, torch.tensor([T, T - 1, 2]))
         layer(packed)[0].data.square().sum().backward()
     kept = watch.trace()
-    monkeypatch.setattr("rnngraph.sources.torch.fused.pinned._KEPT_BYTES", 0)
+    monkeypatch.setattr("rnngraph.sources.torch.fused_layers.pinned_block._KEPT_BYTES", 0)
     with rnngraph.torch.watch(layer) as watch:
         layer(packed)[0].data.square().sum().backward()
     again = watch.trace()

@@ -117,6 +117,19 @@ def test_what_was_rounded_to_zero_is_no_exact_zero() -> None:
     assert np.isfinite(whole.lags[0].log[:, -1, 1:]).all()  # inside a fused layer rows cannot underflow
     assert whole.lags[0].log[:, -1, 1].max() < np.log(1e-60)
 
+    class Above(Last):
+        def __init__(self) -> None:
+            super().__init__(cell)
+            self.rnn = nn.RNN(D, D)
+            self.rnn.weight_hh_l0.data.zero_()
+
+        def forward(self, x: Any) -> Any:
+            return super().forward(self.rnn(x)[0])
+
+    status = next(one for one in traced(Above(), torch.randn(30, N, D)).states if one.name == "rnn.h").grad.status
+    assert status[-1] == Status.OK
+    assert status[0] == Status.UNDERFLOW  # rounded above it, between the steps of the cell
+
 
 def test_a_trace_is_saved_and_read_back(tmp_path: Any) -> None:
     from rnngraph.trace.model import Trace
@@ -141,9 +154,9 @@ def test_the_spectrum_of_a_fused_layer() -> None:
     (one,) = watch.trace(spectrum=2 * H).spectrum
     log_det = 0.0  # the exponents add up to the mean log determinant of a step: both layers' slopes and weights
     h = watch.find().recurrences[0].calls[0]
-    from rnngraph.sources.torch.fused.inside import Inside
+    from rnngraph.sources.torch.fused_layers.unrolled_call import UnrolledCall
 
-    for block in Inside(h).blocks:
+    for block in UnrolledCall(h).blocks:
         weight = block.weights["Wh"]
         slopes = 1 - block.columns["h"][1:, 0] ** 2
         log_det += float(np.log(np.abs(slopes)).sum(axis=1).mean() + np.log(abs(np.linalg.det(weight))))

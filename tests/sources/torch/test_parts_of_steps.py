@@ -13,7 +13,7 @@ from tests.sources.torch.truth import Trail, certified, check
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
-Certificate = pytest.importorskip("rnngraph.sources.torch.answers.certificate").Certificate
+Certificate = pytest.importorskip("rnngraph.sources.torch.gradients.certificate").Certificate
 
 
 class Gate(nn.Module):  # type: ignore[misc, name-defined]

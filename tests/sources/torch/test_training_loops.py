@@ -19,7 +19,7 @@ from rnngraph.errors import InputError
 from tests.sources.torch.truth import Trail, certified, check
 
 torch = pytest.importorskip("torch")
-patches = pytest.importorskip("rnngraph.sources.torch.watching.patches")
+patches = pytest.importorskip("rnngraph.sources.torch.capture.patches")
 scan = pytest.importorskip("torch._higher_order_ops.scan")
 nn = torch.nn
 N, T, D, H = 3, 6, 4, 5
@@ -345,12 +345,12 @@ def test_nothing_is_left_of_many_blocks() -> None:
 
 
 def test_a_failure_of_the_watch_never_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rnngraph.sources.torch.watching import calls
+    from rnngraph.sources.torch.capture import module_calls
 
     def broken(*args: Any) -> Any:
         raise KeyError("ours")
 
-    monkeypatch.setattr(calls, "_layer", broken)
+    monkeypatch.setattr(module_calls, "_layer", broken)
     model = Model()
     with rnngraph.torch.watch(model) as watch:
         model(torch.randn(T, N, D))[0].sum().backward()

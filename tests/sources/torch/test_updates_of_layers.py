@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import rnngraph
-from rnngraph.sources.torch.answers import rows
+from rnngraph.sources.torch.losses import loss_rows
 from rnngraph.trace.model import Trace
 
 torch = pytest.importorskip("torch")
@@ -77,7 +77,7 @@ def by_step(layers: Sequence[Any], head: Any, x: Any) -> dict[str, list[float]]:
 def test_one_layer_or_several_in_a_module(
     kind: str, options: dict[str, Any], most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows, "_MOST", most)
+    monkeypatch.setattr(loss_rows, "_MOST", most)
     torch.manual_seed(0)
     layer = getattr(nn, kind)(D, H, batch_first=True, **options).double()
     head, x = nn.Linear(options.get("proj_size", H), 2).double(), torch.randn(N, T, D).double()

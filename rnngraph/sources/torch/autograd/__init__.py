@@ -1,1 +1,1 @@
-"""PyTorch's graph as it is walked and asked: edges, passes, questions, and what comes back."""
+"""PyTorch's graph as it is walked and asked: its edges, a vector-Jacobian product, and what comes back."""

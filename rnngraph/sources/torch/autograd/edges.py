@@ -35,6 +35,11 @@ def number_of(node: Any) -> int:
     return int(node._sequence_nr())
 
 
+def age(edge: tuple[Any, ...]) -> int:
+    """Give the number of the node that an edge, or a link of a walk, begins with."""
+    return number_of(edge[0])
+
+
 def oldest(nodes: Iterable[Any]) -> int:
     """Give the smallest number of some nodes."""
     return min(map(number_of, nodes), default=0)
@@ -50,7 +55,7 @@ def edge_of(tensor: Any) -> Edge:
     return tensor.grad_fn, tensor.output_nr
 
 
-def grown_edge(tensor: Any) -> Edge | None:
+def edge_or_leaf(tensor: Any) -> Edge | None:
     """Give the place of a tensor that was computed, or of a leaf that needs a gradient; None of plain data."""
     if tensor.grad_fn is not None:
         return edge_of(tensor)
@@ -70,13 +75,13 @@ def bytes_of(edge: Edge) -> int:
     return math.prod(shape_of(edge)) * int(edge[0]._input_metadata[edge[1]].dtype.itemsize)
 
 
-def like(edge: Edge, value: float) -> Any:
+def full_at(edge: Edge, value: float) -> Any:
     """Make a tensor of the shape, type and device of an edge."""
     about = edge[0]._input_metadata[edge[1]]
     return torch.full(tuple(about.shape), value, dtype=about.dtype, device=about.device)
 
 
-def as_at(edge: Edge, tensor: Any) -> Any:
+def cast_to(edge: Edge, tensor: Any) -> Any:
     """Bring a tensor to the type and the device of what flows over an edge."""
     about = edge[0]._input_metadata[edge[1]]
     return tensor.to(about.dtype).to(about.device)
@@ -87,7 +92,7 @@ def home_of_float64(device: torch.device) -> torch.device:
     return torch.device("cpu") if device.type in _WITHOUT_FLOAT64 else device
 
 
-def wide(tensor: Any) -> Any:
+def to_float64(tensor: Any) -> Any:
     """Give the numbers of a tensor in float64, complex ones in two of them."""
     kind = torch.complex128 if tensor.is_complex() else torch.float64
     return tensor.detach().to(home_of_float64(tensor.device)).to(kind)
@@ -98,7 +103,7 @@ def as_reals(tensor: Any) -> Any:
     return torch.view_as_real(tensor.resolve_conj()).flatten(-2) if tensor.is_complex() else tensor
 
 
-def drawn_once(shape: tuple[int, ...]) -> Any:
+def fixed_normal(shape: tuple[int, ...]) -> Any:
     """Draw normal numbers, the same ones every time, on the CPU whatever the default is."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64, device="cpu")
 
@@ -130,7 +135,31 @@ def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     return value
 
 
-def plain(edge: Edge) -> Edge:
+class EdgeIndex:
+    """Edges by their node, so that a walk finds those that it comes by and looks at no others."""
+
+    def __init__(self, edges: Iterable[Edge]) -> None:
+        """Take edges, each once."""
+        self.by_node: dict[Any, dict[int, None]] = {}
+        for node, place in edges:
+            self.by_node.setdefault(node, {})[place] = None
+        self.ends = [(node, k) for node, places in self.by_node.items() if not node.next_functions for k in places]
+        self.oldest = oldest(self.by_node)
+
+    def __iter__(self) -> Iterator[Edge]:
+        """Yield all."""
+        return ((node, place) for node, places in self.by_node.items() for place in places)
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.by_node)
+
+    def remove(self, edge: Edge) -> None:
+        """Forget an edge."""
+        self.by_node.get(edge[0], {}).pop(edge[1], None)
+
+
+def unviewed(edge: Edge) -> Edge:
     """Look through views of the same numbers, so that a state that is returned in two shapes is one state."""
     while (name := edge[0].name()) in _VIEWS or (name in _TURNS and _turns_others(edge[0], name)):
         below = edge[0].next_functions[0]

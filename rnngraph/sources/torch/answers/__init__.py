@@ -1,1 +1,0 @@
-"""What a recording is asked, a file a question."""

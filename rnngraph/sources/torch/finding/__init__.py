@@ -1,1 +1,0 @@
-"""Which recurrences ran, read off the graph: their steps, states, weights, and what they are fed."""

@@ -1,0 +1,1 @@
+"""Where the loss of a step enters, and many losses walked back at once."""

@@ -1,1 +1,0 @@
-"""What is kept while the model runs: its calls, and what is put around PyTorch's functions meanwhile."""
