@@ -45,7 +45,8 @@ __all__ = [
     "Cell", "Diagnosis", "Drawing", "DtypeError", "FileError", "Finding", "GradientError", "InputError", "LagOptions",
     "MissingToolError", "Op", "RnnGraphError", "Tape", "TapeError", "Tensor", "Trace", "VocabularyError",
     "assert_healthy", "check", "compare", "concatenate", "context", "decay", "diagnose", "draw", "gradients",
-    "history", "integrations", "jax", "nn", "record", "render", "spectrum", "stack", "torch", "trace_function", "trial", "where",
+    "history", "integrations", "jax", "nn", "record", "render", "spectrum", "stack", "torch", "trace_function", "trial",
+    "where",
 ]  # fmt: skip
 
 _MODULES = {name: f"rnngraph.{name}" for name in ("integrations", "jax", "nn", "torch")}

@@ -79,6 +79,11 @@ def open_source(arguments: SourceArguments) -> Source:
     for _, accepts, kind in SOURCE_KINDS:
         if accepts(arguments):
             return kind(arguments)
+    if arguments.source is not None and arguments.source.endswith(".py"):
+        raise InputError(
+            f"SOURCE {arguments.source!r} names no function of the file: write {arguments.source}:NAME, of one that "
+            "returns what is to be measured."
+        )
     known = ", ".join(description for description, _, _ in SOURCE_KINDS)
     raise InputError(f"SOURCE {arguments.source!r} is of no known kind: give {known}.")
 

@@ -126,15 +126,17 @@ def known_flags(names: Sequence[str], where: str, *beside: str) -> tuple[str, ..
     return tuple(names)
 
 
-def is_found(diagnosis: Diagnosis, names: Sequence[str]) -> bool:
-    """Whether one of these is the verdict, flagged, found where it never is a verdict, or as grave as a finding.
+def found_of(diagnosis: Diagnosis, names: Sequence[str]) -> tuple[str, ...]:
+    """Give what is the verdict, flagged, found where it never is a verdict, or so grave, of what these names ask for.
 
     What is worse of the same counts too: an error is more than a warning, and what has vanished is attenuated.
     """
-    beside = (finding.rule for finding in diagnosis.findings if finding.rule not in VERDICTS)
-    found = {*diagnosis.flags, *beside, *(finding.severity for finding in diagnosis.findings)}
-    found |= {less for more, less in ((ERROR, WARNING), ("vanishing", "attenuating")) if more in found}
-    return not found.isdisjoint(names)
+    says = {flag: {flag} for flag in diagnosis.flags}
+    for one in diagnosis.findings:
+        says.setdefault(one.rule, set()).update({one.severity} if one.rule in VERDICTS else {one.severity, one.rule})
+    for found in says.values():
+        found |= {less for more, less in ((ERROR, WARNING), ("vanishing", "attenuating")) if more in found}
+    return tuple(rule for rule, found in says.items() if not found.isdisjoint(names))
 
 
 def _check(trace: Trace) -> None:

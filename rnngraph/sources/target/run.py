@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from rnngraph.trace.used_past import ContextTrace
 
 WANTED = (
-    "a loss (a Tensor of rnngraph), a Trace, (forward, *arrays) of NumPy, a PyTorch pair (module, batch), of which "
-    "a batch (x, targets) is handed on as module(x, targets), or (loss_fn, *arguments) of JAX"
+    "a loss (a Tensor of rnngraph), a Trace, (forward, *arrays) of NumPy, the rnngraph.torch.watch of a PyTorch step, "
+    "a pair (module, batch), of which a batch (x, targets) is handed on as module(x, targets), or (loss_fn, "
+    "*arguments) of JAX"
 )
 NO_GRADIENT = (
     "These are gradients of the record: of what the function returns beside its loss, nothing is known to be one of "
@@ -81,6 +82,8 @@ class Returned:
                 return replace(trace, notes=notes), trial(value)
             if is_jax_call(value):
                 return run_call(value, **options)
+            if _is_watch(value):
+                return value.trace(**options), value.trial()
             if is_torch_pair(value):
                 from rnngraph.sources.torch.module_and_batch import trace_pair
 
@@ -220,6 +223,11 @@ def _is_forward(returned: Any) -> bool:
 def is_torch_pair(returned: object) -> TypeGuard[tuple[Any, Any]]:
     """Tell a PyTorch module with a batch."""
     return isinstance(returned, tuple | list) and len(returned) == 2 and _is_module(returned[0])
+
+
+def _is_watch(value: object) -> bool:
+    known = sys.modules.get("rnngraph.sources.torch.watch")  # a watch can only be one where that was imported
+    return known is not None and isinstance(value, known.Watch)
 
 
 def _is_module(value: object) -> bool:
