@@ -197,8 +197,8 @@ def scalar_cotangent(loss: Tensor) -> Array:
     """
     if not isinstance(loss, Tensor):
         raise InputError(
-            f"the loss is a {type(loss).__name__}; pass the scalar Tensor that a model computed on a tape. A PyTorch step "
-            "is looked at with rnngraph.torch.watch(model), and its watch.trace() is what is drawn and judged."
+            f"the loss is a {type(loss).__name__}; pass the scalar Tensor that a model computed on a tape. A PyTorch "
+            "step is looked at with rnngraph.torch.watch(model), and its watch.trace() is what is drawn and judged."
         )
     if loss.value.size != 1:
         raise InputError(f"the loss has shape {loss.shape}; reduce it to a scalar, with .sum() or .mean().")

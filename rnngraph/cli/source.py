@@ -136,7 +136,7 @@ class _Python(Source):
         let_others_print()
         model.refuse(f"{source} is a Python function", but=("--set", "--loss", "--layer", "--data"))
         settings = settings_from(model.set)
-        return opened(source, settings, loss=model.loss or "sum", layer=model.layer, data=model.data)
+        return opened(source, settings, loss=model.loss, layer=model.layer, data=model.data)
 
     def run(self, measures: Measures) -> Run:
         trace, trial = self._called().run(**measures)

@@ -55,7 +55,7 @@ class Returned:
 
     source: str
     value: Any
-    reduce: str = "sum"  # what of a module's output is differentiated where it is no scalar: `sum`, `mean` or `every`
+    reduce: str | None = None  # of a module's output that is no scalar: `sum`, the default, `mean` or `every`
     layer: str | None = None  # the path of the module that is wanted alone
 
     def run(self, *, lags: LagOptions | bool = False, spectrum: int = 0) -> tuple[Trace, Trial | None]:
@@ -87,7 +87,7 @@ class Returned:
             if is_torch_pair(value):
                 from rnngraph.sources.torch.module_and_batch import trace_pair
 
-                return trace_pair(*value, loss=self.reduce, only=self.layer, **options)
+                return trace_pair(*value, loss=self.reduce or "sum", only=self.layer, **options)
         raise InputError(f"{self.source} returned {_described(value)}; return {WANTED}.")
 
     def loss(self) -> Tensor:
@@ -160,7 +160,7 @@ class Returned:
 
 
 def opened(
-    source: str, settings: Mapping[str, Any] | None = None, *, loss: str = "sum", layer: str | None = None,
+    source: str, settings: Mapping[str, Any] | None = None, *, loss: str | None = None, layer: str | None = None,
     data: str | None = None,
 ) -> Returned:  # fmt: skip
     """Call a target; one with `data`, or that gives NumPy's numbers or arrays, is a NumPy function, and is traced.
