@@ -37,9 +37,14 @@ def diagnose(trace: Trace, *, horizon: int | None = None, trial: Tries | None = 
 
     Raises:
         InputError: no lags or no gradients in the trace, a horizon longer than the sequence, an unknown threshold
-            or one out of order.
+            or one out of order; a trial that is none.
     """
-    return judge(network_in(trace, horizon=horizon, **thresholds), trial=trial)
+    network = network_in(trace, horizon=horizon, **thresholds)
+    if trial is not None and not isinstance(trial, Tries):
+        raise InputError(
+            f"trial is a {type(trial).__name__}; pass rnngraph.trial(loss), or rnngraph.trial(watch) of a PyTorch step."
+        )
+    return judge(network, trial=trial)
 
 
 def network_in(trace: Trace, *, horizon: int | None = None, **thresholds: float) -> Network:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rnngraph.diagnosis.network import Network, network_of
 from rnngraph.diagnosis.sentences import is_left, times
@@ -20,6 +20,7 @@ from rnngraph.trace.model import InputLagTrace, LagTrace
 _DEFAULTS = Thresholds()
 
 
+@runtime_checkable
 class Tries(Protocol):
     """Whoever can run the network again; see `measure.trial.Trial`."""
 
