@@ -77,6 +77,7 @@ class Bench:
 
     def run(self, words: str, *changes: Change) -> Tried | None:
         """Make some changes, and measure; None where they cannot be made."""
+        words += " in every recurrence" if len(self.network.trace.recurrences) > 1 else ""
         with doing(f"trying to {words}"):
             measured = self._tries.lags(changes, joint=self.network.trace.lags[0].joint)
         if measured is None or not measured[0]:
