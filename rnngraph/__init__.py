@@ -11,7 +11,7 @@ from rnngraph.history.front import compare, history
 from rnngraph.render.save import render
 
 if TYPE_CHECKING:
-    from rnngraph import jax, nn, torch
+    from rnngraph import integrations, jax, nn, torch
     from rnngraph.autodiff.backward import gradients
     from rnngraph.autodiff.cell import Cell
     from rnngraph.autodiff.node import Op
@@ -45,10 +45,11 @@ __all__ = [
     "Cell", "Diagnosis", "Drawing", "DtypeError", "FileError", "Finding", "GradientError", "InputError", "LagOptions",
     "MissingToolError", "Op", "RnnGraphError", "Tape", "TapeError", "Tensor", "Trace", "VocabularyError",
     "assert_healthy", "check", "compare", "concatenate", "context", "decay", "diagnose", "draw", "gradients",
-    "history", "jax", "nn", "record", "render", "spectrum", "stack", "torch", "trace_function", "trial", "where",
+    "history", "integrations", "jax", "nn", "record", "render", "spectrum", "stack", "torch", "trace_function", "trial",
+    "where",
 ]  # fmt: skip
 
-_MODULES = {"jax": "rnngraph.jax", "nn": "rnngraph.nn", "torch": "rnngraph.torch"}
+_MODULES = {name: f"rnngraph.{name}" for name in ("integrations", "jax", "nn", "torch")}
 _HOMES = {
     "rnngraph.autodiff.backward": ("gradients",),
     "rnngraph.autodiff.cell": ("Cell",),

@@ -35,7 +35,8 @@ def path_of(given: object, *, example: str) -> Path:
         InputError: it is none.
     """
     if not isinstance(given, str | os.PathLike):
-        raise InputError(f"the path is {given!r}; pass the name of a file, such as {example!r}.")
+        what = " ".join(repr(given).split())
+        raise InputError(f"the path is {what:.60}; pass the name of a file, such as {example!r}.")
     return Path(given)
 
 

@@ -114,6 +114,8 @@ def test_a_target_is_checked_before_any_work(tmp_path: Path) -> None:
 
 def test_what_is_no_path_is_refused() -> None:
     assert path_of("a/b", example="run.npz") == Path("a", "b")
+    with pytest.raises(InputError, match=r"the path is array\(\[\[1\., 1\.\], \[1\., 1\.\]\]\); "):  # on one line
+        path_of(np.ones((2, 2)), example="run.npz")
     with pytest.raises(InputError, match=r"the path is 3; .*'run\.npz'"):
         path_of(3, example="run.npz")
 

@@ -137,7 +137,7 @@ def test_the_public_surface() -> None:
                 getattr(rnngraph, name)
             continue
         assert getattr(rnngraph, name) is getattr(rnngraph, name), name  # also once its module is loaded
-        assert name in ("jax", "nn", "torch") or callable(getattr(rnngraph, name)), name
+        assert name in ("integrations", "jax", "nn", "torch") or callable(getattr(rnngraph, name)), name
     errors = {name for name, value in vars(rnngraph.errors).items() if isinstance(value, type)}
     assert errors <= set(rnngraph.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

@@ -196,7 +196,10 @@ def scalar_cotangent(loss: Tensor) -> Array:
         InputError: the loss has more than one element, or no parameter or floating input leads to it.
     """
     if not isinstance(loss, Tensor):
-        raise InputError(f"the loss is a {type(loss).__name__}; pass the scalar Tensor that the model computed.")
+        raise InputError(
+            f"the loss is a {type(loss).__name__}; pass the scalar Tensor that a model computed on a tape. A PyTorch "
+            "step is looked at with rnngraph.torch.watch(model), and its watch.trace() is what is drawn and judged."
+        )
     if loss.value.size != 1:
         raise InputError(f"the loss has shape {loss.shape}; reduce it to a scalar, with .sum() or .mean().")
     if not loss.node.requires:

@@ -97,7 +97,8 @@ def main() -> NoReturn:
     streams.take_stdout()
     warnings.showwarning = console.warn
     stop.unwind()
-    status = outcome(sys.argv[1:])
+    arguments, sys.argv[1:] = sys.argv[1:], []  # they are not those of a script that reads its own
+    status = outcome(arguments)
     if stop.stopped():
         console.complain("stopped.")
         stop.leave()

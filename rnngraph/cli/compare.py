@@ -50,7 +50,7 @@ def compare(
     common is left out and named.
     """
     import rnngraph
-    from rnngraph.cli.console import working
+    from rnngraph.cli.console import complain, working
     from rnngraph.history.compare.worse import TOLERANCE
     from rnngraph.history.compare.worse import worse as worse_of
     from rnngraph.render.picture.charts import report_bytes
@@ -69,4 +69,5 @@ def compare(
         report=partial(ComparisonReport, found, worse),
     )  # fmt: skip
     if worse:
+        complain("failed, as --fail-on worse asks: B is worse than A.")
         raise typer.Exit(FOUND)

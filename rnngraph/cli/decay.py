@@ -69,6 +69,7 @@ def decay(
     Those of state-space, linear-attention and gated layers, from the few tensors that hold their decays.
     The half-lives are those at zero input: what an initialiser or a cast did, not what a trained model remembers.
     """
+    from rnngraph.cli.console import complain
     from rnngraph.render.picture.charts import report_bytes
     from rnngraph.render.report.decay.decay_report import DecayTable, decay_json
     from rnngraph.sources.decay.rule_functions import Judging
@@ -84,7 +85,8 @@ def decay(
         target, draw=partial(report_bytes, report), document=partial(decay_json, report),
         report=partial(DecayTable, report),
     )  # fmt: skip
-    if any(finding.rule in failing for finding in report.findings):
+    if found := dict.fromkeys(one.rule for one in report.findings if one.rule in failing):
+        complain(f"failed, as --fail-on {fail_on} asks: {', '.join(found)}.")
         raise typer.Exit(FOUND)
     if failing:
         refuse_unjudged(report, failing)

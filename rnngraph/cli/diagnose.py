@@ -79,9 +79,9 @@ def diagnose(
     The verdict holds at a stated lag, and comes with its evidence and a remedy. It rests on ratios of gradients of the
     same loss, so the size of the loss, its mean over the batch and clipping do not matter.
     """
-    from rnngraph.cli.console import report_console, working, write_report
+    from rnngraph.cli.console import complain, report_console, working, write_report
     from rnngraph.diagnosis.diagnose import diagnose as judge
-    from rnngraph.diagnosis.diagnose import is_found, known_flags
+    from rnngraph.diagnosis.diagnose import found_of, known_flags
 
     refuse_for_saved(source.source, spectrum=spectrum)
     lags = wanted.options(source.source)
@@ -105,7 +105,8 @@ def diagnose(
 
         untried = UNTRIED if no_try else None
         report_console().print(VerdictView(run.trace, diagnosis, verbose=verbose, untried=untried))
-    if is_found(diagnosis, failing):
+    if found := found_of(diagnosis, failing):
+        complain(f"failed, as --fail-on {fail_on} asks: {', '.join(found)}.")
         raise typer.Exit(FOUND)
 
 

@@ -79,6 +79,11 @@ def open_source(arguments: SourceArguments) -> Source:
     for _, accepts, kind in SOURCE_KINDS:
         if accepts(arguments):
             return kind(arguments)
+    if arguments.source is not None and arguments.source.endswith(".py"):
+        raise InputError(
+            f"SOURCE {arguments.source!r} names no function of the file: write {arguments.source}:NAME, of one that "
+            "returns what is to be measured."
+        )
     known = ", ".join(description for description, _, _ in SOURCE_KINDS)
     raise InputError(f"SOURCE {arguments.source!r} is of no known kind: give {known}.")
 
@@ -131,7 +136,7 @@ class _Python(Source):
         let_others_print()
         model.refuse(f"{source} is a Python function", but=("--set", "--loss", "--layer", "--data"))
         settings = settings_from(model.set)
-        return opened(source, settings, loss=model.loss or "sum", layer=model.layer, data=model.data)
+        return opened(source, settings, loss=model.loss, layer=model.layer, data=model.data)
 
     def run(self, measures: Measures) -> Run:
         trace, trial = self._called().run(**measures)

@@ -37,9 +37,14 @@ def diagnose(trace: Trace, *, horizon: int | None = None, trial: Tries | None = 
 
     Raises:
         InputError: no lags or no gradients in the trace, a horizon longer than the sequence, an unknown threshold
-            or one out of order.
+            or one out of order; a trial that is none.
     """
-    return judge(network_in(trace, horizon=horizon, **thresholds), trial=trial)
+    network = network_in(trace, horizon=horizon, **thresholds)
+    if trial is not None and not isinstance(trial, Tries):
+        raise InputError(
+            f"trial is a {type(trial).__name__}; pass rnngraph.trial(loss), or rnngraph.trial(watch) of a PyTorch step."
+        )
+    return judge(network, trial=trial)
 
 
 def network_in(trace: Trace, *, horizon: int | None = None, **thresholds: float) -> Network:
@@ -126,15 +131,17 @@ def known_flags(names: Sequence[str], where: str, *beside: str) -> tuple[str, ..
     return tuple(names)
 
 
-def is_found(diagnosis: Diagnosis, names: Sequence[str]) -> bool:
-    """Whether one of these is the verdict, flagged, found where it never is a verdict, or as grave as a finding.
+def found_of(diagnosis: Diagnosis, names: Sequence[str]) -> tuple[str, ...]:
+    """Give what is the verdict, flagged, found where it never is a verdict, or so grave, of what these names ask for.
 
     What is worse of the same counts too: an error is more than a warning, and what has vanished is attenuated.
     """
-    beside = (finding.rule for finding in diagnosis.findings if finding.rule not in VERDICTS)
-    found = {*diagnosis.flags, *beside, *(finding.severity for finding in diagnosis.findings)}
-    found |= {less for more, less in ((ERROR, WARNING), ("vanishing", "attenuating")) if more in found}
-    return not found.isdisjoint(names)
+    says = {flag: {flag} for flag in diagnosis.flags}
+    for one in diagnosis.findings:
+        says.setdefault(one.rule, set()).update({one.severity} if one.rule in VERDICTS else {one.severity, one.rule})
+    for found in says.values():
+        found |= {less for more, less in ((ERROR, WARNING), ("vanishing", "attenuating")) if more in found}
+    return tuple(rule for rule, found in says.items() if not found.isdisjoint(names))
 
 
 def _check(trace: Trace) -> None:

@@ -50,7 +50,7 @@ _TOLD = 0.5  # decades between two lags of a layer, from which on both are told
 class Diagnosis(Judged):
     """The verdict on a network, with everything that it rests on; see `Judged` for the fields."""
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Write the report as plain text: what was found, why, and what helps."""
         return _plain(lines(self))
 
@@ -66,7 +66,7 @@ class Diagnosis(Judged):
         """Write the report as an HTML fragment, for a notebook."""
         from rich.console import Console
 
-        console = Console(file=StringIO(), record=True)
+        console = Console(file=StringIO(), record=True, force_jupyter=False)  # there it would show itself, too
         console.print(self, soft_wrap=True)  # the page wraps its lines
         return console.export_html(inline_styles=True, code_format=_PAGE)
 

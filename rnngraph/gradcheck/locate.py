@@ -149,5 +149,7 @@ def _in_gates(look: Look, place: int, pair: Pair) -> Iterator[str]:
     for blocks in gate_blocks(shape, look.units):
         bad = [label for label, part in blocks.items() if look.is_wrong(pair, place, part)]
         if 0 < len(bad) < len(blocks):
-            words = f"gate block{'s' * (len(bad) > 1)} {', '.join(bad)} wrong, the others right"
+            right = [label for label, part in blocks.items() if label not in bad and pair[1][place][part].any()]
+            others = "the others" if len(bad) + len(right) == len(blocks) else ", ".join(right)  # zero says nothing
+            words = f"gate block{'s' * (len(bad) > 1)} {', '.join(bad)} wrong" + f", {others} right" * bool(right)
             yield f"{look.subject.names[place]}: {next(iter(known), words)}."

@@ -47,7 +47,7 @@ class Culprit:
     relative_error: float
     reason: str
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Say it in a sentence."""
         name = f" ({self.argument_name})" if self.argument_name else ""
         step = f", timestep {self.timestep}" if self.timestep >= 0 else ""
@@ -88,6 +88,6 @@ class CheckReport:
             lines.append(f"  {row.name:<{width}}  {numbers}  {row.verdict}")
         return [*lines, *self.where, *map(str, self.culprits), *([self.note] if self.note else [])]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Show all lines."""
         return "\n".join(self.lines())

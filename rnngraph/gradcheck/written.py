@@ -37,7 +37,7 @@ def pair_subject(
     """
     for label, one in (("forward", forward), ("backward", backward)):
         if not callable(one):
-            raise InputError(f"the {label} is {one!r:.60}; pass a function.")
+            raise InputError(f"the {label} is of type {type(one).__name__}; pass a function, and not what it returns.")
     given = dict(zip(called or argument_names(forward, len(arguments)), arguments, strict=True))
     flat = [found for name, one in given.items() for found in flattened(one, (name,))]
     names = [".".join(map(str, path)) for path, _ in flat]

@@ -53,7 +53,7 @@ class History:
         """The training steps."""
         return steps_of(self.measurements)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Say where it leads and what is so now, and who was passed by."""
         return "\n".join(history_sentences(self))
 

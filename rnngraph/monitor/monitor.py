@@ -61,6 +61,11 @@ class Monitor:
         self._steps = Steps(model, start, self._before, self._after)
         self._look_on()
 
+    def __repr__(self) -> str:
+        """Say of which model, how far it is, and where the traces are."""
+        where = f", {len(self.files)} traces in {self._folder.path}" if self._folder else ""
+        return f"<Monitor of {type(self._model).__name__} at step {self.step}{where}>"
+
     @property
     def step(self) -> int:
         """The steps that were taken before the one under way; before the last one, once that is over."""

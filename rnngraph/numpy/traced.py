@@ -88,7 +88,7 @@ def trace_function(
             NumPy that is not differentiated here, nothing that is recorded is returned, or no recurrence of that name.
     """
     if not callable(forward):
-        raise InputError(f"the forward is {forward!r:.60}; pass a function.")
+        raise InputError(f"the forward is of type {type(forward).__name__}; pass a function, and not what it returns.")
     if steps is not None:
         steps = whole_number(steps, "steps", least=2)
     call = Call(forward, arrays, options)
@@ -144,12 +144,18 @@ def _recorded(call: Call, leaf: Any) -> Any:
 
 
 def _loss(outputs: Any, paths: tuple[Path, ...], loss: Callable[[Any], Any] | None, tape: Tape) -> Recorded:
+    if not tape.size:
+        raise InputError(
+            f"no array of floats was given to {tape.model} or read by it, so that nothing is recorded; whole numbers "
+            "have no gradient: give them as floats, x.astype(float)."
+        )
     made = picked(outputs, paths, loss)
     plain = [one for one in made if not isinstance(one, Recorded) or one.plain is not None]
     if plain or not made:
-        held = f"a {type(plain[0]).__name__}" if plain and plain[0] is not None else "nothing"
+        some = plain and plain[0] is not None
+        held = f"a {type(plain[0]).__name__} that is not recorded" if some else "nothing that is recorded"
         raise InputError(
-            f"the function returned {held} that is not recorded; return the loss or the states, computed with NumPy "
+            f"the function returned {held}; return the loss or the states, computed with NumPy "
             "from the arrays that were given, by code of your own."
         )
     total: Recorded = scalar_of(made)

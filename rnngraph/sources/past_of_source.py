@@ -14,7 +14,7 @@ from rnngraph.trace.used_past import ContextTrace
 
 
 def context(
-    loss: Tensor | tuple[Any, Any], *, most: int | None = None, reduce: str = "sum", only: str | None = None
+    loss: Tensor | tuple[Any, Any], *, most: int | None = None, reduce: str | None = None, only: str | None = None
 ) -> ContextTrace:
     """Measure the loss over kept context: 0, 1, 2, 4, ... steps of the past, and the lag in use.
 
@@ -22,12 +22,13 @@ def context(
         loss: the scalar loss of a trained network, on data that it should know something of; or a PyTorch pair,
             `(module, batch)`, of which a copy is run.
         most: the longest context that is tried; by default all that the sequence has.
-        reduce: `sum`, `mean` or `every` (half the sum of squares), where a module returns no scalar.
+        reduce: `sum`, `mean` or `every` (half the sum of squares) of what a module returns, where that is no scalar: of
+            losses, as an output is none.
         only: the path of a PyTorch model's recurrent module, where there are several.
 
     Raises:
-        InputError: the loss is no scalar, is not finite, or reads many steps at once; or the network has no recurrence
-            whose state can be reset.
+        InputError: the loss is no scalar and no `reduce` says what makes one, is not finite, or reads many steps at
+            once; or the network has no recurrence whose state can be reset.
     """
     if is_torch_pair(loss):
         from rnngraph.sources.torch.reruns.past_of_module import context_of_pair

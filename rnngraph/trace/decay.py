@@ -113,7 +113,7 @@ class DecayReport:
         """The findings of all layers."""
         return tuple(one for layer in self.layers for one in layer.findings)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Write a line a layer and a line a finding."""
         return "\n".join(_lines(self))
 

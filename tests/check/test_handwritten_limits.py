@@ -171,8 +171,8 @@ def test_a_recurrence_in_float32_passes() -> None:
 
 
 REFUSED: list[tuple[Any, Any, tuple[Any, ...], str]] = [
-    (None, product_back, (X, W), "the forward is None; pass a function"),
-    (product, None, (X, W), "the backward is None; pass a function"),
+    (None, product_back, (X, W), "the forward is of type NoneType; pass a function"),
+    (product, X, (X, W), "the backward is of type ndarray; pass a function"),
     (product_back, product, (X, W), "the forward, which is the first function, raised ValueError: matmul"),
     (
         lambda d, cache: d,

@@ -81,6 +81,8 @@ MUTANTS: tuple[tuple[str, str, str, str], ...] = (
     ("lstm", "dcell = dnew * f", "dcell += dnew * f", "by the cell state"),
     ("lstm", "* o * (1 - squashed**2)", "* (1 - squashed**2)", f"x: {WITHIN}"),
     ("lstm", "* o * (1 - squashed**2)", "* o", f"x: {WITHIN}"),
+    ("lstm", "dcell + total * o * (1 - squashed**2)", "dcell",  # at the first step, where c is 0, f has none to judge
+     f"x: {WITHIN}.*b: gate blocks 0 .i of i, f, o, g., 3 .g of i, f, o, g. wrong, 2 .o of i, f, o, g. right"),
     ("lstm", "di * i * (1 - i)", "di", f"x: {WITHIN}.*b: gate block 0 .i "),
     ("lstm", "df * f * (1 - f)", "df", "x: wrong within step 1, 2, 3.*b: gate block 1 .f "),
     ("lstm", "do * o * (1 - o)", "do * o", f"x: {WITHIN}.*b: gate block 2 .o "),

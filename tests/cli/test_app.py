@@ -112,6 +112,7 @@ def test_render_to_stdout(tmp_path: Path) -> None:
         (("norms", "--json", "--steps", "1"), 2, "--json always holds every step"),
         (("norms", "--table", "--from", "3"), 2, "--table shows the sum over all losses, but --from is 3"),
         (("norms", "model.txt"), 2, "SOURCE 'model.txt' is of no known kind"),
+        (("norms", "model.py"), 2, "SOURCE 'model.py' names no function of the file: write model.py:NAME"),
         (
             ("norms", "good.npz", "--cell", "lstm"),
             2,

@@ -142,4 +142,5 @@ def test_status_and_streams(tmp_path: Path) -> None:
     failing = shell("--fail-on", "vanishing", *SMALL)
     assert failing.returncode == 1
     assert "Verdict: vanishing" in failing.stdout
+    assert failing.stderr == "rnngraph: failed, as --fail-on vanishing asks: vanishing.\n"
     assert shell("missing.npz").returncode == 3

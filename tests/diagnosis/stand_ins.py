@@ -68,7 +68,7 @@ def a_network(layers: Any = (), path: Any = None, **facts: Any) -> Any:
     """A network whose layers all lie on one path."""
     known: dict[str, Any] = {
         "limits": LIMITS, "asked": None, "layers": tuple(layers), "paths": (path,),
-        "trace": SimpleNamespace(lags=(SimpleNamespace(joint=False),)),
+        "trace": SimpleNamespace(lags=(SimpleNamespace(joint=False),), recurrences=()),
         "path_of": lambda layer: path, "carriers": lambda layer: [], "update_from": lambda lag: None,
     }  # fmt: skip
     return SimpleNamespace(**{**known, **facts})

@@ -476,7 +476,7 @@ def test_the_spectrum_is_part_of_the_report() -> None:
     assert "spectral radius 1" in str(diagnosis)
 
 
-def test_shown_as_text_rich_and_html() -> None:
+def test_shown_as_text_rich_and_html(monkeypatch: pytest.MonkeyPatch) -> None:
     from rich.console import Console
 
     diagnosis = rg.diagnose(linear(0.5 * orthogonal(3)))
@@ -488,4 +488,9 @@ def test_shown_as_text_rich_and_html() -> None:
     page = diagnosis._repr_html_()
     assert "vanishing" in page
     assert page.startswith("<div")
+    kernel = type("ZMQInteractiveShell", (), {})  # of a notebook, where Rich shows by itself what it prints
+    monkeypatch.setattr("builtins.get_ipython", kernel, raising=False)
+    monkeypatch.setattr("rich.jupyter.display", lambda *shown: pytest.fail(f"shown twice: {shown}"))
+    assert diagnosis._repr_html_() == page
+    assert repr(diagnosis) == str(diagnosis)
     assert "broken" not in diagnosis.full() + page

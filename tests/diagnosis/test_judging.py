@@ -19,7 +19,7 @@ from rnngraph.diagnosis.diagnose import (
     _spectrum,
     _verdict,
     assert_healthy,
-    is_found,
+    found_of,
     known_flags,
 )
 from rnngraph.diagnosis.finding import Finding
@@ -79,7 +79,7 @@ def test_what_a_build_fails_on() -> None:
         ("too_short", False),
         ("dead", False),
     ):
-        assert is_found(diagnosis, ["vanishing", name]) == fails  # type: ignore[arg-type]
+        assert found_of(diagnosis, ["vanishing", name]) == (name,) * fails  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_what_a_build_fails_on() -> None:
 def test_what_is_worse_fails_a_build_too(rule: str, severity: str, names: set[str]) -> None:
     diagnosis = SimpleNamespace(flags=(rule,), findings=[found(rule, severity)])
     asked = {"vanishing", "attenuating", "dead", "error", "warning", "healthy"}
-    assert {name for name in asked if is_found(diagnosis, [name])} == names  # type: ignore[arg-type]
+    assert {name for name in asked if found_of(diagnosis, [name]) == (rule,)} == names  # type: ignore[arg-type]
 
 
 def test_every_verdict_is_the_name_of_a_rule() -> None:

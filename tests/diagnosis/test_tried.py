@@ -135,6 +135,12 @@ def test_a_gate_is_opened_by_chrono_and_then_by_its_bias() -> None:
     assert forget_bias(0.1, 100) == pytest.approx(3.76, abs=0.005)
 
 
+def test_a_change_of_several_recurrences_says_so() -> None:
+    trace = recorded(nn.LSTM(6, 8, num_layers=2), loss="last")
+    diagnosis = rg.diagnose(trace, horizon=LAG, trial=MadeUp(trace, lambda changes: (-1.0, 0.0)))
+    assert "et the bias of the forget gate to 3.64 in every recurrence (" in finding(diagnosis).advice
+
+
 def test_the_best_of_what_helps_comes_first() -> None:
     trace = recorded(nn.LSTM(6, 24), loss="last")
     tries = MadeUp(trace, lambda changes: (-1.5 if changes[0].kind == CHRONO else -0.5, 0.0))

@@ -111,7 +111,7 @@ def test_two_of_one_place_have_no_partner() -> None:
 def test_a_trace_and_itself_do_not_differ() -> None:
     trace = network(0.8)
     comparison = rg.compare(trace, trace)
-    assert str(comparison).startswith(f"Both reach lag {reach(0.8)}: ")
+    assert repr(comparison).startswith(f"Both reach lag {reach(0.8)}: ")
     assert "is left at lag 39 in A" in str(comparison)
     assert comparison.parting is None
     assert [one.parts for one in comparison.curves] == [None, None]

@@ -66,7 +66,7 @@ def test_every_number_of_a_row_is_the_closed_form(tmp_path: Path) -> None:
 def test_the_sentence(rates: list[float], trend: str | None, words: str, tmp_path: Path) -> None:
     history = rg.history(save(tmp_path / "a", rates))
     assert history.trend.trend == trend
-    assert str(history).startswith(words)
+    assert repr(history).startswith(words)
     assert f"Now, at step {100 * (len(rates) - 1)}: " in str(history)
 
 

@@ -206,6 +206,7 @@ def test_the_optimizer_that_trains_the_recurrence_may_come_second(tmp_path: Path
             model["critic"](model["rnn"](x)[0]).square().mean().backward()
             optimisers[1].step()
     assert [path.name for path in monitor.files] == [f"step-{step:09d}.npz" for step in (0, 2, 4)]
+    assert repr(monitor) == f"<Monitor of {type(model).__name__} at step 4, 3 traces in {tmp_path}>"
     assert monitor.notes == []
 
 

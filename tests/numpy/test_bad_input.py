@@ -131,8 +131,8 @@ REFUSED = {
     "linspace": (lambda x, w: np.linspace(0.0, np.sum(x @ w)).sum(), r"np.linspace of a recorded array is not"),
     "kron": (lambda x, w: np.kron(x, w).sum(), r"np.kron of a recorded array is not differentiated here; use np.ein"),
     "prod": (lambda x, w: np.prod(x @ w), r"np.prod of a recorded array is not differentiated here; use np.exp"),
-    "nothing": (lambda x, w: None, "the function returned nothing that is not recorded"),
-    "a word": (lambda x, w: "done", "the function returned nothing that is not recorded"),
+    "nothing": (lambda x, w: None, "the function returned nothing that is recorded"),
+    "a word": (lambda x, w: "done", "the function returned nothing that is recorded"),
     "a constant": (lambda x, w: np.float64(3.0), "the function returned a float64 that is not recorded"),
     "integers": (lambda x, w: np.argmax(x @ w), "the function returned a int64 that is not recorded|returned nothing"),
     "twice": (lambda x, w: put_twice(x, w), "names an element twice"),
@@ -175,8 +175,10 @@ def test_builtins_and_ufuncs() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
-    [((None,), {}, "the forward is None; pass a function"), ((recurrence, X, W), {"steps": 1}, "steps is 1"),
-     ((recurrence, np.full((5, 3), np.nan), W), {}, "x holds nan")],
+    [((None,), {}, "the forward is of type NoneType; pass a"), ((recurrence, X, W), {"steps": 1}, "steps is 1"),
+     ((recurrence, np.full((5, 3), np.nan), W), {}, "x holds nan"),
+     ((recurrence, X.astype(int), W.astype(int)), {}, r"no array of floats was given .* x\.astype\(float\)"),
+     ((lambda x, w: x.astype(int).dot(w).sum(), X, W), {}, r"plain\.dot\(it\)")],
 )  # fmt: skip
 def test_arguments_that_cannot_be_used(arguments: Any, options: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):

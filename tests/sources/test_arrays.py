@@ -79,7 +79,7 @@ def test_arguments_come_by_name_and_a_dict_from_dotted_names(model: str) -> None
     [("forward", "none.npz", FileError, "there is no data file none.npz"),
      ("forward", "less.npz", InputError, "forward needs a value for params, which less.npz does not hold; it takes x"),
      ("forward", "other.npz", InputError, "forward has no parameter 'y', which other.npz gives; it takes x, params"),
-     ("empty", "less.npz", InputError, "the function returned nothing that is not recorded"),
+     ("empty", "less.npz", InputError, "the function returned nothing that is recorded"),
      ("plain", "less.npz", InputError, "plain has no parameter 'x', which less.npz gives; it takes nothing")],
 )  # fmt: skip
 def test_what_does_not_fit_is_one_sentence(model: str, name: str, data: str, error: Any, message: str) -> None:

@@ -26,6 +26,12 @@ def build(units=4, *, cell="RNN"):
     x = tape.input(np.ones((2, 5, 3)))
     return getattr(rg.nn, cell)(3, units)(x).sum()
 
+def parses():
+    from argparse import ArgumentParser
+    parser = ArgumentParser()
+    parser.add_argument("--units", default=4)
+    return build(parser.parse_args().units)
+
 def ready():
     return rg.record(build(), source="elsewhere")
 
@@ -102,7 +108,7 @@ def test_settings(model: str, capsys: pytest.CaptureFixture[str]) -> None:
         ("nothing", {"unit": 3}, "it takes nothing"),
         ("needs", {}, "needs a value for size"),
         ("nothing", {}, r"returned nothing \(None\); return a loss"),
-        ("absent", {}, r"has no 'absent'; it defines build, ready, cache"),
+        ("absent", {}, r"has no 'absent'; it defines build, parses, ready, cache"),
         ("number", {}, "is a value of type int and cannot be called"),
         ("waits", {}, "is a coroutine"),
         ("leaves", {}, "raised SystemExit: enough"),
@@ -197,6 +203,7 @@ def test_the_command_line_takes_targets_and_checkpoints(model: str, tmp_path: Pa
     done = command("norms", "a_users_model.py:build", "--set", "units=6", "--json")
     assert done.returncode == 0
     assert json.loads(done.stdout)
+    assert command("norms", f"{model}:parses", "--json").returncode == 0  # our arguments are not the script's
     done = command("norms", f"{model}:fails")
     assert done.returncode == 2
     assert done.stderr.splitlines()[0].startswith("Traceback")

@@ -32,6 +32,10 @@ def triple():
     return torch.nn.LSTM(3, 4), torch.randn(5, 2, 3), torch.zeros(5, 2, 4)
 def tensor():
     return torch.ones(3)
+def asks_twice():
+    return torch.nn.Linear(3, 4), (torch.ones(2, 3), torch.ones(2, 4))
+def asks_by_name():
+    return Wrapped(None), {"y": 1}
 def constant():
     return torch.nn.GRU(3, 4).requires_grad_(False), torch.ones(5, 2, 3)
 """
@@ -58,8 +62,38 @@ def test_torch_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         opened(f"{path}:tensor").run()
     with pytest.raises(InputError, match=r"a batch \(x, targets\) is handed on as module\(x, targets\)"):
         opened(f"{path}:triple").run()
+    with pytest.raises(InputError, match="calls Linear with 2 arguments, which its forward does not take: too many"):
+        opened(f"{path}:asks_twice").run()
+    with pytest.raises(InputError, match="calls Wrapped with the names y, which its forward does not take: missing"):
+        opened(f"{path}:asks_by_name").run()
     with pytest.raises(InputError, match="in which nothing can be differentiated"):
         opened(f"{path}:constant").run()
+
+
+WATCHED = """
+import rnngraph, torch
+def step(scale=1.0):
+    torch.manual_seed(0)
+    cell, x = torch.nn.RNN(3, 4, batch_first=True).double(), torch.randn(2, 9, 3).double()
+    with torch.no_grad():
+        cell.weight_hh_l0.copy_(scale * 0.1 * torch.eye(4))
+        cell.weight_ih_l0.mul_(1e-6)
+        cell.bias_ih_l0.zero_(), cell.bias_hh_l0.zero_()
+    with rnngraph.torch.watch(cell) as watch:
+        cell(x)[0][:, -1].sum().backward()
+    return watch
+"""
+
+
+def test_the_watch_of_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "a_watched_step.py").write_text(WATCHED)
+    trace, trial = opened(f"{tmp_path}/a_watched_step.py:step", {"scale": 2.0}).run(lags=True)
+    curve = trace.lags[0].log[0, 0, 1:]  # of states that are next to nothing, where tanh has the slope 1
+    np.testing.assert_allclose(curve, np.log(0.2) * np.arange(8, -1, -1) + curve[-1], rtol=1e-6)
+    assert trial is not None
+    assert diagnose(trace, trial=trial).tried  # on a copy of the model
 
 
 def test_a_model_that_needs_torch_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

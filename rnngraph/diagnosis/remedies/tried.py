@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rnngraph.diagnosis.network import Network, network_of
 from rnngraph.diagnosis.sentences import is_left, times
@@ -20,6 +20,7 @@ from rnngraph.trace.model import InputLagTrace, LagTrace
 _DEFAULTS = Thresholds()
 
 
+@runtime_checkable
 class Tries(Protocol):
     """Whoever can run the network again; see `measure.trial.Trial`."""
 
@@ -76,6 +77,7 @@ class Bench:
 
     def run(self, words: str, *changes: Change) -> Tried | None:
         """Make some changes, and measure; None where they cannot be made."""
+        words += " in every recurrence" if len(self.network.trace.recurrences) > 1 else ""
         with doing(f"trying to {words}"):
             measured = self._tries.lags(changes, joint=self.network.trace.lags[0].joint)
         if measured is None or not measured[0]:

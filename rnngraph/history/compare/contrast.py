@@ -89,7 +89,7 @@ class Comparison:
         """Where the norms part first on the walk back."""
         return first_apart(self.norms)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Say in sentences what differs."""
         return "\n".join(comparison_sentences(self))
 

@@ -93,7 +93,7 @@ class Scans:
     hidden: tuple[str, ...]  # why a loop is not measured
     notes: tuple[str, ...]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Give a table of the scans, and the reasons why others are none."""
         notes = [f"note: {one}" for one in self.notes]
         if not self.found:

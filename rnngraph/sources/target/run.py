@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from rnngraph.trace.used_past import ContextTrace
 
 WANTED = (
-    "a loss (a Tensor of rnngraph), a Trace, (forward, *arrays) of NumPy, a PyTorch pair (module, batch), of which "
-    "a batch (x, targets) is handed on as module(x, targets), or (loss_fn, *arguments) of JAX"
+    "a loss (a Tensor of rnngraph), a Trace, (forward, *arrays) of NumPy, the rnngraph.torch.watch of a PyTorch step, "
+    "a pair (module, batch), of which a batch (x, targets) is handed on as module(x, targets), or (loss_fn, "
+    "*arguments) of JAX"
 )
 NO_GRADIENT = (
     "These are gradients of the record: of what the function returns beside its loss, nothing is known to be one of "
@@ -54,7 +55,7 @@ class Returned:
 
     source: str
     value: Any
-    reduce: str = "sum"  # what of a module's output is differentiated where it is no scalar: `sum`, `mean` or `every`
+    reduce: str | None = None  # of a module's output that is no scalar: `sum`, the default, `mean` or `every`
     layer: str | None = None  # the path of the module that is wanted alone
 
     def run(self, *, lags: LagOptions | bool = False, spectrum: int = 0) -> tuple[Trace, Trial | None]:
@@ -81,10 +82,12 @@ class Returned:
                 return replace(trace, notes=notes), trial(value)
             if is_jax_call(value):
                 return run_call(value, **options)
+            if _is_watch(value):
+                return value.trace(**options), value.trial()
             if is_torch_pair(value):
                 from rnngraph.sources.torch.module_and_batch import trace_pair
 
-                return trace_pair(*value, loss=self.reduce, only=self.layer, **options)
+                return trace_pair(*value, loss=self.reduce or "sum", only=self.layer, **options)
         raise InputError(f"{self.source} returned {_described(value)}; return {WANTED}.")
 
     def loss(self) -> Tensor:
@@ -157,7 +160,7 @@ class Returned:
 
 
 def opened(
-    source: str, settings: Mapping[str, Any] | None = None, *, loss: str = "sum", layer: str | None = None,
+    source: str, settings: Mapping[str, Any] | None = None, *, loss: str | None = None, layer: str | None = None,
     data: str | None = None,
 ) -> Returned:  # fmt: skip
     """Call a target; one with `data`, or that gives NumPy's numbers or arrays, is a NumPy function, and is traced.
@@ -220,6 +223,11 @@ def _is_forward(returned: Any) -> bool:
 def is_torch_pair(returned: object) -> TypeGuard[tuple[Any, Any]]:
     """Tell a PyTorch module with a batch."""
     return isinstance(returned, tuple | list) and len(returned) == 2 and _is_module(returned[0])
+
+
+def _is_watch(value: object) -> bool:
+    known = sys.modules.get("rnngraph.sources.torch.watch")  # a watch can only be one where that was imported
+    return known is not None and isinstance(value, known.Watch)
 
 
 def _is_module(value: object) -> bool:

@@ -5,13 +5,14 @@ In: what a Python target returned. Out: a `Trace`.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from rnngraph.errors import InputError
+from rnngraph.errors import InputError, said
 from rnngraph.measure.trial import Trial
 from rnngraph.sources.torch.autograd.edges import tensors_in
 from rnngraph.sources.torch.watch import watch
@@ -50,13 +51,27 @@ def trace_pair(
 
 
 def called(module: Any, batch: Any) -> Any:
-    """Call a module with a batch: keywords, several arguments, or one."""
-    if isinstance(batch, Mapping):
-        return module(**batch)
+    """Call a module with a batch: keywords, several arguments, or one.
+
+    Raises:
+        InputError: its `forward` does not take so many, or no such names.
+    """
+    named = batch if isinstance(batch, Mapping) else {}
     # A packed sequence is a tuple too, and one argument.
-    if isinstance(batch, tuple | list) and not hasattr(batch, "batch_sizes"):
-        return module(*batch)
-    return module(batch)
+    several = isinstance(batch, tuple | list) and not hasattr(batch, "batch_sizes")
+    plain = batch if several else [] if isinstance(batch, Mapping) else [batch]
+    try:
+        inspect.signature(module.forward).bind(*plain, **named)
+    except TypeError as error:
+        title = type(module).__name__
+        listed = f"the names {', '.join(named)}" if named else f"{len(plain)} argument{'s' * (len(plain) != 1)}"
+        raise InputError(
+            f"the batch calls {title} with {listed}, which its forward does not take: {said(error)}; give a module "
+            "that takes them and returns the loss, or return the rnngraph.torch.watch of a step in its place."
+        ) from None
+    except ValueError:  # no signature is known
+        pass
+    return module(*plain, **named)
 
 
 def reduced(returned: Any, loss: str) -> tuple[Any, tuple[str, ...]]:

@@ -42,7 +42,7 @@ class NonFinite:
     inputs: tuple[Any, ...]  # copies of what went in
     given: bool = False  # whether that was not finite already
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Say it in one line."""
         where = f"{self.file}:{self.line}" if self.file else "no line of yours"
         place = [f"in {self.module}"] if self.module else []
@@ -59,7 +59,7 @@ class FirstNonFinite:
     forward: NonFinite | None
     backward: NonFinite | None
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Say both in words."""
         return f"forward: {self.forward or 'all finite'}\nbackward: {self.backward or 'all finite'}"
 

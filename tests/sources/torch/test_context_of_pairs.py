@@ -175,6 +175,8 @@ class Odd(nn.Module):  # type: ignore[misc, name-defined]
         output = self.core(x)[0]
         if self.what == "two":
             return self.more(output)[0].square().mean()
+        if self.what == "no loss":
+            return output
         if self.what == "at once":
             return output.mean(0).square().sum()
         return output.square().mean() * (float("nan") if self.what == "not a number" else 1)
@@ -188,6 +190,7 @@ class Odd(nn.Module):  # type: ignore[misc, name-defined]
         ("two", "core and more, of which one alone could be reset"),
         ("at once", "the loss reads many steps at once"),
         ("not a number", "the loss is nan"),
+        ("no loss", "Odd returned no scalar, and of an output alone nothing gets worse: let it return its loss"),
     ],
 )
 def test_what_nothing_can_be_said_of(what: str, message: str) -> None:
@@ -205,6 +208,8 @@ def test_nothing_of_the_users_moves() -> None:
     assert "forward" not in vars(module.core)
     assert all(torch.equal(one, other) for one, other in zip(before, module.parameters(), strict=True))
     assert all(one.grad is None for one in module.parameters())
+    several = Odd("no loss")  # of losses that are apart
+    assert rg.context((several, x), reduce="sum").full == pytest.approx(float(several(x).sum().detach()), rel=1e-5)
     with pytest.raises(InputError, match="most is 0"):
         rg.context((module, x), most=0)
     with pytest.raises(InputError, match="a longer sequence"):

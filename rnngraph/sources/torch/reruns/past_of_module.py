@@ -28,16 +28,16 @@ _SAME = 1e-4  # up to which two ways to one loss may differ
 
 
 def context_of_pair(
-    module: Any, batch: Any, *, loss: str = "sum", only: str | None = None, most: int | None = None
+    module: Any, batch: Any, *, loss: str | None = None, only: str | None = None, most: int | None = None
 ) -> ContextTrace:
     """Measure the loss over kept context: 0, 1, 2, 4, ... steps of the past, and the lag in use.
 
     Of a loss at many steps, `kept` is what it would be if every step lost what the measured ones lose.
 
     Args:
-        module: a trained `torch.nn.Module` that returns its loss, or an output to be reduced.
+        module: a trained `torch.nn.Module` that returns its loss, or losses to be reduced.
         batch: what it is called with; see `trace_pair`.
-        loss: how an output is reduced.
+        loss: how losses that it returns are reduced.
         only: the path of the recurrent module, where there are several.
         most: the longest context that is tried.
 
@@ -48,7 +48,7 @@ def context_of_pair(
 
 
 class _Measure:
-    def __init__(self, module: Any, batch: Any, loss: str, only: str | None) -> None:
+    def __init__(self, module: Any, batch: Any, loss: str | None, only: str | None) -> None:
         try:
             self.model = copy.deepcopy(module).eval()
         except (RuntimeError, TypeError) as error:
@@ -89,7 +89,13 @@ class _Measure:
     def _scalar(self) -> Any:
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.set_rng_state(self.random)
-            return reduced(called(self.model, self.batch), self.loss)[0]
+            scalar, how = reduced(called(self.model, self.batch), self.loss or "sum")
+        if how and self.loss is None:
+            raise InputError(
+                f"{type(self.model).__name__} returned no scalar, and of an output alone nothing gets worse: let it "
+                "return its loss (where it returns several, say how they are reduced: --loss, reduce=)."
+            )
+        return scalar
 
     def value(self, chunk: int, phase: int, shown: Collection[int] | None) -> float:
         """Give the loss with resets."""
