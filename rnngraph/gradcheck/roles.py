@@ -66,6 +66,10 @@ class Roles:
         """Give what an edge has in common with those of other steps."""
         return self.roles[edge[0].id], edge[1]
 
+    def value_of(self, i: int, like: Array) -> Array:
+        """Give the value of a node, or the zeros before the first step."""
+        return self.entry(i).value if i >= 0 else np.zeros_like(like)
+
     def source(self, node: Entry) -> int:
         """Give the position of the one input of an op on single elements that is differentiated, or else -1."""
         wanted = [k for k, i in enumerate(node.inputs) if self.entry(i).requires]

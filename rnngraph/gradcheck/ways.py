@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.again import with_value
-from rnngraph.autodiff.along import DOT, MAX
+from rnngraph.autodiff.along import ASSEMBLE, DOT, MAX
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
-from rnngraph.autodiff.ops import ADD, DIVIDE, INDEX, MATMUL, MULTIPLY, SUBTRACT, is_basic, sigmoid
+from rnngraph.autodiff.ops import ADD, DIVIDE, INDEX, MATMUL, MULTIPLY, STACK, SUBTRACT, is_basic, sigmoid
 from rnngraph.gradcheck.replayed import Change
 from rnngraph.gradcheck.roles import Edge, Roles
 
@@ -53,7 +53,7 @@ def of_ways(roles: Roles, carried: set[Any]) -> Iterator[tuple[str, Change]]:
     ways = defaultdict[Any, list[tuple[Edge, int]]](list)
     for source, edges in roles.readers.items():
         for edge in edges:
-            if isinstance(edge[0], Node) and roles.entry(source).requires:
+            if isinstance(edge[0], Node) and edge[0].op not in (STACK, ASSEMBLE) and roles.entry(source).requires:
                 ways[roles.way(edge)].append((edge, source))
     # What is subtracted for the sake of rounding, x - max(x), takes part in no sum that people form.
     maxima = [n for n in roles.nodes if n.op is MAX and roles.readers[n.id][0][0].op is SUBTRACT]
@@ -115,8 +115,7 @@ def _later(roles: Roles, edge: Edge, source: int) -> Node | None:
 def _earlier(roles: Roles, edge: Edge, source: int) -> Node | None:
     if source not in roles.before or edge[0].timestep != roles.entry(source).timestep:
         return None
-    before = roles.before[source]
-    return _seeing(edge, roles.entry(before).value if before >= 0 else np.zeros_like(roles.entry(source).value))
+    return _seeing(edge, roles.value_of(roles.before[source], roles.entry(source).value))
 
 
 def _once(roles: Roles, edge: Edge, source: int) -> Node | None:
@@ -161,15 +160,11 @@ def of_slopes(roles: Roles) -> Iterator[tuple[str, Change]]:
         for said, chains in groups.items():
             for words, slope in SLOPES.items():
                 yield f"the slope of {said} {words}", _with_slopes(roles, chains, slope)
-            tops = [chain[0] for chain in chains if chain[0].id in roles.before and len(chain) == 1]
-            before = [(top, roles.before[top.id]) for top in tops]
-            yield (
-                f"the slope of {said} is that of the state before the step",
-                {
-                    top.id: with_value(top, roles.entry(i).value if i >= 0 else np.zeros_like(top.value), top.arguments)
-                    for top, i in before
-                },
-            )
+            tops = [top for top, *more in chains if top.id in roles.before and not more]
+            seen = {top.id: roles.value_of(roles.before[top.id], top.value) for top in tops}
+            if tops:
+                before = {top.id: with_value(top, seen[top.id], top.arguments) for top in tops}
+                yield f"the slope of {said} is that of the state before the step", before
 
 
 def _with_slopes(roles: Roles, chains: list[list[Node]], slope: Any) -> Change:
