@@ -15,7 +15,7 @@ from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.tape import Entry
 from rnngraph.gradcheck.replayed import Change, Replay
 from rnngraph.gradcheck.roles import WORDS, Edge, Roles
-from rnngraph.gradcheck.ways import CARRIED, handing, of_slopes, of_ways, overwritten
+from rnngraph.gradcheck.slips import CARRIED, handing, of_slopes, of_ways, overwritten
 from rnngraph.numpy.finding.products import VIEWING
 
 START = -1  # the step of what stands before the first

@@ -18,6 +18,7 @@ from rnngraph.gradcheck.subject import Subject
 
 MOST = 8  # timesteps that are looked at one by one
 ROUNDING = 1e3  # of a gradient, in units of the last place of its largest element
+FEW = 2  # a factor of which has many reasons
 CLOSE = 1e-5  # relative; a factor to a count, or a norm to a round one
 Pair: TypeAlias = tuple[Sequence[Any], Sequence[Any]]  # claimed and right gradients of one loss
 
@@ -45,7 +46,7 @@ class Look:
     def hint(self, factor: float, places: Collection[int]) -> str:
         """Ask whether a factor is a division, or the norm of all gradients at some places a round one."""
         for words, times in (("not divided", factor), ("divided", 1 / (factor or np.inf))):
-            by = [name for name, count in self.counts.items() if count > 1 and abs(times / count - 1) < CLOSE]
+            by = [name for name, count in self.counts.items() if count > FEW and abs(times / count - 1) < CLOSE]
             if by:
                 return f": {words} by {', or '.join(by)}?"
         norm = float(np.sqrt(sum(float((self.subject.claimed[k] ** 2).sum()) for k in places)))

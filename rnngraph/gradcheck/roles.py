@@ -53,7 +53,7 @@ class Roles:
                 frozen(part) for part in options.get("index", ()) if isinstance(part, slice)
             ]  # of gates, not steps
             read = [known.get(i, self.roles[i]) for i in entry.inputs]
-            number = entry.value.item() if entry.value.size == 1 else entry.value.shape
+            number = entry.value.shape or entry.value.item()  # an array may differ from step to step, as a mask does
             made: Any = (entry.op, *read, *parts, 0 if entry.op in VIEWING else written[same])
             alone = ("constant", number) if entry.op is CONSTANT else entry.id
             self.roles[entry.id] = numbers.setdefault(made if read else alone, len(numbers))
@@ -119,7 +119,7 @@ class Roles:
         if entry.name or entry.id in self.states:
             return str(entry.name).removeprefix("given.") if entry.name else self.states[entry.id]
         if entry.op is CONSTANT:
-            return f"{float(entry.value.reshape(-1)[0]):g}" if entry.value.size == 1 else "a constant"
+            return "a constant" if entry.value.shape else f"{float(entry.value):g}"
         return self.made(entry)
 
     def made(self, entry: Entry) -> str:

@@ -181,9 +181,10 @@ def test_what_is_done_to_all_gradients_is_named(made: Any, words: str) -> None:
         return [made(one, norm) for one in found]
 
     *arrays, data, targets = ARGUMENTS["characters"]
+    forward: Any = students.characters_forward
     names = "Wxh", "Whh", "Why", "bh", "by", "h0"
-    loss = rg.trace_function(lambda *given: students.characters_forward(*given, data, targets)[0], *arrays)
-    gradients = all_made(1.0, students.characters_forward(*arrays, data, targets)[1])
+    loss = rg.trace_function(lambda *given: forward(*given, data, targets)[0], *arrays)
+    gradients = all_made(1.0, forward(*arrays, data, targets)[1])
     handed = rg.check(loss, dict(zip(names, gradients, strict=True)), dict(zip(names, arrays, strict=True)))
     for report in (checked("characters", all_made), handed):
         assert report.differs

@@ -33,19 +33,15 @@ SLOPES: dict[str, Callable[[Array, Array, Array], Array]] = {  # of the argument
 
 
 def handing(node: Any, place: int, other: Callable[[Array, Any], Any]) -> Node:
-    """Give a node that hands back something else to one of its inputs."""
+    """Give a node that hands back something else to one of its inputs: what `other` makes of its gradient and rule."""
     rule = node.op.vjp
 
     def vjp(g: Array, node: Node) -> Any:
         return [other(g, lambda g: rule(g, node)[place]) if k == place else one for k, one in enumerate(rule(g, node))]
 
-    return _going_back(node, vjp)
-
-
-def _going_back(node: Node, vjp: Callable[[Array, Node], Any]) -> Node:
-    other = with_value(node, node.value, node.arguments)
-    other.op = replace(node.op, vjp=vjp)
-    return other
+    changed = with_value(node, node.value, node.arguments)
+    changed.op = replace(node.op, vjp=vjp)
+    return changed
 
 
 def of_ways(roles: Roles, carried: set[Any]) -> Iterator[tuple[str, Change]]:
@@ -161,10 +157,10 @@ def of_slopes(roles: Roles) -> Iterator[tuple[str, Change]]:
             for words, slope in SLOPES.items():
                 yield f"the slope of {said} {words}", _with_slopes(roles, chains, slope)
             tops = [top for top, *more in chains if top.id in roles.before and not more]
-            seen = {top.id: roles.value_of(roles.before[top.id], top.value) for top in tops}
             if tops:
-                before = {top.id: with_value(top, seen[top.id], top.arguments) for top in tops}
-                yield f"the slope of {said} is that of the state before the step", before
+                before = [roles.value_of(roles.before[top.id], top.value) for top in tops]
+                other = {top.id: with_value(top, one, top.arguments) for top, one in zip(tops, before, strict=True)}
+                yield f"the slope of {said} is that of the state before the step", other
 
 
 def _with_slopes(roles: Roles, chains: list[list[Node]], slope: Any) -> Change:
@@ -182,10 +178,9 @@ def _with_slopes(roles: Roles, chains: list[list[Node]], slope: Any) -> Change:
 def overwritten(roles: Roles) -> Change:
     """Let every step see the last state."""
     seen = {i: roles.entry(last).value for i, last in roles.last.items()}
-    return {
-        n.id: with_value(
-            n, seen.get(n.id, n.value), [seen.get(i, one) for i, one in zip(n.inputs, n.arguments, strict=True)]
-        )
-        for n in roles.nodes
-        if isinstance(n, Node) and (n.id in seen or not seen.keys().isdisjoint(n.inputs))
-    }
+    found = dict[int, Node]()
+    for node in roles.nodes:
+        if isinstance(node, Node) and not seen.keys().isdisjoint((node.id, *node.inputs)):
+            arguments = [seen.get(i, one) for i, one in zip(node.inputs, node.arguments, strict=True)]
+            found[node.id] = with_value(node, seen.get(node.id, node.value), arguments)
+    return found
