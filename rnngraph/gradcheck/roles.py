@@ -52,7 +52,7 @@ class Roles:
             parts = [
                 frozen(part) for part in options.get("index", ()) if isinstance(part, slice)
             ]  # of gates, not steps
-            read = [known.get(i, self.roles[i]) for i in entry.inputs]
+            read = [known.get(i) or self.roles.get(i) for i in entry.inputs]
             number = entry.value.shape or entry.value.item()  # an array may differ from step to step, as a mask does
             made: Any = (entry.op, *read, *parts, 0 if entry.op in VIEWING else written[same])
             alone = ("constant", number) if entry.op is CONSTANT else entry.id
@@ -83,12 +83,24 @@ class Roles:
             k = self.source(chain[0])
             if k < 0:
                 return []
+            if (
+                node.op is not ADD
+                and len(chain) == 1
+                and np.array_equal(node.value, np.maximum(chain[0].arguments[k], 0))
+            ):
+                return chain
             if len(chain) > 2 and np.allclose(node.value, sigmoid(chain[0].arguments[k]), 1e-12, 0):
                 return chain
             if len(self.readers[chain[0].inputs[k]]) > 1:
                 return []
             chain.insert(0, self.entry(chain[0].inputs[k]))
         return chain if len(chain) == 1 else []
+
+    def kind(self, entry: Entry) -> str:
+        """Name an activation by what it computes, and another op by its own name."""
+        chain = self.activations.get(entry.id, [])
+        unnamed = "sigmoid" if len(chain) > 1 else "relu" if chain else entry.op.name
+        return entry.op.name if entry.op in (TANH, SIGMOID, RELU) else unnamed
 
     def slope(self, chain: list[Node]) -> Array:
         """Give the slope of an activation."""
@@ -137,20 +149,19 @@ class Roles:
                 gates |= {gate_of(node)} - {""} if node.op is INDEX else set()
         weights = sorted(found - set(self.states.values())) or sorted(found)
         behind = f" of {', '.join(weights)}{gates.pop() if len(gates) == 1 else ''}" if weights else ""
-        return f"{'sigmoid' if len(chain) > 1 else entry.op.name}{behind}"
+        return f"{self.kind(entry)}{behind}"
 
-    def met(self, edge: Edge) -> str:
-        """Say what a value meets where it is read: a weight by its name, or what else."""
+    def met(self, edge: Edge, *, further: bool = True) -> str:
+        """Say what a value meets where it is read, and next: a weight by its name, or what else."""
+        while edge[0].op in VIEWING and edge[0].id not in self.states and len(self.readers[edge[0].id]) == 1:
+            edge = self.readers[edge[0].id][0]
         entry, place = edge
         others = [i for k, i in enumerate(entry.inputs) if k != place]
         if others and self.is_leaf(others[0]):
             return self.said(others[0])
-        on = self.readers[entry.id] if entry.id not in self.states else []
-        on = on if len(on) == 1 and on[0][0].op is not ADD else []
-        if on and entry.op in VIEWING:
-            return self.met(on[0])
-        here = f"'{entry.op.name}'" + (f" with {self.said(others[0])}" if others else "")
-        return " and ".join([here, *map(self.met, on if self.source(entry) == place else [])])
+        here, on = f"'{entry.op.name}'" + (f" with {self.said(others[0])}" if others else ""), self.readers[entry.id]
+        more = further and self.source(entry) == place and len(on) == 1 and on[0][0].op is not ADD
+        return f"{here} and {self.met(on[0], further=False)}" if more and entry.id not in self.states else here
 
 
 def gate_of(node: Node) -> str:

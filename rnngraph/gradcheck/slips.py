@@ -52,7 +52,7 @@ def of_ways(roles: Roles, carried: set[Any]) -> Iterator[tuple[str, Change]]:
             if isinstance(edge[0], Node) and edge[0].op not in (STACK, ASSEMBLE) and roles.entry(source).requires:
                 ways[roles.way(edge)].append((edge, source))
     # What is subtracted for the sake of rounding, x - max(x), takes part in no sum that people form.
-    maxima = [n for n in roles.nodes if n.op is MAX and roles.readers[n.id][0][0].op is SUBTRACT]
+    maxima = [n for n in roles.nodes if n.op is MAX and any(by.op is SUBTRACT for by, _ in roles.readers[n.id])]
     held = {node.id: handing(node, 0, lambda g, rule: None) for node in maxima}
     for way, some in ways.items():
         forks = any(len({roles.way(one) for one in roles.readers[source]}) > 1 for _, source in some)
@@ -149,7 +149,7 @@ def of_slopes(roles: Roles) -> Iterator[tuple[str, Change]]:
     """Give the activations whose slope is another: those of one place, and all of one kind."""
     alike = defaultdict[str, defaultdict[Any, list[list[Node]]]](lambda: defaultdict(list))
     for i, chain in roles.activations.items():
-        alike["sigmoid" if len(chain) > 1 else chain[0].op.name][roles.roles[i]].append(chain)
+        alike[roles.kind(chain[-1])][roles.roles[i]].append(chain)
     for name, places in alike.items():
         groups = {name: [chain for chains in places.values() for chain in chains]}
         groups |= {roles.made(chains[-1][-1]): chains for chains in places.values() if len(places) > 1}

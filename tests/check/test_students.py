@@ -189,3 +189,22 @@ def test_what_is_done_to_all_gradients_is_named(made: Any, words: str) -> None:
     for report in (checked("characters", all_made), handed):
         assert report.differs
         assert report.where[-1].endswith(words), report.where
+
+
+def perceptron(x: Any, W: Any, b: Any, V: Any) -> Any:
+    h = np.maximum(x @ W + b, 0)
+    return (h @ V).max(), (x, W, b, V, h)
+
+
+def perceptron_backward(dloss: Any, cache: Any, *, slope: bool) -> Any:
+    x, W, _, V, h = cache
+    dout = dloss * (h @ V == (h @ V).max())
+    dh = dout @ V.T * ((h > 0) if slope else 1)
+    return dh @ W.T, x.T @ dh, dh.sum(axis=0), h.T @ dout
+
+
+def test_a_maximum_with_zero_is_an_activation_and_the_largest_output_a_loss() -> None:
+    given = draw(5, 3), draw(3, 6), draw(6), draw(6, 2)
+    assert rg.check(perceptron, lambda d, cache: perceptron_backward(d, cache, slope=True), *given).passed
+    report = rg.check(perceptron, lambda d, cache: perceptron_backward(d, cache, slope=False), *given)
+    assert report.where == ("wrong: x, W, b; right: V.", "x, W, b: the slope of relu is left out on the way back.")
