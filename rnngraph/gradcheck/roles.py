@@ -83,13 +83,9 @@ class Roles:
             k = self.source(chain[0])
             if k < 0:
                 return []
-            if (
-                node.op is not ADD
-                and len(chain) == 1
-                and np.array_equal(node.value, np.maximum(chain[0].arguments[k], 0))
-            ):
-                return chain
-            if len(chain) > 2 and np.allclose(node.value, sigmoid(chain[0].arguments[k]), 1e-12, 0):
+            x = chain[0].arguments[k]
+            is_relu = len(chain) == 1 and (x < 0).any() and np.array_equal(node.value, np.maximum(x, 0))
+            if is_relu or (len(chain) > 2 and np.allclose(node.value, sigmoid(x), 1e-12, 0)):
                 return chain
             if len(self.readers[chain[0].inputs[k]]) > 1:
                 return []
