@@ -7,11 +7,13 @@ claimed; where none does, the loss is limited to one timestep after the other.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from rnngraph.gradcheck.changes import changes, changes_of
+from rnngraph.autodiff.node import Node
+from rnngraph.gradcheck.changes import MOST, between_steps, changes, changes_of
 from rnngraph.gradcheck.look import Look, Pair
 from rnngraph.gradcheck.mistakes import explains, gate_blocks, mistakes
 from rnngraph.gradcheck.replayed import Change, Replay
@@ -41,13 +43,14 @@ def locate(subject: Subject, rows: Sequence[CheckRow], known: Sequence[int], rig
         return
     left, found = off, dict[str, set[int]]()
     timed = {place for place in left if look.time_of(place) is not None}
-    _explain(found, look.whole, _alone(look, left, look.whole), left)
+    _explain(found, look.whole, _alone(look, left, look.whole, known), left)
     _explain(found, look.whole, _shared(look, left), left)
     _explain(found, look.whole, _used(look, timed), timed)
     if timed <= set[int]().union(*found.values()):  # else what is wrong within a step shows in the weights too
         _explain(found, look.whole, _used(look, left - timed), left - timed)
     while some := max([places & left for places in found.values()], key=len, default=set()):
-        yield f"{listed(some)}: {next(words for words, places in found.items() if places & left == some)}."
+        words = next(words for words, places in found.items() if places & left == some)
+        yield f"{listed(some)}: {words}{'' if words.endswith('?') else '.'}"
         left -= some
     timed &= left
     for place in sorted(timed or left):
@@ -65,11 +68,15 @@ def _explain(found: dict[str, set[int]], pair: Pair, candidates: Iterable[Candid
                 break
 
 
-def _alone(look: Look, places: Collection[int], pair: Pair) -> Iterator[Candidate]:
+def _alone(look: Look, places: Collection[int], pair: Pair, known: Sequence[int] = ()) -> Iterator[Candidate]:
     """Give the mistakes that are told from one gradient alone."""
     for place in places:
-        for words, made in mistakes(pair[0][place], pair[1][place], look.units, look.time_of(place)):
+        claimed, right = pair[0][place], pair[1][place]
+        for words, made in mistakes(claimed, right, look.units, look.time_of(place), lambda one: look.hint(one, known)):
             yield words, {place: made}
+        for other in known:
+            if other != place and pair[1][other].shape == right.shape:
+                yield f"it is the gradient of {look.subject.names[other]}", {place: pair[1][other]}
 
 
 def _shared(look: Look, wrong: Collection[int]) -> Iterator[Candidate]:
@@ -80,6 +87,10 @@ def _shared(look: Look, wrong: Collection[int]) -> Iterator[Candidate]:
         yield f"the gradient that comes in at output {k} of the forward is not used", _made(look, wrong, unused)
     for words, change in changes(look.right):
         yield words, _made(look, wrong, upstream, change)
+    edges = [one.edge for one in between_steps(look.right) if isinstance(one.edge[0], Node)]
+    carried = {(entry.id, entry.inputs[k]) for entry, k in edges}
+    for count, found in enumerate(islice(look.right.by_steps(upstream, carried), MOST)):
+        yield f"it goes {count} step{'s' * (count != 1)} back from a loss and no further", {k: found[k] for k in wrong}
 
 
 def _used(look: Look, wrong: Collection[int]) -> Iterator[Candidate]:

@@ -5,7 +5,7 @@ In: a subject and the replay of what is right. Out: which gradients are wrong in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -18,6 +18,8 @@ from rnngraph.gradcheck.subject import Subject
 
 MOST = 8  # timesteps that are looked at one by one
 ROUNDING = 1e3  # of a gradient, in units of the last place of its largest element
+FEW = 2  # a factor of which has many reasons
+CLOSE = 1e-5  # relative; a factor to a count, or a norm to a round one
 Pair: TypeAlias = tuple[Sequence[Any], Sequence[Any]]  # claimed and right gradients of one loss
 
 
@@ -30,11 +32,26 @@ class Look:
         self.whole: Pair = subject.claimed, right.gradients(subject.points, subject.upstream)
         self.axes = self._time_axes() if axes is None else axes
         self.states, self.units = set[tuple[int, ...]](), set[int]()  # shapes of states, and sizes of their units
+        self.counts = dict[str, int]()  # what a loss or a gradient may be divided by
         for one in right.tape.recurrences:
-            whole = [] if one.block is None else [one.block.value.shape[1:]]
-            for shape in whole or [right.tape.nodes[ids[0]].value.shape for ids in one.states.values()]:
+            whole = [] if one.block is None else [(one.block.value.shape[1:], one.block.steps)]
+            steps = [(right.tape.nodes[ids[0]].value.shape, len(ids)) for ids in one.states.values()]
+            for shape, time in whole or steps:
                 self.states.add(shape)
                 self.units.add(shape[0 if one.batch_axis == 1 else -1])
+                batch = 1 if one.batch_axis is None else shape[one.batch_axis]
+                both = {f"the {batch} samples and {time} steps": batch * time}
+                self.counts |= {f"the {batch} samples": batch, f"the {time} steps": time} | (both if batch > 1 else {})
+
+    def hint(self, factor: float, places: Collection[int]) -> str:
+        """Ask whether a factor is a division, or the norm of all gradients at some places a round one."""
+        for words, times in (("not divided", factor), ("divided", 1 / (factor or np.inf))):
+            by = [name for name, count in self.counts.items() if count > FEW and abs(times / count - 1) < CLOSE]
+            if by:
+                return f": {words} by {', or '.join(by)}?"
+        norm = float(np.sqrt(sum(float((self.subject.claimed[k] ** 2).sum()) for k in places)))
+        clipped = 0 < factor < 1 and abs(norm - float(f"{norm:.2g}")) < CLOSE * norm
+        return f": clipped to norm {norm:.2g}?" if clipped else ""
 
     def _time_axes(self) -> dict[int, int]:
         """Find the axes of the outputs along which what an argument holds at one place is felt at later ones alone."""

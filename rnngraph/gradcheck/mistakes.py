@@ -5,7 +5,7 @@ In: a gradient that is wrong, and the right one. Out: words, and what the mistak
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import combinations
 from typing import Any
 
@@ -27,14 +27,17 @@ def explains(made: Array, claimed: Array, right: Array) -> bool:
     return off(made, claimed) <= EXPLAINED * min(off(claimed, right), float(np.abs(claimed).max(initial=0.0)))
 
 
-def mistakes(claimed: Array, right: Array, sizes: Collection[int], time: int | None) -> Iterator[tuple[str, Array]]:
+def mistakes(
+    claimed: Array, right: Array, sizes: Collection[int], time: int | None, hint: Callable[[float], str] = lambda _: ""
+) -> Iterator[tuple[str, Array]]:
     """Give mistakes, and what they make of the right gradient.
 
-    `time` is the axis of its timesteps, and where there is none `sizes` may be a gate's.
+    `time` is the axis of its timesteps, and where there is none `sizes` may be a gate's; `hint` says whence a factor.
     """
     yield "the gradient is zero throughout: it is not computed, or overwritten", np.zeros_like(right)
     factor = float((claimed * right).sum()) / (float((right * right).sum()) or 1.0)
-    yield "the sign is wrong" if abs(factor + 1) < 1e-4 else f"it is {factor:.4g} times the right one", factor * right
+    times = f"it is {factor:.4g} times the right one{hint(factor)}"
+    yield "the sign is wrong" if abs(factor + 1) < 1e-4 else times, factor * right
     if right.ndim == 2 and right.shape[0] == right.shape[1]:
         yield "it is transposed", right.T
     for axis in range(right.ndim):
@@ -57,7 +60,12 @@ def gate_blocks(shape: tuple[int, ...], sizes: Collection[int]) -> Iterator[dict
     """Give the ways to see gate blocks of one of these sizes in a shape: their names and their places."""
     for at in {len(shape) - 1, 0} if shape else ():
         count = next((n for n in (4, 3, 2) if any(shape[at] == n * size for size in sizes)), 0)
-        labels = [f"{k} ({GATES[count][k]} of {', '.join(GATES[count])})" for k in range(count)]
+        labels = [gate(k, count) for k in range(count)]
         size = shape[at] // max(count, 1)
         if count:
             yield {one: (*[slice(None)] * at, slice(k * size, k * size + size)) for k, one in enumerate(labels)}
+
+
+def gate(place: int, count: int) -> str:
+    """Name one of so many blocks of gates."""
+    return f"{place} ({GATES[count][place]} of {', '.join(GATES[count])})"

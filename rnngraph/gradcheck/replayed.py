@@ -5,7 +5,7 @@ In: tensors on a tape. Out: outputs and gradients at other leaves, also of a cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,7 +14,7 @@ from rnngraph.autodiff.again import again, depending, recomputed, with_entries, 
 from rnngraph.autodiff.along import CAST
 from rnngraph.autodiff.backward import scalar_cotangent, sweep
 from rnngraph.autodiff.block import Block
-from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.contribution import Array, add_up
 from rnngraph.autodiff.ops import DETACH
 from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.autodiff.tensor import Tensor
@@ -81,11 +81,35 @@ class Replay:
 
     def swept(self, tape: Tape, upstream: Sequence[Array]) -> list[Any]:
         """Give the gradients by place on such a tape."""
+        wanted, starts = {leaf.id for leaf in self.leaves if leaf is not None}, self._starts(tape, upstream)
+        return self._placed(
+            {one.node.id: np.array(one.gradient) for one in sweep(tape, starts) if one.node.id in wanted}
+        )
+
+    def by_steps(self, upstream: Sequence[Array], carried: Container[tuple[int, int]]) -> Iterator[list[Any]]:
+        """Give the gradients of what goes back over none of some edges, over one at most, over two, and so on."""
+        starts, found = self._starts(self.tape, upstream), dict[int, Any]()
+        while starts:
+            later = dict[int, Any]()
+            for one in sweep(self.tape, starts):
+                i, pairs = one.node.id, list(zip(one.contributions, one.consumers, strict=True))
+                over = [part for part, by in pairs if by is not None and (by.id, i) in carried]
+                if over:  # it starts the next walk
+                    later[i] = np.array(add_up(over, one.node.value))
+                    one.contributions = [part for part, by in pairs if by is None or (by.id, i) not in carried]
+                    one.contributions = one.contributions or [np.zeros_like(one.node.value)]
+                if one.node.op.vjp is None:
+                    found[i] = found.get(i, 0) + one.gradient
+            yield self._placed(found)
+            starts = later
+
+    def _starts(self, tape: Tape, upstream: Sequence[Array]) -> dict[int, Any]:
         starts: dict[int, Any] = {}
         for i, u, value in zip(self.outputs, upstream, self.values(tape), strict=True):
             starts[i] = np.asarray(starts.get(i, 0) + u.astype(value.dtype))
-        wanted = {leaf.id for leaf in self.leaves if leaf is not None}
-        found = {one.node.id: np.array(one.gradient) for one in sweep(tape, starts) if one.node.id in wanted}
+        return starts
+
+    def _placed(self, found: Mapping[int, Any]) -> list[Any]:
         return [leaf if leaf is None else found.get(leaf.id, np.zeros(leaf.value.shape)) for leaf in self.leaves]
 
     def subject(self, upstream: list[Array], recorded: Tape | None = None) -> Subject:

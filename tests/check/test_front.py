@@ -36,7 +36,10 @@ def test_gradients_by_name(prefix: str) -> None:
     assert rg.check(rnn_forward, backward, *ARRAYS).passed
     report = rg.check(rnn_forward, lambda dh, cache: backward(dh, cache, slip=2.0), *ARRAYS)
     assert [row.name for row in report.rows if not row.passed] == ["Wx"]
-    assert report.where == ("wrong: Wx; right: x, h0, Wh, b.", "Wx: it is 2 times the right one.")
+    assert report.where == (
+        "wrong: Wx; right: x, h0, Wh, b.",
+        "Wx: it is 2 times the right one.",
+    )
     with pytest.raises(InputError, match="the backward gave gradients of x, and none of h0"):
         rg.check(rnn_forward, lambda dh, cache: {"x": rnn_backward(dh, cache)[0]}, *ARRAYS)
 

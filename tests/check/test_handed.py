@@ -43,7 +43,7 @@ MISTAKES: tuple[tuple[str, str, str, str], ...] = (
     ("rnn", "dh[:, t] + carried", "dh[:, t]", "dx, dh0, dWx, dWh, db: what is carried from step t.1 to t is not added"),
     ("rnn", "dh[:, t] + carried", "dh[:, t] + (carried if t != 1 else 0)", "db: nothing passes from step 2 to 1"),
     ("rnn", "dh[:, t] + carried", "dh[:, t] + (carried if t % 2 == 0 else 0)", "over the ends of windows of 2 steps"),
-    ("rnn", "da @ Wh.T", "da @ Wh", "db: the recurrent weight is not transposed on the way back"),
+    ("rnn", "da @ Wh.T", "da @ Wh", "db: Wh is not transposed on the way back"),
     ("rnn", "dWh += h[t].T @ da", "dWh += h[t + 1].T @ da", "dWh: it is formed with the state after the step"),
     ("rnn", "dWx += x[:, t].T @ da", "dWx = x[:, t].T @ da", r"dWx: it is that of step 0 alone: .*\(\+=\)"),
     ("rnn", "dWx += x[:, t].T @ da", "dWx += x[:, t].T @ da if t else 0", "dWx: step 0 is missing from it"),

@@ -65,8 +65,8 @@ def where(mistake: str) -> tuple[str, ...]:
 
 @pytest.mark.parametrize(
     ("mistake", "says"),
-    [("reset", "Wr, br: wrong for a loss at step 0 alone, where the other weights are right."),
-     ("update", "Wz, bz: wrong for a loss at step 0 alone, where the other weights are right."),
+    [("reset", "what comes back to sigmoid of Ur, Wr, br through 'multiply' with the hidden state lacks its factor."),
+     ("update", "the slope of sigmoid of Uz, Wz, bz has the wrong sign."),
      ("way", "what is carried from step t+1 to t through Ur is not added."),
      ("sum", "br: every element of it is the sum of all: it is summed over the units too, and not over the batch")],
 )  # fmt: skip
@@ -134,7 +134,7 @@ def test_a_way_is_named_from_the_last_step_to_the_first_too() -> None:
     given = draw(N, T, H), draw(N, H), draw(H, H)
     assert rg.check(from_the_end, from_the_end_backward, *given).passed
     report = rg.check(from_the_end, lambda dout, cache: from_the_end_backward(dout, cache, kept=0.0), *given)
-    assert report.where == ("x, h, U: what is carried from step t+1 to t through 'multiply' is not added.",)
+    assert report.where == ("x, h, U: what is carried from step t+1 to t through 'multiply' with 0.5 is not added.",)
 
 
 @pytest.mark.parametrize(

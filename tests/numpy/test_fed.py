@@ -43,6 +43,16 @@ def joined_gru(x: Any, W: Any, U: Any, weigh: Any) -> Any:
     return total
 
 
+def reset_gru(x: Any, h: Any, Wz: Any, Uz: Any, Wr: Any, Ur: Any, U: Any, weigh: Any) -> Any:
+    total = 0.0
+    for t in range(T):
+        z = 1 / (1 + np.exp(-(x[t] @ Wz + h @ Uz)))
+        r = 1 / (1 + np.exp(-(x[t] @ Wr + h @ Ur)))
+        h = z * h + (1 - z) * np.tanh((r * h) @ U)
+        total = total + weigh[t] * np.sum(h**2)
+    return total
+
+
 def two_layers(x: Any, Wx: Any, Wh: Any, W: Any, U: Any, weigh: Any) -> Any:
     h, above, total = np.zeros((N, H)), np.zeros((N, H)), 0.0
     for t in range(T):
@@ -149,6 +159,7 @@ SIMPLE = (draw(D, H), draw(H, H))
 @pytest.mark.parametrize(("forward", "others"), [
     (rows, SIMPLE), (columns, SIMPLE), (joined_gru, (draw(D + H, H), draw(D + H, H, seed=1))),
     (two_layers, (*SIMPLE, draw(H, H, seed=1), draw(H, H, seed=2))), (leaky, SIMPLE), (dropped, SIMPLE),
+    (reset_gru, (draw(N, H), *SIMPLE, draw(D, H, seed=1), draw(H, H, seed=1), draw(H, H, seed=2))),
     (with_ones, (draw(D + H + 1, H),)), (delta_rule, (draw(D, H), draw(D, H, seed=1))),
 ])  # fmt: skip
 def test_data_of_every_step(forward: Callable[..., Any], others: tuple[Any, ...]) -> None:

@@ -84,6 +84,7 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
                 parts = _parts(nodes, j) if nodes[j].op in PASSING or nodes[j].op in JOINING else (j,)
                 outside = [part for part in parts if part not in steps and part not in others and part not in initial]
                 data[j] = [part for part in outside if not _is_start(nodes, part, initial)]
+                waiting += [(part, k) for part in outside if part not in data[j]]  # a first state behind a gate of data
             for part in data[j]:
                 held.setdefault(numbers[part], {}).setdefault(k, set()).add(part)
     found: Data = [{} for _ in range(one.time)]
