@@ -82,7 +82,7 @@ MUTANTS: tuple[tuple[str, str, str, str], ...] = (
     ("lstm", "dcell = dnew * f", "dcell += dnew * f", "by the cell state"),
     ("lstm", "dcell + total * o * (1 - squashed**2)", "dcell",
      f"{ALL}: what comes back to the cell state through 'tanh' .* gate block 2 .o .* is not added"),
-    ("lstm", "* o * (1 - squashed**2)", "* o * (1 - squashed**3)",  # at the first step, where c is 0, f has none to judge
+    ("lstm", "* o * (1 - squashed**2)", "* o * (1 - squashed**3)",  # at the first step c is 0: f has none to judge
      f"x: {WITHIN}.*b: gate blocks 0 .i of i, f, o, g., 3 .g of i, f, o, g. wrong, 2 .o of i, f, o, g. right"),
     ("lstm", "* o * (1 - squashed**2)", "* (1 - squashed**2)",
      f"{ALL}: what comes back to tanh of the cell state .* gate block 2 .o .* lacks its factor"),
