@@ -165,8 +165,9 @@ def _verdict(layer: Layer, findings: Sequence[Finding]) -> LayerVerdict:
     )  # fmt: skip
     verdict = next((one for one in named if one in rules), by_size)
     return LayerVerdict(
-        layer.name, layer.recurrence.layer, layer.recurrence.direction, verdict, layer.horizon, layer.decades,
-        layer.decades_from_first, layer.peak, layer.rate, layer.half_life, update_from([layer.update], layer.horizon),
+        layer.name, layer.recurrence.layer, layer.recurrence.direction, verdict, layer.horizon,
+        layer.left, layer.decades, layer.decades_from_first, layer.peak, layer.rate, layer.half_life,
+        update_from([layer.update], layer.horizon),
     )  # fmt: skip
 
 
@@ -216,14 +217,20 @@ def _spectrum(trace: Trace) -> dict[str, Any] | None:
     return {"lyapunov": [float(value) for value in first.lyapunov], "stacks": stacks, "weights": weights}
 
 
-def verdict_of(trace: Trace) -> Diagnosis | None:
-    """Diagnose a trace for a view; None where it holds no lags, or nothing on which a verdict can be given."""
+def network_seen(trace: Trace) -> Network | None:
+    """Gather what a view's verdict rests on; None where there are no lags, or nothing on which one can be given."""
     if not trace.lags:
         return None
     try:
-        return diagnose(trace)
+        return network_in(trace)
     except RnnGraphError:  # a picture of a trace on which no verdict can be given is still a picture
         return None
+
+
+def verdict_of(trace: Trace) -> Diagnosis | None:
+    """Diagnose a trace for a view; None where no verdict can be given."""
+    network = network_seen(trace)
+    return None if network is None else judge(network)
 
 
 def headline_of(trace: Trace) -> tuple[str, str, str] | None:

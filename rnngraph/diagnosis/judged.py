@@ -20,7 +20,8 @@ class LayerVerdict:
     direction: str
     verdict: str
     horizon: int
-    decades: float  # at the horizon, of what there was where the loss reads the layer: G
+    left: float  # at the horizon, of what there was a step back, as it is counted everywhere
+    decades: float  # of what there was where the loss reads the layer: G
     decades_from_first: float  # of what there was a step before: G1
     peak: float
     rate: float

@@ -43,7 +43,7 @@ MORE = "print(diagnosis.full())"
 _STYLES = {ERROR: "bold #cc3311", WARNING: "bold #997700", NOTE: "#4477aa"}
 _PAGE = '<div class="rnngraph-diagnosis" style="font-family:sans-serif;white-space:pre-wrap">{code}</div>'
 _LAYERS = 6  # that a report in brief lists
-_TOLD = 0.5  # decades between two lags of a layer, from which on both are told
+_TOLD = 0.5  # decades between what is left since the first step back and since the loss, from which on both are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +184,11 @@ def numbers(diagnosis: Judged) -> str:
 
 def layer_text(one: LayerVerdict) -> str:
     """Say what one layer's states keep, in a line."""
-    if math.isnan(one.decades):
+    if math.isnan(one.left):
         return f"  {one.name}: {one.verdict.replace('_', ' ')}"
-    since = one.decades_from_first - one.decades
-    first = f" ({percent(one.decades_from_first)} from lag 1 on)" if abs(since) > _TOLD else ""
-    said = f"{one.verdict.replace('_', ' ')}, {is_left(one.decades)} in its states at lag {one.horizon}"
-    return f"  {one.name}: {said}{first}"
+    given = f" ({percent(one.decades)} of what a loss gives it)" if abs(one.left - one.decades) > _TOLD else ""
+    said = f"{one.verdict.replace('_', ' ')}, {is_left(one.left)} in its states at lag {one.horizon}"
+    return f"  {one.name}: {said}{given}"
 
 
 def _spectrum_lines(diagnosis: Judged) -> Iterator[list[Part]]:

@@ -37,7 +37,8 @@ def a_layer(cell: str = "tanh", **facts: Any) -> Any:
     states = facts.pop("states", (a_state(name=f"{name}.h", recurrence=name),))
     known: dict[str, Any] = {
         "name": name, "limits": LIMITS, "recurrence": recurrence, "cell": CELLS[cell].facts, "states": states,
-        "horizon": 40, "asked": None, "decades": -0.5, "decades_from_first": -0.5, "peak": 0.0, "peak_lag": 1,
+        "horizon": 40, "asked": None, "left": -0.5, "decades": -0.5, "decades_from_first": -0.5,
+        "peak": 0.0, "peak_lag": 1,
         "rate": -0.03, "half_life": math.log(2) / 0.03, "saturated": 0.0, "activation": -0.01, "weights": -0.02,
         "gate": None, "window": None, "update": None,
         "trace": SimpleNamespace(parameters=(), dtype="float32", recurrent_weight=lambda state: None),

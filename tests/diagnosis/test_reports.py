@@ -85,17 +85,18 @@ def test_findings_but_the_one_of_the_headline() -> None:
     ]  # fmt: skip
 
 
-def a_verdict(name: str, decades: float, first: float, verdict: str = "healthy") -> LayerVerdict:
-    return LayerVerdict(name, 0, "forward", verdict, 40, decades, first, 0.0, HALF / 40, 40.0)
+def a_verdict(name: str, left: float, decades: float, verdict: str = "healthy") -> LayerVerdict:
+    return LayerVerdict(name, 0, "forward", verdict, 40, left, decades, left, 0.0, HALF / 40, 40.0)
 
 
 def test_layers_where_there_are_several() -> None:
     assert text(a_diagnosis(by_layer=(a_verdict("one", -1.0, -1.0),))) == [HEALTHY, END]
     told = {
         a_verdict("one", -1.0, -0.5): "  one: healthy, 10 % is left in its states at lag 40",
-        a_verdict("two", -1.0, -0.49): "  two: healthy, 10 % is left in its states at lag 40 (32 % from lag 1 on)",
+        a_verdict("two", -1.0, -0.49):
+            "  two: healthy, 10 % is left in its states at lag 40 (32 % of what a loss gives it)",
         a_verdict("three", -1.0, -1.51, "dead_inputs"):
-            "  three: dead inputs, 10 % is left in its states at lag 40 (3.1 % from lag 1 on)",
+            "  three: dead inputs, 10 % is left in its states at lag 40 (3.1 % of what a loss gives it)",
         a_verdict("four", NAN, NAN, "too_short"): "  four: too short",
     }  # fmt: skip
     assert text(a_diagnosis(by_layer=tuple(told)))[1:-1] == list(told.values())

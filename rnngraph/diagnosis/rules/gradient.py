@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.evidence import at_timestep, evidence, overflow_lag
 from rnngraph.diagnosis.finding import ERROR, NOTE, Finding, Value
 from rnngraph.diagnosis.layer import Layer
@@ -22,9 +21,7 @@ def find_exploding(layer: Layer) -> Finding | None:
     known = np.flatnonzero(grads.status == Status.OK)
     where = at_timestep(layer, int(known[grads.log10[known].argmax()])) if known.size else {}
     risk = overflow_lag(layer)
-    with np.errstate(invalid="ignore"):
-        grown = (layer.sums.arrived - layer.sums.started)[: layer.peak_lag] / LN10
-    passed = int(np.flatnonzero(grown >= limit)[0]) + 1
+    passed = int(np.flatnonzero(layer.growth >= limit)[0]) + 1
     numbers: dict[str, Value] = {
         **evidence(layer), "peak_decades": layer.peak, "peak_lag": layer.peak_lag, "passed_lag": passed,
         "overflow_lag": risk, "gradient_norm": advice.gradient_norm(layer.trace.parameters),
