@@ -75,7 +75,8 @@ def judge(network: Network, *, trial: Tries | None = None) -> Diagnosis:
         trace.model, verdict, flags, path.horizon, path.decades, head.rate, head.half_life,
         taken(head.lags[0]), limits.as_dict(), treated, trace.notes, _spectrum(trace),
         reach=network.reach, whole=network.whole, asked=network.asked,
-        at_input=path.input is not None, participation={"losses": losses, "samples": samples},
+        at_input=path.input is not None, joint=path.layer.lags[0].joint,
+        participation={"losses": losses, "samples": samples},
         by_layer=tuple([_verdict(layer, found) for layer, found in zip(layers, of_layers, strict=True)]),
         cell=head.cell.title, tried=tried, able=trial is not None and trial.able,
         horizon_in=network.entered_from(path), reach_in=network.entered_from(network.ending),
@@ -159,8 +160,8 @@ def _verdict(layer: Layer, findings: Sequence[Finding]) -> LayerVerdict:
     named = (*VERDICTS, "readout", "bypassed")
     limits = layer.limits
     by_size = (
-        "vanishing" if layer.decades <= limits.vanishing
-        else "attenuating" if layer.decades <= limits.attenuating
+        "vanishing" if layer.left <= limits.vanishing
+        else "attenuating" if layer.left <= limits.attenuating
         else "healthy"
     )  # fmt: skip
     verdict = next((one for one in named if one in rules), by_size)

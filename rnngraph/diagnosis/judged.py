@@ -56,6 +56,7 @@ class Judged:
     whole: bool = False
     asked: int | None = None
     at_input: bool = False
+    joint: bool = False  # a loss reads many steps at once
     participation: Mapping[str, float] = field(default_factory=dict)
     by_layer: tuple[LayerVerdict, ...] = ()
     cell: str = ""  # the title of the layer that decides

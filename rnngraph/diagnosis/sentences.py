@@ -72,7 +72,7 @@ def left_text(decades: float) -> str:
 def is_left(decades: float) -> str:
     """Say how much is left: 12 % is left; or that it has grown: it grows ×15."""
     text = left_text(decades)
-    return f"it grows {text}" if text.startswith("×") else f"{text} is left"
+    return f"it grows {times_text(decades)}" if text.startswith("×") else f"{text} is left"
 
 
 def power(decades: float) -> str:

@@ -27,7 +27,9 @@ def a_state(**facts: Any) -> Any:
     """A state whose gradient is 1 everywhere."""
     known = {"name": "rnn.h", "kind": "h", "recurrence": "rnn", "nodes": np.arange(10, 18)}
     grad = Magnitudes.of(np.ones(8))
-    return SimpleNamespace(**{**known, "grad": grad, "saturated": np.zeros(8), "nonfinite": np.zeros(8, int), **facts})
+    return SimpleNamespace(
+        **{**known, "grad": grad, "carried": grad, "saturated": np.zeros(8), "nonfinite": np.zeros(8, int), **facts}
+    )
 
 
 def a_layer(cell: str = "tanh", **facts: Any) -> Any:

@@ -11,6 +11,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import nn
+from rnngraph.diagnosis.headline import headline
 from rnngraph.errors import InputError
 from rnngraph.measure.lag_options import LagOptions
 from tests.diagnosis.verdict_networks import linear, recorded
@@ -103,7 +104,7 @@ def test_a_weight_that_is_nan_is_not_called_too_short() -> None:
     assert diagnosis.flags == ("non_finite",)
 
 
-def test_relu_units_switched_off_at_one_step_are_the_activation() -> None:
+def test_relu_units_switched_off_at_one_step_are_lost_there() -> None:
     layer = nn.RNN(2, 2, nonlinearity="relu", init="identity")
     layer.parameter("Wx").value[...] = np.eye(2)
     x = np.full((2, 60, 2), 0.1)
@@ -112,8 +113,8 @@ def test_relu_units_switched_off_at_one_step_are_the_activation() -> None:
     finding = found(diagnosis, "vanishing")
     assert diagnosis.decades == -math.inf
     assert diagnosis.memory_horizon == 28  # the inputs of the steps behind it are heard, that of the step itself is not
-    assert finding.cause == "activation"
-    assert "switches all units off" in finding.advice
+    assert (finding.cause, finding.evidence["lost_at"]) == ("one step", 30)
+    assert headline(diagnosis)[1] == "It is lost at t=30: that step back alone keeps nothing of it."
     assert "the gradient is exactly zero at lag 59." in finding.text
 
 

@@ -14,7 +14,8 @@ from rnngraph import nn
 from rnngraph.diagnosis.one_loss import Losses
 from rnngraph.graph.charts.lag_rows import lag_rows
 from rnngraph.measure.lag_options import LagOptions
-from rnngraph.render.report.lags_report import loss_rows, state_lags, together_rows
+from rnngraph.render.report.lags_report import lags_report, loss_rows, state_lags, together_rows
+from tests.diagnosis.verdict_networks import recorded
 from tests.render.exact_networks import exact
 
 
@@ -46,10 +47,17 @@ def test_every_loss_is_set_against_where_it_arrives(reverse: bool, bars: str) ->
 
 def test_all_losses_together_are_set_against_the_first_step_back() -> None:
     (one,) = state_lags(exact(0.1, timesteps=9))
-    lines = printed(together_rows([("rnn", one.summary), ("none", replace(one.summary, reach=None))]))
+    lines = printed(together_rows([("rnn", one.summary), ("none", replace(one.summary, reach=0))]))
     assert lines[0] == "place  all losses together, of what is there a step back"
     assert lines[1].startswith("rnn     █▇▆▅▃▂▁·")  # nothing is said of lag 0
-    assert lines[1].endswith("1 % at lag 3")
-    assert lines[2].endswith("unmeasured")
+    assert lines[1].endswith("lag 3")
+    assert lines[2].endswith("lag 0")
     kept = state_lags(exact(0.4, timesteps=5))[0].summary
     assert printed(together_rows([("rnn", kept)]))[1].endswith("6.4 %")  # two fifths a step, as far as was measured
+
+
+def test_where_no_loss_has_a_gradient_nothing_is_drawn() -> None:
+    lines = printed(lags_report(recorded(nn.RNN(6, 8), time=9, scale=0.0)))
+    assert lines[-1] == "No loss has a gradient."
+    short = printed(lags_report(exact(0.5, timesteps=1)))
+    assert not [line for line in short if line.startswith("place")]  # there is no lag

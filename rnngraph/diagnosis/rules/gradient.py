@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from rnngraph.diagnosis.causes import lost_once
 from rnngraph.diagnosis.evidence import at_timestep, evidence, overflow_lag
 from rnngraph.diagnosis.finding import ERROR, NOTE, Finding, Value
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.remedies import advice
 from rnngraph.diagnosis.sentences import amount_text, pace, percent, share_text, times_text
+from rnngraph.diagnosis.thresholds import FAR
 from rnngraph.trace.magnitudes import Status
 
 
@@ -46,7 +48,9 @@ def find_gate_timescale(layer: Layer) -> Finding | None:
         return None
     gate, measured = float(np.median(scales)), -1 / layer.rate
     ratio = max(gate / measured, measured / gate)
-    if ratio <= layer.limits.timescale:
+    if ratio <= layer.limits.timescale or min(gate, measured) > FAR * layer.horizon:
+        return None
+    if lost_once(layer, layer.decades) is not None:  # which both count otherwise
         return None
     numbers: dict[str, Value] = {
         "gate_timescale": gate, "longest_gate_timescale": float(scales.max()), "measured_timescale": measured,

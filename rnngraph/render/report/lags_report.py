@@ -129,15 +129,21 @@ class LagsReport:
         parts = (printable(trace.model), counted(trace.timesteps, "timestep"), trace.dtype, taken(trace.lags[0]))
         yield from wrapped(" · ".join(part for part in parts if part), console, options.max_width, "dim")
         shown = {state.recurrence for state in trace.states if state.name in self.states}
-        places = [one for one in readings_of(network) if one.recurrence in shown] if network else []
+        found = readings_of(network) if network else ()
+        places = [one for one in found if one.recurrence in shown and one.reach is not None]
         if places:
             yield Text()
             yield together_rows([(one.name, one) for one in places])
-        for row in self._rows():
+        rows = self._rows()
+        if not rows:
+            yield Text("No loss has a gradient.")
+        for row in rows:
             yield Text()
             yield loss_rows(row)
 
     def _rows(self) -> list[LagRow]:
+        if not self.trace.lags[0].losses.size:
+            return []
         losses = Losses(self.trace)
         found = [row for clock in dict.fromkeys(clock for clock, _ in losses.timesteps)
                  for row in lag_rows(losses, clock, split=True)]  # fmt: skip
@@ -160,11 +166,9 @@ def together_rows(places: Sequence[tuple[str, Reading | LagSummary]]) -> BarRows
 
 
 def _end(one: Reading | LagSummary) -> tuple[str, str]:
-    if one.reach is None:
-        return "", "unmeasured"
-    if not one.whole:
-        return f"{percent(MARK)} at", f"lag {one.reach}"
-    return f"at lag {one.reach}", share_text(float(one.left[one.reach - 1]))
+    if one.reach and one.whole:
+        return f"at lag {one.reach}", share_text(float(one.left[one.reach - 1]))
+    return f"{percent(MARK)} at", f"lag {one.reach}"
 
 
 def loss_rows(row: LagRow) -> BarRows:
