@@ -53,9 +53,8 @@ def counts(diagnosis: Judged) -> str:
     if diagnosis.verdict in VERDICTS and VERDICTS[diagnosis.verdict].title not in (_dies, _explodes):
         return ""
     if diagnosis.verdict == "exploding":
-        return "The title counts all losses together."
-    where = "at the inputs" if diagnosis.at_input else "in the states"
-    return f"The title counts all losses together, {where}, of what there is a step back."
+        return "The title counts all losses."
+    return f"The title counts all losses{', at the inputs,' if diagnosis.at_input else ''} from lag 1."
 
 
 def _dies(diagnosis: Judged, finding: Finding) -> str:

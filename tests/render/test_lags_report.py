@@ -48,7 +48,7 @@ def test_every_loss_is_set_against_where_it_arrives(reverse: bool, bars: str) ->
 def test_all_losses_together_are_set_against_the_first_step_back() -> None:
     (one,) = state_lags(exact(0.1, timesteps=9))
     lines = printed(together_rows([("rnn", one.summary), ("none", replace(one.summary, reach=0))]))
-    assert lines[0] == "place  all losses together, of what is there a step back"
+    assert lines[0] == "place  all losses together, of what is there a step back   1 % at"
     assert lines[1].startswith("rnn     █▇▆▅▃▂▁·")  # nothing is said of lag 0
     assert lines[1].endswith("lag 3")
     assert lines[2].endswith("lag 0")
