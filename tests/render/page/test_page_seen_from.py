@@ -96,7 +96,8 @@ def test_no_dot_lies_under_the_name_of_a_curve(show: Open, width: int) -> None:
     one = show(mocks.three_layers(), context={"viewport": {"width": width, "height": 900}})
     one.settle()
     (end, starts) = one.page.evaluate("""() => {
-        const box = (one) => one.getBoundingClientRect(), all = (kind) => [...document.querySelectorAll('#curve ' + kind)];
+        const box = (one) => one.getBoundingClientRect();
+        const all = (kind) => [...document.querySelectorAll('#curve ' + kind)];
         const dots = all('path').filter((one) => one.getAttribute('d').includes('a'));
         const names = all('text').filter((one) => one.textContent.startsWith('layer'));
         return [Math.max(...dots.map((one) => box(one).right)), names.map((one) => box(one).left)]; }""")

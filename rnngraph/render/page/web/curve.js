@@ -89,7 +89,7 @@ function drawDots(drawing, walk, x, y, low, longest) {
 
 /** Name the curves beside them, the upper one above. @param {any} drawing @param {{name: string, end: [number, number]}[]} ends @param {number} x */
 function nameCurves(drawing, ends, x) {
-  let free = 44;
+  let free = 16;
   for (const { name, end } of [...ends].sort((a, b) => a.end[1] - b.end[1] || b.end[0] - a.end[0])) {
     free = Math.max(free + 13, Math.min(end[1] + 4, 160 - 13 * (ends.length - 1)));
     drawing.append(svg("text", { class: "muted", "font-size": 11, x: tenth(x), y: tenth(free) }, shortenName(name, NAME, 11)));
