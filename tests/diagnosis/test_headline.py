@@ -96,7 +96,7 @@ def test_a_gate_that_shuts_once_is_where_it_is_lost() -> None:
     title, why, attempt = of_loss(reset_before_the_last_losses(0), tries=True)
     assert title.startswith("The gradient dies within 5 steps")
     assert re.fullmatch(r"It is lost at t=84: that step back alone keeps \de-2[234] of it\.", why)
-    assert attempt.startswith("Look at what the network is fed there")
+    assert attempt == "Look at what the network is fed there, and at which gate or units it shuts."
 
 
 def test_saturated_units_are_not_to_blame_for_what_the_gate_takes() -> None:

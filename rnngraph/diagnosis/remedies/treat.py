@@ -30,7 +30,7 @@ def treat(
     bench = Bench(network, tries)
     layers = {layer.states[0].name: layer for layer in network.layers}
     sick = next(one for one in findings if one.rule == verdict)
-    if sick.cause == "losses":
+    if sick.cause in ("losses", "one step"):
         return tuple(findings), ()  # no weight of the recurrence is to blame
     layer = layers[str(sick.where["state"])]
     helping = search(bench, verdict, layer)
@@ -55,8 +55,7 @@ def _advice(
     elif bench.done:
         listed = "; ".join(one.words for one in bench.done)
         best = max(bench.done, key=lambda one: one.decades if one.peak < one.most else -math.inf)
-        where = f"{finding.advice} " if finding.cause == "one step" else ""  # which no start of a weight is
-        text = f"{where}Nothing that was tried on this batch helps ({listed}): {best.left} at best."
+        text = f"Nothing that was tried on this batch helps ({listed}): {best.left} at best."
     else:
         text = f"{finding.advice} Nothing could be tried on this recurrence."
     if finding.rule == "exploding":
