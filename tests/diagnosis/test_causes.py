@@ -136,7 +136,8 @@ def test_one_step_that_takes_half_is_where_it_is_lost(reverse: bool) -> None:
         credit = SimpleNamespace(reverse=reverse)
         return lost_once(a_layer(rate=rate, states=(state,), recurrence=recurrence, credit=credit), -8.0)
 
-    assert lost(1e-6) == (5, pytest.approx(-6.0))
+    step, kept = lost(1e-6) or (0, 0.0)
+    assert (step, kept) == (5, pytest.approx(-6.0))
     assert lost(0.0) == (5, -INF)
     assert lost(1e-4 * 1.01) is None  # less than half of eight decades
     assert lost(1e-6, rate=-0.24) is None  # 40 steps of it take 4.2 decades
