@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.finding import NOTE, Finding
 from rnngraph.diagnosis.judged import Judged
 from rnngraph.diagnosis.sentences import (
@@ -21,6 +20,7 @@ from rnngraph.diagnosis.sentences import (
     part_text,
     percent,
     times_text,
+    unexplained,
 )
 from rnngraph.diagnosis.thresholds import FAR
 
@@ -29,7 +29,6 @@ _MANY_SATURATED = 0.25
 _WIDE = "float64"  # what this cannot tell from nothing, nobody would look for
 _EACH = "Each step back keeps"
 _STEADY, _ALL = "A step back takes next to nothing from it", 0.0005  # what would be written as 100 % or ×1.00
-_UNEVEN = 0.7  # decades between the pace of the median and what is left, from which on the pace explains nothing
 _THIN = -1.0  # decades, below which nobody would say that it remembers
 
 
@@ -115,8 +114,7 @@ def _beside(diagnosis: Judged) -> tuple[str, str]:
 
 def apart(diagnosis: Judged) -> float:
     """Give the decades by which less is left at the horizon than the pace of the states explains; 0 where it does."""
-    less, left = diagnosis.rate * diagnosis.horizon / LN10 - diagnosis.decades, abs(diagnosis.decades)
-    return less if max(_UNEVEN, left / 3) < abs(less) < math.inf else 0.0
+    return unexplained(diagnosis.rate, diagnosis.horizon, diagnosis.decades)
 
 
 def tells(diagnosis: Judged) -> bool:

@@ -14,7 +14,7 @@ from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Network, Path
 from rnngraph.diagnosis.remedies import advice
 from rnngraph.diagnosis.rules.signal import find_dead
-from rnngraph.diagnosis.sentences import no_credit, pace, percent, share_text
+from rnngraph.diagnosis.sentences import no_credit, pace_of, percent, share_text
 
 
 def find_unwritten(network: Network, path: Path) -> Finding | None:
@@ -80,7 +80,7 @@ def find_attenuating(network: Network, path: Path) -> Finding | None:
     return _ending(
         network, path, "attenuating", cause(path.layer, path.decades),
         advice.for_vanishing(path.layer, path.horizon),
-        f"In {path.layer.name} {percent(path.decades)} of the credit is left at lag {path.horizon}{pace(path.layer)}: "
+        f"In {path.layer.name} {percent(path.decades)} of the credit is left at lag {path.horizon}{pace_of(path)}: "
         "too little to learn from now, though training may open the way.",
     )  # fmt: skip
 
