@@ -28,13 +28,13 @@ def cause(layer: Layer, decades: float) -> str:
     return "activation" if activation_share(layer) >= 0.5 else "weights"
 
 
-def lost_once(layer: Layer, decades: float) -> tuple[int, float] | None:
+def lost_once(layer: Layer, decades: float, reach: int | None) -> tuple[int, float] | None:
     """Find the one step back that alone takes half of what is lost or more: its timestep, and the decades it keeps.
 
-    Such as one at which a gate shuts. None where the pace of all steps explains as much, or there is no such step or
-    more than one.
+    Such as one at which a gate shuts. None where the pace of all steps takes half of what ends the reach, or there is
+    no such step or more than one.
     """
-    if layer.rate * layer.horizon / LN10 <= decades / 2:
+    if layer.rate * max(reach or 0, 1) / LN10 <= math.log10(layer.limits.epsilon) / 2:
         return None
     carried = _joined([state.carried for state in layer.states])
     given = _joined([state.grad for state in layer.states])

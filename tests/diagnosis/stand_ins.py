@@ -45,7 +45,7 @@ def a_layer(cell: str = "tanh", **facts: Any) -> Any:
         "gate": None, "window": None, "update": None,
         "trace": SimpleNamespace(parameters=(), dtype="float32", recurrent_weight=lambda state: None),
         "where": {"state": f"{name}.h", "layer": recurrence.layer, "direction": recurrence.direction},
-        "curve": SimpleNamespace(seeds=3, nonfinite=0),
+        "curve": SimpleNamespace(seeds=3, nonfinite=0), "sums": SimpleNamespace(reach=lambda epsilon: 40),
         "lags": (SimpleNamespace(losses=np.arange(8), samples=np.arange(2), available=8, joint=False),),
         "credit": SimpleNamespace(arrivals=np.empty((0, 0), int), start=np.zeros((2, 8)), reverse=False, unused=NONE),
         "gate_timescales": lambda: np.empty(0),

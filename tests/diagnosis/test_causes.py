@@ -128,19 +128,22 @@ def test_units_that_switch_off_are_counted_themselves() -> None:
 @pytest.mark.parametrize("reverse", [False, True])
 def test_one_step_that_takes_half_is_where_it_is_lost(reverse: bool) -> None:
     # Of 1 at every step, over the step into t = 5 a millionth is carried to its neighbour.
-    def lost(kept: float, *, rate: float = -0.03, cut: int = 0, others: float = 0.9) -> tuple[int, float] | None:
+    def lost(
+        kept: float, *, reach: int = 5, rate: float = -0.03, cut: int = 0, others: float = 0.9
+    ) -> tuple[int, float] | None:
         carried = np.full(8, others)
         carried[6 if reverse else 4] = kept
         recurrence = a_recurrence(cut=np.arange(8) == cut)
         state = a_state(carried=Magnitudes.of(carried))
         credit = SimpleNamespace(reverse=reverse)
-        return lost_once(a_layer(rate=rate, states=(state,), recurrence=recurrence, credit=credit), -8.0)
+        return lost_once(a_layer(rate=rate, states=(state,), recurrence=recurrence, credit=credit), -8.0, reach)
 
-    step, kept = lost(1e-6) or (0, 0.0)
-    assert (step, kept) == (5, pytest.approx(-6.0))
+    assert lost(1e-6) == (5, np.log10(1e-6))
     assert lost(0.0) == (5, -INF)
     assert lost(1e-4 * 1.01) is None  # less than half of eight decades
-    assert lost(1e-6, rate=-0.24) is None  # 40 steps of it take 4.2 decades
+    assert lost(1e-6, rate=-0.47) is None  # five steps of it take 1.02 of the two decades that end the reach
+    assert lost(1e-6, rate=-0.47, reach=4) is not None
+    assert lost(1e-6, rate=-2.31, reach=0) is None
     assert lost(1e-6, cut=5) is None
     assert lost(1e-6, others=1e-5) is None  # every step takes as much
     assert lost(math.nan) is None

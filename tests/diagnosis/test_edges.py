@@ -118,6 +118,17 @@ def test_relu_units_switched_off_at_one_step_are_lost_there() -> None:
     assert "the gradient is exactly zero at lag 59." in finding.text
 
 
+def test_a_step_that_lets_nothing_through_is_not_to_blame_beyond_the_reach() -> None:
+    layer = nn.RNN(2, 2, nonlinearity="relu", init="identity")
+    layer.parameter("Wx").value[...] = np.eye(2)
+    layer.parameter("Wh").value[...] *= 0.2
+    x = np.full((2, 60, 2), 0.1)
+    x[:, 30] = -100
+    diagnosis = judged(layer, lambda h: h[:, 59].sum(), x=x)
+    assert (diagnosis.reach, diagnosis.decades) == (3, -math.inf)  # 0.2 ** 2 is 4 %, from lag 1 on
+    assert headline(diagnosis)[1].startswith("Each step back keeps a fifth of it (×0.20)")
+
+
 def test_no_scale_is_advised_for_a_gradient_that_falls_once_and_then_grows() -> None:
     diagnosis = products([[1.05]] * 81 + [[1e-3]] * 9)
     assert diagnosis.verdict == "vanishing"

@@ -60,7 +60,7 @@ def find_vanishing(network: Network, path: Path) -> Finding | None:
             f"What trains {path.layer.name} does not reach lag {path.horizon}: the losses with so many steps before "
             f"them weigh {share_text(path.decades - path.alone)} of the mean, and the others have no such lag.",
         )  # fmt: skip
-    once = lost_once(path.layer, path.decades)
+    once = lost_once(path.layer, path.decades, path.reach)
     if once is not None:
         return _ending(
             network, path, "vanishing", "one step",
