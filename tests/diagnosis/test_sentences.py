@@ -24,6 +24,7 @@ from rnngraph.diagnosis.sentences import (
     tempo,
     times,
     times_text,
+    unexplained,
 )
 from tests.diagnosis.stand_ins import a_layer, a_path
 
@@ -125,3 +126,11 @@ def test_where_credit_ends(decades: float, text: str) -> None:
     # A half in five steps is 2.4 decades in 40: that is not what took five.
     for other in (0.0, -math.log(2) / 5):
         assert no_credit(a_path(a_layer(rate=other), decades=-5.0)).endswith("1e-5 is left at lag 40.")
+
+
+def test_a_pace_is_counted_over_the_steps_from_lag_1() -> None:
+    tenth = math.log(0.1)
+    assert unexplained(tenth, 2, -1.0) == 0.0  # one step, and not two
+    assert unexplained(tenth, 1, 0.0) == 0.0
+    assert unexplained(tenth, 4, -1.0) == pytest.approx(-2.0)
+    assert unexplained(tenth, 4, -INF) == 0.0
