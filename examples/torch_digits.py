@@ -51,7 +51,7 @@ def main() -> None:
         trace = watch.trace()
         verdict = rg.diagnose(trace)
         print(f"{name}: {verdict.verdict}, {verdict.decades:.1f} decades at lag {verdict.horizon}")
-        print(f"  1 % or more of a gradient is left to lag {verdict.memory_horizon}")
+        print(f"  1 % or more of a gradient is left to lag {verdict.reach}")
     if len(sys.argv) > 1:
         print("wrote", rg.render(trace, sys.argv[1]))
 

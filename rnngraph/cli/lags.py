@@ -16,7 +16,7 @@ EXAMPLES = (
     "rnngraph lags --timesteps 2000 --losses all --max-lag 200",
     "rnngraph lags run.npz -o lags.svg",
     "rnngraph lags run.npz --from 30 --theme dark -o lags.png",
-    "rnngraph lags --json | jq '.states[0].memory_horizon'",
+    "rnngraph lags --json | jq .reach",
 )
 
 
@@ -31,9 +31,9 @@ def lags(
 ) -> None:
     """Report how far back each step's loss is felt.
 
-    The lag curve, the lag matrix, and how far 1 % is left. A lag of k compares the gradient of one loss k steps back
-    with the same gradient at its own step, so that it does not depend on the size of the loss. --from chooses the loss
-    that the picture outlines.
+    First how much is left of all losses together at every lag, where the network is fed and in its states, of what is
+    there a step back; then what is left of each loss at every step, of what it is at its own. --from chooses the loss
+    that the picture outlines and whose curve it draws.
     """
     from rnngraph.diagnosis.chosen_loss import known_loss
     from rnngraph.diagnosis.one_loss import TOTAL

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
+from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.layer import Layer
+from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
 
 
 def cause(layer: Layer, decades: float) -> str:
@@ -23,6 +26,29 @@ def cause(layer: Layer, decades: float) -> str:
     if layer.cell.switches_off and decades == -math.inf != layer.weights:
         return "activation"
     return "activation" if activation_share(layer) >= 0.5 else "weights"
+
+
+def lost_once(layer: Layer, decades: float, reach: int | None) -> tuple[int, float] | None:
+    """Find the one step back that alone takes half of what is lost or more: its timestep, and the decades it keeps.
+
+    Such as one at which a gate shuts. None where the pace of all steps takes half of what ends the reach, or there is
+    no such step or more than one.
+    """
+    if layer.rate * max(reach or 0, 1) / LN10 <= math.log10(layer.limits.epsilon) / 2:
+        return None
+    carried = _joined([state.carried for state in layer.states])
+    given = _joined([state.grad for state in layer.states])
+    steps = np.arange(len(given))[:: -1 if layer.credit.reverse else 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        kept = np.log10(carried[steps[:-1]] / given[steps[1:]])  # over the step into every one but the first
+    takes = np.flatnonzero((kept <= decades / 2) & ~layer.recurrence.cut[steps[1:]])
+    return (int(steps[takes[0] + 1]), float(kept[takes[0]])) if takes.size == 1 else None
+
+
+def _joined(parts: Sequence[Magnitudes]) -> Floats:
+    """Give the norm over all states, (T,); NaN where one is no number, or too small for one."""
+    known = [np.where(part.status <= Status.ZERO, part.value, np.nan) for part in parts]
+    return np.asarray(np.hypot.reduce(known))
 
 
 def is_flat(layer: Layer) -> bool:

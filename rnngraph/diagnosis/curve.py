@@ -14,7 +14,7 @@ import numpy as np
 
 from rnngraph.diagnosis.credit import Credit, credit_of
 from rnngraph.diagnosis.slope import theil_sen, weighted_median
-from rnngraph.trace.magnitudes import Booleans, Floats, Integers
+from rnngraph.trace.magnitudes import Floats, Integers
 from rnngraph.trace.model import LagTrace
 from rnngraph.trace.quantile import of_ordered, quantile
 
@@ -42,17 +42,6 @@ class LagCurve:
     def longest(self) -> int:
         """The longest lag of which there is a pair; 0 if there is none."""
         return int(np.flatnonzero(self.pairs)[-1]) + 1 if self.pairs.any() else 0
-
-    def covered(self, share: float) -> int:
-        """Give the longest lag that this share of the pairs and half of the samples reach; 0 if there is none."""
-        reached = np.flatnonzero((self.pairs >= share * self.seeds) & (self.pairs > 0) & self.common)
-        return int(reached[-1]) + 1 if reached.size else 0
-
-    @property
-    def common(self) -> Booleans:
-        """Which lags at least half of the samples reach, of those that reach any, (L,): one must not speak for all."""
-        reach = ~np.isnan(self.sample_median)
-        return np.asarray(2 * reach.sum(axis=0) >= reach.any(axis=1).sum())
 
     def peak(self, horizon: int) -> float:
         """Give the largest 90th percentile up to a lag, NaN if there is none."""
@@ -82,13 +71,6 @@ class LagCurve:
             return float(self.median[known[0] - 1] / known[0]) if known.size else float("nan")
         found = weighted_median(np.array(slopes), np.array(weights))
         return 0.0 if abs(found) < _STILL else found
-
-    def memory_horizon(self, epsilon: float) -> int | None:
-        """Give the longest lag up to which the median stays at or above `epsilon`; None without any pair."""
-        if not self.pairs.any():
-            return None
-        below = np.flatnonzero(self.median < math.log(epsilon))
-        return int(below[0]) if below.size else self.longest
 
 
 def lag_curve(traces: Sequence[LagTrace], direction: str) -> LagCurve:

@@ -80,7 +80,8 @@ def judge(network: Network, *, trial: Tries | None = None) -> Diagnosis:
         trace.model, verdict, flags, path.horizon, path.decades, head.rate, head.half_life,
         taken(head.lags[0]), limits.as_dict(), treated, trace.notes, _spectrum(trace),
         reach=network.reach, whole=network.whole, asked=network.asked,
-        at_input=path.input is not None, participation={"losses": losses, "samples": samples},
+        at_input=path.input is not None, joint=path.layer.lags[0].joint,
+        participation={"losses": losses, "samples": samples},
         by_layer=tuple([_verdict(layer, found) for layer, found in zip(layers, of_layers, strict=True)]),
         cell=head.cell.title, tried=tried, able=trial is not None and trial.able,
         horizon_in=network.entered_from(path), reach_in=network.entered_from(network.ending),
@@ -166,14 +167,15 @@ def _verdict(layer: Layer, findings: Sequence[Finding]) -> LayerVerdict:
     named = (*VERDICTS, "readout", "bypassed")
     limits = layer.limits
     by_size = (
-        "vanishing" if layer.decades <= limits.vanishing
-        else "attenuating" if layer.decades <= limits.attenuating
+        "vanishing" if layer.left <= limits.vanishing
+        else "attenuating" if layer.left <= limits.attenuating
         else "healthy"
     )  # fmt: skip
     verdict = next((one for one in named if one in rules), by_size)
     return LayerVerdict(
-        layer.name, layer.recurrence.layer, layer.recurrence.direction, verdict, layer.horizon, layer.decades,
-        layer.decades_from_first, layer.peak, layer.rate, layer.half_life, update_from([layer.update], layer.horizon),
+        layer.name, layer.recurrence.layer, layer.recurrence.direction, verdict, layer.horizon,
+        layer.left, layer.decades, layer.decades_from_first, layer.peak, layer.rate, layer.half_life,
+        update_from([layer.update], layer.horizon),
     )  # fmt: skip
 
 
@@ -223,14 +225,20 @@ def _spectrum(trace: Trace) -> dict[str, Any] | None:
     return {"lyapunov": [float(value) for value in first.lyapunov], "stacks": stacks, "weights": weights}
 
 
-def verdict_of(trace: Trace) -> Diagnosis | None:
-    """Diagnose a trace for a view; None where it holds no lags, or nothing on which a verdict can be given."""
+def network_seen(trace: Trace) -> Network | None:
+    """Gather what a view's verdict rests on; None where there are no lags, or nothing on which one can be given."""
     if not trace.lags:
         return None
     try:
-        return diagnose(trace)
+        return network_in(trace)
     except RnnGraphError:  # a picture of a trace on which no verdict can be given is still a picture
         return None
+
+
+def verdict_of(trace: Trace) -> Diagnosis | None:
+    """Diagnose a trace for a view; None where no verdict can be given."""
+    network = network_seen(trace)
+    return None if network is None else judge(network)
 
 
 def headline_of(trace: Trace) -> tuple[str, str, str] | None:

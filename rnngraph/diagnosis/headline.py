@@ -10,18 +10,25 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.finding import NOTE, Finding
 from rnngraph.diagnosis.judged import Judged
-from rnngraph.diagnosis.sentences import amount_text, counted, factor_text, kept_text, part_text, percent, times_text
+from rnngraph.diagnosis.sentences import (
+    amount_text,
+    counted,
+    factor_text,
+    kept_text,
+    part_text,
+    percent,
+    times_text,
+    unexplained,
+)
+from rnngraph.diagnosis.thresholds import FAR
 
 _NEAR = 0.035  # a factor so near to 1 is not worth a word
 _MANY_SATURATED = 0.25
 _WIDE = "float64"  # what this cannot tell from nothing, nobody would look for
 _EACH = "Each step back keeps"
-_STEADY, _ALL = "A step back takes next to nothing from it", 0.9995  # what would be written as 100 %
-_FAR = 10  # horizons, beyond which nobody asks when half is left
-_UNEVEN = 0.7  # decades between the pace of the median and what is left, from which on the pace explains nothing
+_STEADY, _ALL = "A step back takes next to nothing from it", 0.0005  # what would be written as 100 % or ×1.00
 _THIN = -1.0  # decades, below which nobody would say that it remembers
 
 
@@ -44,9 +51,9 @@ def counts(diagnosis: Judged) -> str:
     """Say of what the numbers of the title are: a view of the states of one loss has others beside it."""
     if diagnosis.verdict in VERDICTS and VERDICTS[diagnosis.verdict].title not in (_dies, _explodes):
         return ""
-    if diagnosis.at_input and diagnosis.verdict != "exploding":
-        return "The title counts at the inputs, over all losses."
-    return "The title counts over all losses."
+    if diagnosis.verdict == "exploding":
+        return "The title counts all losses."
+    return f"The title counts all losses{', at the inputs,' if diagnosis.at_input else ''} from lag 1."
 
 
 def _dies(diagnosis: Judged, finding: Finding) -> str:
@@ -73,12 +80,16 @@ def _lives(diagnosis: Judged) -> str:
         ", which the task needs," if diagnosis.asked is not None else ""
     )
     what, left = "the input" if diagnosis.at_input else "a state", percent(diagnosis.decades)
+    ends = math.log10(diagnosis.thresholds["epsilon"])
+    entered = diagnosis.horizon_in or diagnosis.reach_in  # of two clocks: their lags are not the same
+    over = diagnosis.whole or entered or diagnosis.reach is None
+    beyond = "" if over else f"; beyond lag {diagnosis.reach}, under {percent(ends)} is left"
     if diagnosis.horizon == 1:
-        return f"It remembers: {what} {far} gets its gradient; further back, none is judged."
+        return f"It remembers: {what} {far} gets its gradient{beyond or '; further back, none is judged'}."
     if left.startswith("×"):
-        return f"It remembers: {what} {far} gets no less of the gradient than one a step {way} does ({left})."
+        return f"It remembers: {what} {far} gets no less of the gradient than one a step {way} does ({left}){beyond}."
     opening = "The gradient arrives, thinned" if diagnosis.decades < _THIN else "It remembers"
-    return f"{opening}: {what} {far} gets {left} of the gradient that one a step {way} gets."
+    return f"{opening}: {what} {far} gets {left} of the gradient that one a step {way} gets{beyond}."
 
 
 def _beside(diagnosis: Judged) -> tuple[str, str]:
@@ -86,22 +97,29 @@ def _beside(diagnosis: Judged) -> tuple[str, str]:
     grave = next((one for one in diagnosis.findings if one.severity != NOTE), None)
     if grave is not None:
         return grave.text, grave.advice
-    less = apart(diagnosis)
-    if less > 0 or (less < 0 <= diagnosis.decades):  # a pace that takes does not explain a gain
+    if diagnosis.joint:
+        return "The loss reads many steps at once, and early ones need not be carried to it.", ""
+    if math.isnan(diagnosis.rate):
+        return "", ""
+    less, kept = apart(diagnosis), math.exp(diagnosis.rate)
+    if less:
         some = "less" if less > 0 else "more"
         return f"It is not kept evenly: what gives most of the gradient keeps {some} of it than the median does.", ""
-    if diagnosis.half_life is None:
-        return f"{_STEADY}.", ""
-    kept = math.exp(diagnosis.rate)
-    near = 2 <= diagnosis.half_life <= _FAR * diagnosis.horizon
-    half = f"; half is left after {amount_text(diagnosis.half_life)} steps" if near else ""
-    return (_STEADY if kept >= _ALL else f"{_EACH} {kept_text(kept)}") + f"{half}.", ""
+    if kept > 1 + _ALL:
+        return f"Each step back makes it {factor_text(kept)}.", ""
+    near = diagnosis.half_life is not None and diagnosis.half_life >= 2 and tells(diagnosis)
+    half = f"; half is left after {amount_text(diagnosis.half_life or 0.0)} steps" if near else ""
+    return (f"{_EACH} {kept_text(kept)}" if kept < 1 - _ALL else _STEADY) + f"{half}.", ""
 
 
 def apart(diagnosis: Judged) -> float:
     """Give the decades by which less is left at the horizon than the pace of the states explains; 0 where it does."""
-    less, left = diagnosis.rate * diagnosis.horizon / LN10 - diagnosis.decades, abs(diagnosis.decades)
-    return less if max(_UNEVEN, left / 3) < abs(less) < math.inf else 0.0
+    return unexplained(diagnosis.rate, diagnosis.horizon, diagnosis.decades)
+
+
+def tells(diagnosis: Judged) -> bool:
+    """Whether the pace makes a difference within some horizons: beyond, nobody asks when half is left."""
+    return abs(diagnosis.rate) * FAR * diagnosis.horizon >= math.log(2)
 
 
 def _explodes(diagnosis: Judged, finding: Finding) -> str:
@@ -112,8 +130,8 @@ def _explodes(diagnosis: Judged, finding: Finding) -> str:
 
 
 def _truncated(diagnosis: Judged, finding: Finding) -> str:
-    window = finding.evidence["window"]
-    return f"The recurrence is cut after {window} steps at most: nothing further back is learned or judged."
+    window = int(_number(finding.evidence["window"]))
+    return f"The recurrence is cut: nothing is learned or judged of more than {counted(window - 1, 'step')} back."
 
 
 def _text(finding: Finding) -> str:
@@ -124,6 +142,9 @@ def _keeps(finding: Finding) -> str:
     """Say what a step keeps, and which factor takes the rest."""
     if finding.cause == "losses":
         return finding.text
+    if finding.cause == "one step":
+        there = percent(_number(finding.evidence["kept_there"]))
+        return f"It is lost at t={finding.evidence['lost_at']}: that step back alone keeps {there} of it."
     rate = _number(finding.evidence["rate"])
     step = f"{_EACH} {kept_text(math.exp(rate))}" if rate < 0 else "It is not lost step by step"
     if finding.evidence["weight_nats"] == -math.inf:
@@ -181,7 +202,7 @@ VERDICTS = {
     "saturated": Said(_dies, _keeps),
     "vanishing": Said(_dies, _keeps),
     "too_short": Said("This run is too short to tell: no loss has steps enough before it."),
-    "truncated": Said(_truncated),
+    "truncated": Said(_truncated, lambda finding: ""),
     "attenuating": Said(_dies, _keeps),
 }
 

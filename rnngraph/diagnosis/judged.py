@@ -20,7 +20,8 @@ class LayerVerdict:
     direction: str
     verdict: str
     horizon: int
-    decades: float  # at the horizon, of what there was where the loss reads the layer: G
+    left: float  # at the horizon, of what there was a step back, as it is counted everywhere
+    decades: float  # of what there was where the loss reads the layer: G
     decades_from_first: float  # of what there was a step before: G1
     peak: float
     rate: float
@@ -55,6 +56,7 @@ class Judged:
     whole: bool = False
     asked: int | None = None
     at_input: bool = False
+    joint: bool = False  # a loss reads many steps at once
     participation: Mapping[str, float] = field(default_factory=dict)
     by_layer: tuple[LayerVerdict, ...] = ()
     cell: str = ""  # the title of the layer that decides

@@ -5,6 +5,7 @@ In: a Trace with lags. Out: one `Layer` a recurrence, judged at a horizon.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -48,8 +49,7 @@ class Layer:
     asked: int | None  # the horizon that was asked for
     decades: float  # what is left at the horizon of what its states had at lag 0: G
     decades_from_first: float  # the same against lag 1: G1
-    peak: float  # the largest G up to the horizon
-    peak_lag: int  # where that is
+    growth: Floats  # G by lag up to the horizon, without what is no growth
     rate: float
     saturated: float  # mean share of saturated units
     activation: float  # nats per step that the activation's derivative takes
@@ -67,6 +67,21 @@ class Layer:
     def credit(self) -> Credit:
         """What is left of every loss at every step."""
         return self.curve.credit
+
+    @property
+    def left(self) -> float:
+        """What is left at the horizon of what its states had a step back, in decades; NaN where nothing is known."""
+        return float(self.sums.end_to_end()[self.horizon - 1]) / LN10 if self.horizon else math.nan
+
+    @property
+    def peak(self) -> float:
+        """The most that its states make of a gradient up to the horizon, in decades; NaN where nothing is known."""
+        return float(self.growth[self.peak_lag - 1]) if self.peak_lag else math.nan
+
+    @property
+    def peak_lag(self) -> int:
+        """Where that is; 0 where nothing is known."""
+        return 0 if np.isnan(self.growth).all() else int(np.nanargmax(self.growth)) + 1
 
     @property
     def half_life(self) -> float | None:
@@ -132,12 +147,12 @@ def _layer(trace: Trace, lags: tuple[LagTrace, ...], limits: Thresholds, horizon
     curve = lag_curve(lags, recurrence.direction)
     sums = sums_of(curve.credit)
     longest = sums.judged_lag(horizon, limits.coverage)
-    peak, peak_lag = _peak(sums, longest, limits.readout, reads=_steps_read(first) if lags[0].joint else 1)
+    growth = _growth(sums, longest, limits.readout, reads=_steps_read(first) if lags[0].joint else 1)
     real = np.flatnonzero(recurrence.valid.any(axis=0))
     return Layer(
         trace, limits, recurrence, trace.cell_of(recurrence), states, lags, curve, sums, longest, horizon,
         decades=sums.gain(longest) / LN10, decades_from_first=sums.gain_from_first(longest) / LN10,
-        peak=peak, peak_lag=peak_lag, rate=curve.rate(longest) if longest else float("nan"),
+        growth=growth, rate=curve.rate(longest) if longest else math.nan,
         saturated=_over(np.mean, first.saturated[real]),
         activation=_over(np.median, first.gain_activation[real]),
         weights=_over(np.median, _weights(first)[real]),
@@ -147,8 +162,8 @@ def _layer(trace: Trace, lags: tuple[LagTrace, ...], limits: Thresholds, horizon
     )  # fmt: skip
 
 
-def _peak(sums: Sums, horizon: int, readout: float, *, reads: int) -> tuple[float, int]:
-    """Find the largest gain up to a horizon, in decades, and its lag.
+def _growth(sums: Sums, horizon: int, readout: float, *, reads: int) -> Floats:
+    """Give the gain at every lag up to a horizon, in decades.
 
     A loss that reads many steps adds to the gradient at each of them, and one that hardly reads its own step and more
     of the step before jumps once, by `readout` decades or more: so much is no growth.
@@ -157,11 +172,7 @@ def _peak(sums: Sums, horizon: int, readout: float, *, reads: int) -> tuple[floa
     with np.errstate(invalid="ignore"):
         jumps = (sums.first[:horizon] - sums.started[:horizon]) / LN10 >= readout
         start = np.where(jumps & (horizon > 1), sums.first[:horizon], sums.started[:horizon])
-        gains = (sums.arrived[:horizon] - start) / LN10 - np.log10(np.minimum(lags + 1, reads))
-    if np.isnan(gains).all():
-        return float("nan"), 0
-    lag = int(np.nanargmax(gains)) + 1
-    return float(gains[lag - 1]), lag
+        return np.asarray((sums.arrived[:horizon] - start) / LN10 - np.log10(np.minimum(lags + 1, reads)))
 
 
 def _steps_read(state: StateTrace) -> int:

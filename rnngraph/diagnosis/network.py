@@ -33,6 +33,11 @@ class Path:
     reach: int | None  # the last lag at which `epsilon` or more is left; None without any pair
 
     @property
+    def name(self) -> str:
+        """Name its end: an input and who reads it, or whose states these are."""
+        return self.layer.name if self.input is None else f"{self.input.name} into {self.layer.name}"
+
+    @property
     def readers(self) -> tuple[str, ...]:
         """The names of the recurrences at its end."""
         return (self.layer.name,) if self.input is None else self.input.recurrences
@@ -183,8 +188,6 @@ def _fed(trace: Trace, layers: Sequence[Layer], asked: int | None) -> Iterator[P
 
 
 def _path(fed: InputLagTrace | None, layer: Layer, sums: Sums, asked: int | None) -> Path:
-    left = sums.end_to_end() / LN10
-    horizon = sums.judged_lag(asked, layer.limits.coverage)
-    above = np.flatnonzero(left >= math.log10(layer.limits.epsilon))  # credit may come again: a step may be passed by
-    reach = None if not sums.longest else int(above[-1]) + 1 if above.size else 0
-    return Path(fed, layer, sums, left, horizon, reach)
+    limits = layer.limits
+    horizon = sums.judged_lag(asked, limits.coverage)
+    return Path(fed, layer, sums, sums.end_to_end() / LN10, horizon, sums.reach(limits.epsilon))

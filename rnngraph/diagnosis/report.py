@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding
-from rnngraph.diagnosis.headline import apart, headline
+from rnngraph.diagnosis.headline import apart, headline, tells
 from rnngraph.diagnosis.judged import Judged, LayerVerdict
 from rnngraph.diagnosis.remedies.search import CURES
 from rnngraph.diagnosis.sentences import counted, is_left, percent, power, tempo
@@ -43,7 +43,6 @@ MORE = "print(diagnosis.full())"
 _STYLES = {ERROR: "bold #cc3311", WARNING: "bold #997700", NOTE: "#4477aa"}
 _PAGE = '<div class="rnngraph-diagnosis" style="font-family:sans-serif;white-space:pre-wrap">{code}</div>'
 _LAYERS = 6  # that a report in brief lists
-_TOLD = 0.5  # decades between two lags of a layer, from which on both are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,8 @@ def body(
     asked = ", the lag that is needed" if diagnosis.asked is not None else ""
     inside = f" in the {diagnosis.horizon_in}" if diagnosis.horizon_in else ""
     at = "" if math.isnan(diagnosis.decades) else f" at lag {diagnosis.horizon}{inside}{asked}"
-    at += f": {numbers(diagnosis)}"
+    said = numbers(diagnosis)
+    at += f": {said}" if said else "."
     yield [("Verdict: ", "bold"), (diagnosis.verdict.replace("_", " "), colour), (at, "")]
     if len(diagnosis.flags) > 1:
         yield [("Flags: ", "bold"), (", ".join(diagnosis.flags), "")]
@@ -167,12 +167,11 @@ def numbers(diagnosis: Judged) -> str:
     if math.isnan(diagnosis.decades):
         return "no lag could be measured."
     where = "at the input" if diagnosis.at_input else "in the states"
-    if diagnosis.verdict == "unwritten":
-        return "what is left of so little says nothing."
-    pace = tempo(diagnosis.rate)
-    if pace and diagnosis.at_input and apart(diagnosis):
-        pace += " in the states"
-    parts = [f"{is_left(diagnosis.decades)} {where}", pace]
+    if diagnosis.verdict in ("unwritten", "exploding"):
+        return ""  # what is left of next to nothing says nothing, and how much it grows the title says
+    pace = tempo(diagnosis.rate) if tells(diagnosis) and not apart(diagnosis) else ""
+    left = f"{is_left(diagnosis.decades)} {where}" if diagnosis.horizon > 1 else ""  # 100 % is that at lag 1
+    parts = [left, pace]
     if diagnosis.reach:
         inside = (
             f" in the {diagnosis.reach_in}" if diagnosis.reach_in else " from the loss" if diagnosis.horizon_in else ""
@@ -184,12 +183,9 @@ def numbers(diagnosis: Judged) -> str:
 
 def layer_text(one: LayerVerdict) -> str:
     """Say what one layer's states keep, in a line."""
-    if math.isnan(one.decades):
+    if math.isnan(one.left):
         return f"  {one.name}: {one.verdict.replace('_', ' ')}"
-    since = one.decades_from_first - one.decades
-    first = f" ({percent(one.decades_from_first)} from lag 1 on)" if abs(since) > _TOLD else ""
-    said = f"{one.verdict.replace('_', ' ')}, {is_left(one.decades)} in its states at lag {one.horizon}"
-    return f"  {one.name}: {said}{first}"
+    return f"  {one.name}: {one.verdict.replace('_', ' ')}, {is_left(one.left)} in its states at lag {one.horizon}"
 
 
 def _spectrum_lines(diagnosis: Judged) -> Iterator[list[Part]]:

@@ -8,10 +8,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.evidence import is_extinct
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Path
 
+_UNEVEN = 0.7  # decades between the pace of the median and what is left, from which on the pace explains nothing
 NEXT_TO_NOTHING = -6.0  # decades, below which a person is told so in words
 _ALL, _MORE = math.log10(0.995), math.log10(1.5)  # between these a sentence says "all"
 _GROWN = math.log10(1.05)  # from here on what is left is written as a growth
@@ -37,8 +39,19 @@ def no_credit(path: Path) -> str:
     if path.decades == -math.inf:
         return f"{beyond}: the gradient is exactly zero at lag {path.horizon}."
     resolved = f" Beside a gradient of short lag {layer.trace.dtype} cannot tell that from nothing."
-    left = f"{is_left(path.decades)} at lag {path.horizon}{pace(layer)}."
+    left = f"{is_left(path.decades)} at lag {path.horizon}{pace_of(path)}."
     return f"{beyond}: {left}{resolved if is_extinct(path) else ''}"
+
+
+def unexplained(rate: float, lag: int, decades: float) -> float:
+    """Give the decades by which less is left at a lag than a pace in nats a step explains; 0 where it does."""
+    less = rate * (lag - 1) / LN10 - decades  # which are counted from lag 1
+    return less if max(_UNEVEN, abs(decades) / 3) < abs(less) < math.inf else 0.0
+
+
+def pace_of(path: Path) -> str:
+    """Say how fast the gradient shrinks or grows, where that explains what is left."""
+    return "" if unexplained(path.layer.rate, path.horizon, path.decades) else pace(path.layer)
 
 
 def pace(layer: Layer) -> str:
@@ -72,7 +85,7 @@ def left_text(decades: float) -> str:
 def is_left(decades: float) -> str:
     """Say how much is left: 12 % is left; or that it has grown: it grows ×15."""
     text = left_text(decades)
-    return f"it grows {text}" if text.startswith("×") else f"{text} is left"
+    return f"it grows {times_text(decades)}" if text.startswith("×") else f"{text} is left"
 
 
 def power(decades: float) -> str:

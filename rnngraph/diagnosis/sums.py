@@ -47,6 +47,14 @@ class Sums:
             found = self.arrived - base + np.fmin(weight - math.log(_LIGHT), 0.0)
         return np.where(self.arrived == -np.inf, -np.inf, found)
 
+    def reach(self, epsilon: float) -> int | None:
+        """Give the last lag at which so much is left, `end_to_end`; None without any pair.
+
+        Credit may come again: a step may be passed by.
+        """
+        above = np.flatnonzero(self.end_to_end() / math.log(10) >= math.log10(epsilon))
+        return None if not self.longest else int(above[-1]) + 1 if above.size else 0
+
     def _base(self) -> Floats:
         """Give what all is set against, (L,): lag 1; lag 0 or the best heard lag where nothing is heard at lag 1."""
         known = self.arrived[np.isfinite(self.arrived)]

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from rnngraph.errors import InputError
 from rnngraph.nearest import check_known
 
+FAR = 10  # horizons, beyond which nobody asks what is left
 _SHARE = "a share, above 0 and at most 1", lambda value: 0 < value <= 1
 _RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {
     "attenuating": ("at most 0 decades, a gain of 1", lambda value: value <= 0),

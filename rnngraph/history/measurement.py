@@ -82,16 +82,15 @@ def measurement_of(network: Network, diagnosis: Diagnosis, label: str) -> Measur
 
 def readings_of(network: Network) -> tuple[Reading, ...]:
     """Read what is left at every input, and in the states of every recurrence."""
-    inputs = [_reading(path, f"{path.input.name} into {path.layer.name}", counts=True)
-              for path in network.paths if path.input is not None]  # fmt: skip
+    inputs = [_reading(path, counts=True) for path in network.paths if path.input is not None]
     counting = {path.layer.name for path in network.paths if path.input is None}
-    states = [_reading(own_path(layer), layer.name, counts=layer.name in counting) for layer in network.layers]
+    states = [_reading(own_path(layer), counts=layer.name in counting) for layer in network.layers]
     return (*inputs, *states)
 
 
-def _reading(path: Path, name: str, *, counts: bool) -> Reading:
+def _reading(path: Path, *, counts: bool) -> Reading:
     at_input, layer = path.input is not None, path.layer
     return Reading(
-        name, layer.name, at_input, counts, path.left, path.horizon, path.reach, path.whole, layer.half_life,
+        path.name, layer.name, at_input, counts, path.left, path.horizon, path.reach, path.whole, layer.half_life,
         math.nan if at_input else layer.peak, math.nan if at_input else layer.saturated,
     )  # fmt: skip

@@ -28,7 +28,7 @@ def old_rule(loss: rg.Tensor, fixture: Fixture) -> str:
     for recurrence in trace.recurrences:
         names = {state.name for state in trace.states if state.recurrence == recurrence.name}
         curve = lag_curve([lags for lags in trace.lags if lags.state in names], recurrence.direction)
-        at = need or curve.covered(0.1)
+        at = need or int(np.flatnonzero(curve.pairs >= max(0.1 * curve.seeds, 1)).max(initial=-1)) + 1
         if at and not math.isnan(curve.median[at - 1]):
             vanished = curve.median[at - 1] <= -4 * LN10
             said.append("exploding" if curve.peak(at) >= 2 * LN10 else "vanishing" if vanished else "healthy")

@@ -27,7 +27,9 @@ def a_state(**facts: Any) -> Any:
     """A state whose gradient is 1 everywhere."""
     known = {"name": "rnn.h", "kind": "h", "recurrence": "rnn", "nodes": np.arange(10, 18)}
     grad = Magnitudes.of(np.ones(8))
-    return SimpleNamespace(**{**known, "grad": grad, "saturated": np.zeros(8), "nonfinite": np.zeros(8, int), **facts})
+    return SimpleNamespace(
+        **{**known, "grad": grad, "carried": grad, "saturated": np.zeros(8), "nonfinite": np.zeros(8, int), **facts}
+    )
 
 
 def a_layer(cell: str = "tanh", **facts: Any) -> Any:
@@ -37,12 +39,13 @@ def a_layer(cell: str = "tanh", **facts: Any) -> Any:
     states = facts.pop("states", (a_state(name=f"{name}.h", recurrence=name),))
     known: dict[str, Any] = {
         "name": name, "limits": LIMITS, "recurrence": recurrence, "cell": CELLS[cell].facts, "states": states,
-        "horizon": 40, "asked": None, "decades": -0.5, "decades_from_first": -0.5, "peak": 0.0, "peak_lag": 1,
+        "horizon": 40, "asked": None, "left": -0.5, "decades": -0.5, "decades_from_first": -0.5,
+        "peak": 0.0, "peak_lag": 1,
         "rate": -0.03, "half_life": math.log(2) / 0.03, "saturated": 0.0, "activation": -0.01, "weights": -0.02,
         "gate": None, "window": None, "update": None,
         "trace": SimpleNamespace(parameters=(), dtype="float32", recurrent_weight=lambda state: None),
         "where": {"state": f"{name}.h", "layer": recurrence.layer, "direction": recurrence.direction},
-        "curve": SimpleNamespace(seeds=3, nonfinite=0),
+        "curve": SimpleNamespace(seeds=3, nonfinite=0), "sums": SimpleNamespace(reach=lambda epsilon: 40),
         "lags": (SimpleNamespace(losses=np.arange(8), samples=np.arange(2), available=8, joint=False),),
         "credit": SimpleNamespace(arrivals=np.empty((0, 0), int), start=np.zeros((2, 8)), reverse=False, unused=NONE),
         "gate_timescales": lambda: np.empty(0),

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnngraph.diagnosis.causes import activation_share, cause, dead_share, is_flat
+from rnngraph.diagnosis.causes import activation_share, cause, dead_share, is_flat, lost_once
+from rnngraph.trace.magnitudes import Magnitudes
 from tests.diagnosis.stand_ins import a_layer, a_recurrence, a_state
 
 INF = math.inf
@@ -122,3 +123,27 @@ def test_units_that_switch_off_are_counted_themselves() -> None:
     assert dead_share(a_layer("relu", states=(state,), recurrence=a_recurrence(valid=valid))) == 0.75
     assert dead_share(a_layer("relu", states=(state,), recurrence=a_recurrence(valid=valid & False))) == 0.0
     assert dead_share(a_layer("tanh", states=(state,), recurrence=a_recurrence(valid=valid))) == 0.0
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_one_step_that_takes_half_is_where_it_is_lost(reverse: bool) -> None:
+    # Of 1 at every step, over the step into t = 5 a millionth is carried to its neighbour.
+    def lost(
+        kept: float, *, reach: int = 5, rate: float = -0.03, cut: int = 0, others: float = 0.9
+    ) -> tuple[int, float] | None:
+        carried = np.full(8, others)
+        carried[6 if reverse else 4] = kept
+        recurrence = a_recurrence(cut=np.arange(8) == cut)
+        state = a_state(carried=Magnitudes.of(carried))
+        credit = SimpleNamespace(reverse=reverse)
+        return lost_once(a_layer(rate=rate, states=(state,), recurrence=recurrence, credit=credit), -8.0, reach)
+
+    assert lost(1e-6) == (5, np.log10(1e-6))
+    assert lost(0.0) == (5, -INF)
+    assert lost(1e-4 * 1.01) is None  # less than half of eight decades
+    assert lost(1e-6, rate=-0.47) is None  # five steps of it take 1.02 of the two decades that end the reach
+    assert lost(1e-6, rate=-0.47, reach=4) is not None
+    assert lost(1e-6, rate=-2.31, reach=0) is None
+    assert lost(1e-6, cut=5) is None
+    assert lost(1e-6, others=1e-5) is None  # every step takes as much
+    assert lost(math.nan) is None

@@ -47,12 +47,8 @@ def test_a_straight_curve() -> None:
     np.testing.assert_allclose(curve.median, math.log(0.9) * np.arange(1, 50), rtol=1e-12)
     assert curve.rate(40) == pytest.approx(math.log(0.9), abs=1e-12)
     assert math.log(2) / -curve.rate(40) == pytest.approx(6.5788, abs=1e-4)
-    # 0.9 ** 43 = 0.0108, 0.9 ** 44 = 0.0097
-    assert curve.memory_horizon(0.01) == 43
     np.testing.assert_array_equal(curve.pairs[[0, 8, 9, 29, 30, 48]], [3, 3, 2, 2, 1, 1])
     assert curve.seeds == 3
-    assert curve.covered(0.5) == 30
-    assert curve.covered(0.1) == 49
 
 
 def test_the_reverse_direction_counts_the_other_way() -> None:
@@ -100,14 +96,13 @@ def test_one_long_sample_does_not_define_the_batch() -> None:
     np.testing.assert_allclose(curve.median[:5], -np.arange(1.0, 6.0))
 
 
-def test_a_lag_counts_where_half_of_the_samples_reach_it() -> None:
+def test_a_lag_counts_the_pairs_that_reach_it() -> None:
     log = np.zeros((3, 1, 13))
     samples = made(log, [11])
     arrivals = np.array([[11], [7], [3]])
     lag = arrivals[:, :, None] - np.arange(-1, 12)
     curve = lag_curve([replace(samples, log=np.where(lag >= 0, log, np.nan), arrivals=arrivals)], "forward")
     np.testing.assert_array_equal(curve.pairs[[2, 3, 6, 7, 10]], [3, 2, 2, 1, 1])
-    assert curve.covered(0.01) == 7
 
 
 def test_zero_and_infinity() -> None:
@@ -118,14 +113,12 @@ def test_zero_and_infinity() -> None:
     assert curve.median[2] == -np.inf
     assert curve.nonfinite == 1
     assert curve.rate(3) == -1.0  # one finite point: from a gain of 1 at lag 0
-    assert curve.memory_horizon(0.01) == 2
 
 
 def test_no_pair_at_all() -> None:
     curve = lag_curve([made(np.zeros((1, 0, 4)), np.zeros(0, int))], "forward")
     assert isinstance(curve, LagCurve)
     assert curve.longest == 0
-    assert curve.memory_horizon(0.01) is None
 
 
 def test_quantiles_with_minus_infinity() -> None:
@@ -235,34 +228,9 @@ def test_the_peak_is_the_largest_that_is_known_up_to_a_lag() -> None:
     assert math.isnan(lag_curve([made([[[np.nan, 0.0, np.nan]]], [0])], "forward").peak(1))
 
 
-def test_a_lag_is_covered_by_pairs_and_by_samples() -> None:
-    # Lag 1 of four pairs, lag 2 of two, lag 3 of one.
-    log = np.full((1, 4, 5), np.nan)
-    log[0, 0, 1:], log[0, 1, 1:4], log[0, 2, 1:3], log[0, 3, 1:3] = 0, 0, 0, 0
-    curve = lag_curve([made(log, [3, 2, 1, 1])], "forward")
-    assert curve.pairs.tolist() == [4, 2, 1]
-    assert [curve.covered(share) for share in (1.0, 0.51, 0.5, 0.26, 0.25, 0.0)] == [1, 1, 2, 2, 3, 3]
-    two = np.full((2, 1, 5), 0.0)
-    two[1, 0, :3] = np.nan
-    assert lag_curve([made(two, [3])], "forward").covered(0.1) == 3  # half of the samples
-    three = np.concatenate([two, two[1:]])
-    assert lag_curve([made(three, [3])], "forward").covered(0.1) == 1
-    nothing = lag_curve([made(np.full((1, 1, 2), 0.0), [0])], "forward")
-    assert (nothing.covered(0.1), nothing.longest, nothing.pairs.size) == (0, 0, 0)
-    assert nothing.memory_horizon(0.01) is None
-
-
-def test_the_memory_ends_below_its_share() -> None:
-    curve = lag_curve([sloped(-1.0, 6, [5])], "forward")
-    assert [curve.memory_horizon(math.exp(-lag) * (1 - 1e-9)) for lag in (1, 2, 4)] == [1, 2, 4]
-    assert [curve.memory_horizon(math.exp(-lag) * (1 + 1e-9)) for lag in (1, 2, 4)] == [0, 1, 3]
-    assert curve.memory_horizon(1e-9) == 5
-    assert lag_curve([sloped(math.log(0.5), 6, [5], start=0.0)], "forward").memory_horizon(0.5) == 1  # exactly as much
-
-
-def test_without_a_loss_nothing_is_covered() -> None:
+def test_a_loss_of_which_nothing_is_known_has_no_pair() -> None:
     curve = lag_curve([made(np.full((1, 1, 4), np.nan), [2])], "forward")
-    assert (curve.seeds, curve.covered(0.1), curve.longest) == (0, 0, 0)
+    assert (curve.seeds, curve.longest) == (0, 0)
 
 
 def test_what_was_measured_is_said() -> None:

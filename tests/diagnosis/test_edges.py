@@ -11,6 +11,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import nn
+from rnngraph.diagnosis.headline import headline
 from rnngraph.errors import InputError
 from rnngraph.measure.lag_options import LagOptions
 from tests.diagnosis.verdict_networks import linear, recorded
@@ -103,7 +104,7 @@ def test_a_weight_that_is_nan_is_not_called_too_short() -> None:
     assert diagnosis.flags == ("non_finite",)
 
 
-def test_relu_units_switched_off_at_one_step_are_the_activation() -> None:
+def test_relu_units_switched_off_at_one_step_are_lost_there() -> None:
     layer = nn.RNN(2, 2, nonlinearity="relu", init="identity")
     layer.parameter("Wx").value[...] = np.eye(2)
     x = np.full((2, 60, 2), 0.1)
@@ -112,9 +113,20 @@ def test_relu_units_switched_off_at_one_step_are_the_activation() -> None:
     finding = found(diagnosis, "vanishing")
     assert diagnosis.decades == -math.inf
     assert diagnosis.memory_horizon == 28  # the inputs of the steps behind it are heard, that of the step itself is not
-    assert finding.cause == "activation"
-    assert "switches all units off" in finding.advice
+    assert (finding.cause, finding.evidence["lost_at"]) == ("one step", 30)
+    assert headline(diagnosis)[1] == "It is lost at t=30: that step back alone keeps nothing of it."
     assert "the gradient is exactly zero at lag 59." in finding.text
+
+
+def test_a_step_that_lets_nothing_through_is_not_to_blame_beyond_the_reach() -> None:
+    layer = nn.RNN(2, 2, nonlinearity="relu", init="identity")
+    layer.parameter("Wx").value[...] = np.eye(2)
+    layer.parameter("Wh").value[...] *= 0.2
+    x = np.full((2, 60, 2), 0.1)
+    x[:, 30] = -100
+    diagnosis = judged(layer, lambda h: h[:, 59].sum(), x=x)
+    assert (diagnosis.reach, diagnosis.decades) == (3, -math.inf)  # 0.2 ** 2 is 4 %, from lag 1 on
+    assert headline(diagnosis)[1].startswith("Each step back keeps a fifth of it (×0.20)")
 
 
 def test_no_scale_is_advised_for_a_gradient_that_falls_once_and_then_grows() -> None:

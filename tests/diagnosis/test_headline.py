@@ -11,7 +11,7 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.diagnosis.headline import headline
-from tests.diagnosis.path_networks import D, H, each, gate, keeping, last, wild
+from tests.diagnosis.path_networks import D, H, each, gate, keeping, last, reset_before_the_last_losses, wild
 from tests.diagnosis.verdict_networks import linear, recorded
 from tests.linear_cells import orthogonal
 
@@ -91,6 +91,21 @@ def test_nothing_is_written() -> None:
     assert re.search(r"the gradient is \de-(9|10) of what its weights would allow", why)  # sigmoid(-20) is 2e-9
 
 
+def test_a_gate_that_shuts_once_is_where_it_is_lost() -> None:
+    # The gate is sigmoid(8 - 60) at t = 84, and open at every other step.
+    title, why, attempt = of_loss(reset_before_the_last_losses(0), tries=True)
+    assert title.startswith("The gradient dies within 5 steps")
+    assert re.fullmatch(r"It is lost at t=84: that step back alone keeps \de-2[234] of it\.", why)
+    assert attempt == "Look at what the network is fed there, and at which gate or units it shuts."
+
+
+def test_saturated_units_are_not_to_blame_for_what_the_gate_takes() -> None:
+    # A forget gate of sigmoid(4) keeps 0.982 of a cell that grows until tanh is flat: 0.982 ** 500 is 1e-4.
+    diagnosis = rg.diagnose(recorded(nn.LSTM(6, 12, forget_bias=4.0), time=700, batch=2))
+    assert float(str(diagnosis.findings[0].evidence["saturated"])) > 0.5
+    assert headline(diagnosis)[1].endswith("the forget gate is at 0.98, where 1 would keep everything.")
+
+
 def test_losses_that_reach_too_short() -> None:
     weights = np.where(np.arange(90) < 6, 1.0, 1e-8)
     _, why, attempt = of_loss(each(keeping(0), 0, weights), horizon=80, tries=True)  # no weight is to blame
@@ -102,7 +117,6 @@ def test_losses_that_reach_too_short() -> None:
     ("trace", "words"),
     [
         (lambda: recorded(nn.RNN(6, 24), scale=0.0), "No loss reaches the recurrence"),
-        (lambda: recorded(nn.RNN(6, 24, truncate=10)), "cut after 10 steps at most"),
         (lambda: linear(orthogonal(3), time=1), "too short to tell"),
         (lambda: linear(np.eye(2) * 8, time=60, dtype=np.float32), "NaN or infinity"),
     ],

@@ -106,7 +106,7 @@ def test_every_verdict_is_the_name_of_a_rule() -> None:
     (NAN, "healthy"),
 ])  # fmt: skip
 def test_the_word_for_a_layer_is_by_what_it_keeps(decades: float, word: str) -> None:
-    assert _verdict(a_layer(decades=decades), []).verdict == word
+    assert _verdict(a_layer(left=decades), []).verdict == word
 
 
 @pytest.mark.parametrize("rule", [*VERDICTS, "readout", "bypassed"])

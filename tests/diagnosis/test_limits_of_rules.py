@@ -67,6 +67,10 @@ def test_the_lag_at_which_it_has_exploded() -> None:
     (finding,) = [one for one in rg.diagnose(linear(1.25 * orthogonal(4), time=40)).findings if one.rule == "exploding"]
     assert finding.evidence["passed_lag"] == 21  # 1.25 ** 20 = 87, 1.25 ** 21 = 108
     assert finding.evidence["peak_lag"] == 39
+    # The loss reads a unit of which a thousand times as much is there a step back, once: no growth, in any number.
+    once = linear(np.array([[0.0, 1000.0], [0.0, 1.5]]), time=30, readout=np.array([1.0, 0.0]))
+    (finding,) = rg.diagnose(once).findings
+    assert (finding.evidence["passed_lag"], finding.evidence["peak_lag"]) == (13, 29)  # 1.5 ** 12 = 130
 
 
 def test_reach() -> None:

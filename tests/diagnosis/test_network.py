@@ -14,7 +14,7 @@ import rnngraph as rg
 from rnngraph import nn
 from rnngraph.diagnosis.diagnose import network_in
 from rnngraph.diagnosis.evidence import at_timestep, end_of_memory, evidence, overflow_lag
-from rnngraph.diagnosis.layer import _peak, _steps_read, _window, no_lags
+from rnngraph.diagnosis.layer import _growth, _steps_read, _window, no_lags
 from rnngraph.diagnosis.network import Network, Path
 from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import FORWARD, REVERSE, WITHOUT_LAGS
@@ -243,7 +243,9 @@ def grown(*decades: float, reads: int = 1) -> tuple[float, int]:
         first=np.full(len(decades), decades[0] * LN10 + 3),
         started=np.full(len(decades), 3.0),
     )
-    return _peak(sums, len(decades), 1.0, reads=reads)
+    growth = _growth(sums, len(decades), 1.0, reads=reads)
+    layer = replace(network_in(recorded(nn.RNN(6, 5), time=5)).layers[0], growth=growth)
+    return layer.peak, layer.peak_lag
 
 
 def test_the_largest_gain_and_its_lag() -> None:

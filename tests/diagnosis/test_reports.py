@@ -57,7 +57,10 @@ def test_in_brief() -> None:
     ({"horizon_in": "encoder"}, "healthy at lag 40 in the encoder: 50 %"),
     ({"horizon_in": "encoder", "asked": 40}, "healthy at lag 40 in the encoder, the lag that is needed: 50 %"),
     ({"at_input": False}, "50 % is left in the states;"),
-    ({"verdict": "unwritten"}, "unwritten at lag 40: what is left of so little says nothing."),
+    ({"verdict": "unwritten"}, "Verdict: unwritten at lag 40."),
+    ({"verdict": "exploding"}, "Verdict: exploding at lag 40."),
+    ({"horizon": 1}, "Verdict: healthy at lag 1: 1 % or more to lag 40."),
+    ({"rate": HALF / 401}, "50 % is left at the input; 1 % or more"),
     ({"whole": True}, "1 % or more to lag 40 at least."),
     ({"reach": None}, "halved every 40 steps."),
     ({"rate": 0.0}, "at the input; 1 % or more"),
@@ -85,17 +88,15 @@ def test_findings_but_the_one_of_the_headline() -> None:
     ]  # fmt: skip
 
 
-def a_verdict(name: str, decades: float, first: float, verdict: str = "healthy") -> LayerVerdict:
-    return LayerVerdict(name, 0, "forward", verdict, 40, decades, first, 0.0, HALF / 40, 40.0)
+def a_verdict(name: str, left: float, decades: float, verdict: str = "healthy") -> LayerVerdict:
+    return LayerVerdict(name, 0, "forward", verdict, 40, left, decades, left, 0.0, HALF / 40, 40.0)
 
 
 def test_layers_where_there_are_several() -> None:
     assert text(a_diagnosis(by_layer=(a_verdict("one", -1.0, -1.0),))) == [HEALTHY, END]
     told = {
-        a_verdict("one", -1.0, -0.5): "  one: healthy, 10 % is left in its states at lag 40",
-        a_verdict("two", -1.0, -0.49): "  two: healthy, 10 % is left in its states at lag 40 (32 % from lag 1 on)",
-        a_verdict("three", -1.0, -1.51, "dead_inputs"):
-            "  three: dead inputs, 10 % is left in its states at lag 40 (3.1 % from lag 1 on)",
+        a_verdict("one", -1.0, -9.0): "  one: healthy, 10 % is left in its states at lag 40",
+        a_verdict("three", -2.0, -2.0, "dead_inputs"): "  three: dead inputs, 1 % is left in its states at lag 40",
         a_verdict("four", NAN, NAN, "too_short"): "  four: too short",
     }  # fmt: skip
     assert text(a_diagnosis(by_layer=tuple(told)))[1:-1] == list(told.values())
@@ -156,7 +157,8 @@ def test_a_spectrum() -> None:
 
 def test_the_whole_text() -> None:
     assert str(a_diagnosis(finding("readout", "warning"), flags=("healthy", "readout"))).split("\n")[:5] == [
-        "It remembers: the input 40 steps back gets 50 % of the gradient that one a step back gets.",
+        "It remembers: the input 40 steps back gets 50 % of the gradient that one a step back gets; beyond lag 40, "
+        "under 1 % is left.",
         "Why  readout was found.", "Try  mend readout.",
          "",
         HEALTHY,
@@ -170,7 +172,7 @@ def test_as_html() -> None:
     rows = a_diagnosis(finding("few_losses", "note"), notes=("<b>",))._repr_html_().splitlines()
     assert rows[0].endswith(
         '<span style="font-weight: bold">It remembers: the input 40 steps back gets 50 % of the gradient that one '
-        "a step back gets.</span>"
+        "a step back gets; beyond lag 40, under 1 % is left.</span>"
     )
     assert rows[1].endswith("Why  </span>Each step back keeps 98.3 % of it; half is left after 40 steps.")
     assert rows[2] == ""
@@ -201,7 +203,7 @@ def test_it_dies(facts: dict[str, Any], title: str) -> None:
     assert dying(**facts) == title
 
 
-BACK = "of the gradient that one a step back gets."
+BACK = "of the gradient that one a step back gets; beyond lag 40, under 1 % is left."
 
 
 @pytest.mark.parametrize(("facts", "title"), [
@@ -209,12 +211,16 @@ BACK = "of the gradient that one a step back gets."
     ({"at_input": False}, f"It remembers: a state 40 steps back gets 50 % {BACK}"),
     ({"decades": -1.0}, f"It remembers: the input 40 steps back gets 10 % {BACK}"),
     ({"decades": -1.01}, f"The gradient arrives, thinned: the input 40 steps back gets 9.8 % {BACK}"),
-    ({"horizon": 1}, "It remembers: the input 1 step back gets its gradient; further back, none is judged."),
+    ({"horizon": 1}, "It remembers: the input 1 step back gets its gradient; beyond lag 40, under 1 % is left."),
+    ({"horizon": 1, "reach": 1, "whole": True},
+     "It remembers: the input 1 step back gets its gradient; further back, none is judged."),
+    ({"whole": True}, "It remembers: the input 40 steps back gets 50 % of the gradient that one a step back gets."),
     ({"horizon": 2}, f"It remembers: the input 2 steps back gets 50 % {BACK}"),
     ({"asked": 40}, f"It remembers: the input 40 steps back, which the task needs, gets 50 % {BACK}"),
     ({"horizon_in": "encoder"},
-     f"It remembers: the input 40 steps into the encoder gets 50 % {BACK.replace('back', 'into the encoder')}"),
-    ({"decades": 1.0},
+     "It remembers: the input 40 steps into the encoder gets 50 % of the gradient that one a step into the encoder "
+     "gets."),
+    ({"decades": 1.0, "whole": True},
      "It remembers: the input 40 steps back gets no less of the gradient than one a step back does (×10)."),
     ({"decades": NAN}, "Nothing is wrong with the gradient."),
 ])  # fmt: skip
@@ -224,9 +230,9 @@ def test_it_lives(facts: dict[str, Any], title: str) -> None:
 
 @pytest.mark.parametrize(("facts", "why"), [
     ({}, "Each step back keeps 98.3 % of it; half is left after 40 steps."),
-    ({"rate": HALF / 2, "half_life": 2.0},
+    ({"rate": HALF / 2, "half_life": 2.0, "horizon": 2},
      "Each step back keeps about three quarters of it (×0.71); half is left after 2 steps."),
-    ({"rate": HALF, "half_life": 1.0}, "Each step back keeps half of it (×0.50)."),
+    ({"rate": HALF, "half_life": 1.0, "horizon": 1}, "Each step back keeps half of it (×0.50)."),
     ({"rate": HALF / 401, "half_life": 401.0}, "Each step back keeps 99.8 % of it."),
     ({"rate": HALF / 400, "half_life": 400.0}, "Each step back keeps 99.8 % of it; half is left after 400 steps."),
     ({"rate": math.log(0.9994), "half_life": 1155.0, "horizon": 200},
@@ -234,7 +240,11 @@ def test_it_lives(facts: dict[str, Any], title: str) -> None:
     ({"rate": math.log(0.9996), "half_life": 1733.0, "horizon": 200},
      "A step back takes next to nothing from it; half is left after 1700 steps."),
     ({"rate": 0.0, "half_life": None}, "A step back takes next to nothing from it."),
-    ({"rate": NAN, "half_life": None}, "A step back takes next to nothing from it."),
+    ({"rate": NAN, "half_life": None}, ""),
+    ({"rate": 0.1, "half_life": None, "decades": 1.7}, "Each step back makes it ×1.11."),
+    ({"joint": True}, "The loss reads many steps at once, and early ones need not be carried to it."),
+    ({"rate": HALF, "half_life": 1.0},
+     "It is not kept evenly: what gives most of the gradient keeps more of it than the median does."),
     ({"rate": math.log(0.92), "half_life": 8.3, "decades": 0.3},
      "It is not kept evenly: what gives most of the gradient keeps more of it than the median does."),
     ({"rate": math.log(1.2), "half_life": None, "decades": 0.3},
@@ -257,8 +267,8 @@ def test_it_explodes(numbers: dict[str, Any], title: str, why: str) -> None:
 
 def test_it_is_cut() -> None:
     title, why, attempt = headline(a_diagnosis(finding("truncated", "warning", window=9), verdict="truncated"))
-    assert title == "The recurrence is cut after 9 steps at most: nothing further back is learned or judged."
-    assert (why, attempt) == ("truncated was found.", "mend truncated.")
+    assert title == "The recurrence is cut: nothing is learned or judged of more than 8 steps back."
+    assert (why, attempt) == ("", "mend truncated.")
 
 
 HALVES = "Each step back keeps half of it (×0.50)"
@@ -269,6 +279,8 @@ HALVES = "Each step back keeps half of it (×0.50)"
     ({"rate": 0.0}, "It is not lost step by step."),
     ({"rate": NAN}, "It is not lost step by step."),
     ({"cause": "losses"}, "vanishing was found."),
+    ({"cause": "one step", "lost_at": 7, "kept_there": -8.0},
+     "It is lost at t=7: that step back alone keeps 1e-8 of it."),
     ({"cause": "gate", "gate": "forget gate", "gate_timescale": 1 / math.log(2)},
      f"{HALVES}: the forget gate is at 0.50, where 1 would keep everything."),
     ({"weight_nats": math.log(0.8), "activation_nats": math.log(0.6)},
@@ -303,8 +315,8 @@ def test_a_pace_that_does_not_explain_what_is_left(facts: dict[str, Any], why: s
     assert headline(a_diagnosis(finding("vanishing", "error"), verdict="vanishing", **known | facts))[1] == why
 
 
-def test_the_pace_of_the_states_is_said_so_where_the_input_has_another() -> None:
-    assert "; halved every step in the states; " in text(a_diagnosis(decades=-2.0, rate=HALF))[0]
+def test_no_pace_is_said_that_does_not_explain_what_is_left() -> None:
+    assert "halved" not in text(a_diagnosis(decades=-2.0, rate=HALF))[0]
     assert "; halved every 40 steps; " in text(a_diagnosis())[0]
 
 

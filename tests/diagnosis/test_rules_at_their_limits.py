@@ -227,9 +227,9 @@ def test_of_samples_that_differ_the_furthest_is_named() -> None:
 # ---- exploding, the gate's time constant, readout
 def grown(*decades: float, **facts: Any) -> Any:
     """A layer whose gradient grows by so many decades by lag, from the first loss on."""
-    sums = SimpleNamespace(arrived=np.array(decades) * LN10 + 5.0, started=np.full(len(decades), 5.0))
     peak = max(decades)
-    facts = {"peak": peak, "peak_lag": decades.index(peak) + 1, "horizon": len(decades), "sums": sums, **facts}
+    known = {"peak": peak, "peak_lag": decades.index(peak) + 1, "horizon": len(decades), "growth": np.array(decades)}
+    facts = {**known, **facts}
     return a_layer(**facts)
 
 

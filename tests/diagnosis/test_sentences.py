@@ -24,6 +24,7 @@ from rnngraph.diagnosis.sentences import (
     tempo,
     times,
     times_text,
+    unexplained,
 )
 from tests.diagnosis.stand_ins import a_layer, a_path
 
@@ -111,14 +112,25 @@ def test_spans(steps: str, text: str) -> None:
 
 @pytest.mark.parametrize(("decades", "text"), [
     (-INF, "(less than 1 % is left): the gradient is exactly zero at lag 40."),
-    (-5.0, "(less than 1 % is left): 1e-5 is left at lag 40 (halved every 5 steps)."),
+    (-5.0, "(less than 1 % is left): 1e-5 is left at lag 40 (halved every 2.4 steps)."),
     (-9.0,
-    "next to nothing (1e-9) is left at lag 40 (halved every 5 steps). Beside a gradient of short lag float32 cannot "
+    "next to nothing (1e-9) is left at lag 40 (halved every 1.3 steps). Beside a gradient of short lag float32 cannot "
      "tell that from nothing."),
 ])  # fmt: skip
 def test_where_credit_ends(decades: float, text: str) -> None:
-    layer = a_layer(rate=-math.log(2) / 5, trace=SimpleNamespace(parameters=(), dtype="float32"))
+    rate = max(decades, -9.0) * math.log(10) / 40
+    layer = a_layer(rate=rate, trace=SimpleNamespace(parameters=(), dtype="float32"))
     said = no_credit(a_path(layer, reach=7, decades=decades))
     assert said.startswith("there is no credit beyond lag 7 ")
     assert said.endswith(text)
-    assert no_credit(a_path(a_layer(rate=0.0), decades=-5.0)).endswith("1e-5 is left at lag 40.")
+    # A half in five steps is 2.4 decades in 40: that is not what took five.
+    for other in (0.0, -math.log(2) / 5):
+        assert no_credit(a_path(a_layer(rate=other), decades=-5.0)).endswith("1e-5 is left at lag 40.")
+
+
+def test_a_pace_is_counted_over_the_steps_from_lag_1() -> None:
+    tenth = math.log(0.1)
+    assert unexplained(tenth, 2, -1.0) == 0.0  # one step, and not two
+    assert unexplained(tenth, 1, 0.0) == 0.0
+    assert unexplained(tenth, 4, -1.0) == pytest.approx(-2.0)
+    assert unexplained(tenth, 4, -INF) == 0.0

@@ -114,6 +114,14 @@ def test_an_input_that_gets_nothing_at_its_own_step_has_lags_all_the_same() -> N
     assert fed.end_to_end()[1] == pytest.approx(math.log(1 / 2))
 
 
+def test_the_reach_is_the_last_lag_at_which_so_much_is_left_of_what_there_was_at_lag_1() -> None:
+    # A half a step, and again a third at lag 5, where the credit comes again by another way.
+    sums = matrix([[[1 / 3, 1 / 8, 1 / 4, 1 / 2, 1.0, 9.0]]], [5])
+    assert [sums.reach(share * (1 - 1e-9)) for share in (1.0, 1 / 2, 1 / 3, 1 / 4, 1 / 8)] == [1, 2, 5, 5, 5]
+    assert [sums.reach(share * (1 + 1e-9)) for share in (1.0, 1 / 2, 1 / 3, 1 / 4, 1 / 8)] == [0, 1, 2, 5, 5]
+    assert matrix([[[1.0]]], [0]).reach(0.01) is None
+
+
 def test_no_loss_at_all() -> None:
     sums = sums_of(credit_of([made(np.empty((2, 0, 4)), [])], "forward"))
     assert sums.longest == sums.covered(0.1) == 0

@@ -80,7 +80,7 @@ def test_the_mocks_networks_say_where_and_why() -> None:
         ("explodes", "explodes", "each step back makes it ×"),
         ("saturated", "dies within", "units are saturated"),
         ("gru", "dies within", "the update gate z is at"),
-        ("truncated", "cut after 7 steps at most", "cut"),
+        ("truncated", "is cut: nothing is learned or judged of more than 6 steps back", "cut"),
     ):
         _, drawing = drawn(name)
         assert drawing.graph.seen is not None

@@ -75,13 +75,13 @@ def test_the_coast_line_stands_behind_the_last_percent() -> None:
     assert max(x for x, _ in coast.points) == pytest.approx(left + 13 * pitch)
     assert min(x for x, _ in coast.points) == pytest.approx(left + 1 * pitch)
     assert "1 % left: credit ends" in texts(sheet)
-    assert "median: credit ends at lag 6" in texts(sheet)
+    assert "this loss's credit ends at lag 6" in texts(sheet)
 
 
 def test_what_keeps_has_no_coast_and_what_grows_one_at_a_hundred() -> None:
     assert not [curve for curve in lag_sheet(exact(1.0, timesteps=20)).curves if "coast" in curve.id]
     sheet = lag_sheet(exact(1.3, timesteps=40))
-    assert "median: ×100 at lag 18" in texts(sheet)  # 1.3 ** 18 = 112
+    assert "this loss: ×100 at lag 18" in texts(sheet)  # 1.3 ** 18 = 112
     assert "×100" in texts(sheet)
     assert {one.fill for one in cells(sheet)} >= {"k12", "g0", "g1", "g2", "g3"} - {"g3"}
 
@@ -123,12 +123,21 @@ def test_the_line_of_a_loss_is_outlined() -> None:
         lag_sheet(trace, seen_from=20)
 
 
-def test_the_flag_says_of_which_loss_it_speaks() -> None:
+def test_the_first_panel_ends_where_the_title_does() -> None:
+    sheet = lag_sheet(exact(0.5, timesteps=20))
+    assert "within 7 steps" in sheet.title  # 0.5 ** 6 of what there is a step back
+    assert "1 % or more to lag 7" in texts(sheet)
+    assert "1 % or more to lag 19 at least" in texts(lag_sheet(exact(0.9, timesteps=20)))
+
+
+def test_the_curve_is_of_the_loss_that_is_outlined() -> None:
     trace = exact(0.5, timesteps=20)
     alone = replace(trace, lags=tuple(replace(
         one, losses=one.losses[-1:], clocks=one.clocks[-1:], log=one.log[:, -1:], arrivals=one.arrivals[:, -1:],
     ) for one in trace.lags))  # fmt: skip
-    assert "loss at t=19: credit ends at lag 6" in texts(lag_sheet(alone))
+    assert "this loss's credit ends at lag 6" in texts(lag_sheet(alone))
+    assert "how much is left of the loss at t=4, by lag" in texts(lag_sheet(trace, seen_from=4))
+    assert not [text for text in texts(lag_sheet(trace, seen_from=4)) if "credit ends at lag" in text]
     narrow = texts(lag_sheet(exact(0.5, timesteps=14), width=250))
     assert "lag 6" in narrow
 
@@ -196,7 +205,7 @@ def test_every_format_in_every_theme(name: str, theme: str) -> None:
 def test_one_loss_alone_has_a_curve_and_no_map() -> None:
     sheet = lag_sheet(exact(0.5, timesteps=20, last=True))
     assert not cells(sheet)
-    assert "how much is left, by lag" in texts(sheet)
+    assert "how much is left of the loss at t=19, by lag" in texts(sheet)
     assert "one loss" in " ".join(texts(sheet))
 
 

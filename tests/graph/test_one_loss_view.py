@@ -359,7 +359,7 @@ def test_what_the_title_counts_is_said_beside_it_unless_it_is_ones_own() -> None
     for title, said in ((None, True), ("Mine", False)):
         seen_by = rg.draw(trace, title=title).graph.seen
         assert seen_by is not None
-        assert seen_by.small.endswith("The title counts at the inputs, over all losses.") == said
+        assert seen_by.small.endswith("The title counts all losses, at the inputs, from lag 1.") == said
 
 
 @pytest.mark.parametrize("options", [{"seen_from": "total"}, {"view": "rolled"}, {"color": "saturation"}])

@@ -11,8 +11,11 @@ from rich.console import Console, RenderableType
 
 import rnngraph as rg
 from rnngraph import nn
+from rnngraph.diagnosis.one_loss import Losses
+from rnngraph.graph.charts.lag_rows import lag_rows
 from rnngraph.measure.lag_options import LagOptions
-from rnngraph.render.report.lags_report import curve_rows, loss_rows, sentence, state_lags
+from rnngraph.render.report.lags_report import lags_report, loss_rows, state_lags, together_rows
+from tests.diagnosis.verdict_networks import recorded
 from tests.render.exact_networks import exact
 
 
@@ -32,28 +35,29 @@ def test_an_entry_that_one_sample_lacks_is_the_norm_of_the_others() -> None:
     np.testing.assert_allclose(report.matrix[4, 2], np.log10(np.hypot(*np.exp(log[[0, 2], 4, 2]))), rtol=1e-14)
 
 
-def test_what_has_no_lag_says_so() -> None:
-    (one,) = state_lags(exact(0.5, timesteps=1))
-    assert sentence(one.summary) == "No loss with a gradient has a step before it, so there is no lag to report."
-    lags, nothing = one.lags, np.full((2, 5), np.nan)
-    assert str(loss_rows(replace(one, lags=replace(lags, losses=np.arange(0))))) == "No loss has a gradient."
-    unknown = replace(one, lags=replace(lags, losses=np.arange(2)), matrix=nothing)
-    assert printed(loss_rows(unknown))[1:3] == ["t=1", "t=0"]
-
-
 @pytest.mark.parametrize(("reverse", "bars"), [(False, "▃▅▆▇█"), (True, "█▇▆▅▃")])
 def test_every_loss_is_set_against_where_it_arrives(reverse: bool, bars: str) -> None:
     trace = exact(0.1, timesteps=5, both=True)
-    one = state_lags(trace)[reverse]
+    row = lag_rows(Losses(trace), 0, split=True)[reverse]
     start = "t=0 " if reverse else "t=4 "
-    (line,) = [line for line in printed(loss_rows(one)) if line.startswith(start)]
+    (line,) = [line for line in printed(loss_rows(row)) if line.startswith(start)]
     # A tenth a step is eight sixths of the height of a character.
     assert line.endswith(bars)
 
 
-def test_the_median_stands_between_its_percentiles() -> None:
-    curve = state_lags(exact(0.1, timesteps=5))[0].summary.curve
-    lines = printed(curve_rows(replace(curve, high=curve.median + np.log(10), low=curve.median - np.log(10))))
-    assert lines[0].strip() == "left by lag, of 2 to 8 pairs each (log, 1e-6 to 1)"
-    assert lines[1:4] == ["90 %    ██▇▆▅", "median  █▇▆▅▃", "10 %    █▆▅▃▂"]
-    assert lines[4].strip() == "lag 0"
+def test_all_losses_together_are_set_against_the_first_step_back() -> None:
+    (one,) = state_lags(exact(0.1, timesteps=9))
+    lines = printed(together_rows([("rnn", one.summary), ("none", replace(one.summary, reach=0))]))
+    assert lines[0] == "place  all losses together, of what is there a step back   1 % at"
+    assert lines[1].startswith("rnn     █▇▆▅▃▂▁·")  # nothing is said of lag 0
+    assert lines[1].endswith("lag 3")
+    assert lines[2].endswith("lag 0")
+    kept = state_lags(exact(0.4, timesteps=5))[0].summary
+    assert printed(together_rows([("rnn", kept)]))[1].endswith("6.4 %")  # two fifths a step, as far as was measured
+
+
+def test_where_no_loss_has_a_gradient_nothing_is_drawn() -> None:
+    lines = printed(lags_report(recorded(nn.RNN(6, 8), time=9, scale=0.0)))
+    assert lines[-1] == "No loss has a gradient."
+    short = printed(lags_report(exact(0.5, timesteps=1)))
+    assert not [line for line in short if line.startswith("place")]  # there is no lag

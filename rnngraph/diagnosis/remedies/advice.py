@@ -36,8 +36,8 @@ def for_vanishing(layer: Layer, lag: int) -> str:
 def for_saturated(layer: Layer) -> str:
     """Advise on units that sit where their derivative is small."""
     return (
-        f"Bring {layer.cell.squashed} back into its linear range: scale the inputs and weights down, or normalise the "
-        "layer before the activation."
+        f"Bring {layer.cell.squashed} back to where a slope is left: scale the inputs and weights down, or normalise "
+        "the layer before the activation."
     )
 
 

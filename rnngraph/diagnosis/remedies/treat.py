@@ -5,6 +5,7 @@ In: findings and who runs the network again. Out: findings, and everything that 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from rnngraph.diagnosis.network import Network
 from rnngraph.diagnosis.remedies import advice
 from rnngraph.diagnosis.remedies.search import CURES, search
 from rnngraph.diagnosis.remedies.tried import Bench, Tried, Tries
-from rnngraph.diagnosis.sentences import left_text, times
+from rnngraph.diagnosis.sentences import left_text, times_text
 from rnngraph.trace.change import ORTHOGONAL
 
 NECESSARY = " So much must be left to learn from lag {lag}, though it may not be enough."
@@ -29,7 +30,7 @@ def treat(
     bench = Bench(network, tries)
     layers = {layer.states[0].name: layer for layer in network.layers}
     sick = next(one for one in findings if one.rule == verdict)
-    if sick.cause == "losses":
+    if sick.cause in ("losses", "one step"):
         return tuple(findings), ()  # no weight of the recurrence is to blame
     layer = layers[str(sick.where["state"])]
     helping = search(bench, verdict, layer)
@@ -52,8 +53,9 @@ def _advice(
         text = f"{listed[0].upper()}{listed[1:]}. Before, {before}. It was tried on this batch."
         text += "" if finding.rule == "exploding" else NECESSARY.format(lag=bench.lag)
     elif bench.done:
-        listed = "; ".join(f"{one.words}: {one.left}" for one in bench.done)
-        text = f"Nothing that was tried on this batch helps ({listed})."
+        listed = "; ".join(one.words for one in bench.done)
+        best = max(bench.done, key=lambda one: one.decades if one.peak < one.most else -math.inf)
+        text = f"Nothing that was tried on this batch helps ({listed}): {best.left} at best."
     else:
         text = f"{finding.advice} Nothing could be tried on this recurrence."
     if finding.rule == "exploding":
@@ -73,7 +75,7 @@ def _advice(
 
 def _before(network: Network, rule: str, layer: Layer) -> str:
     if rule == "exploding":
-        return f"it grew {times(layer.peak)}"
+        return f"it grew {times_text(layer.peak)}"
     if rule == "unwritten":
         return "nothing was written"
     return f"it was {left_text(network.head.decades)}"

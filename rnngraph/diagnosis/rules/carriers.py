@@ -30,8 +30,8 @@ def find_bypassed(network: Network, layer: Layer) -> Finding | None:
     return Finding(
         "bypassed", NOTE, layer.where, {**evidence(layer), "carriers": len(carriers)}, "another way",
         "Nothing need be done, if this layer need not remember.",
-        f"{layer.name} itself does not carry the gradient over {counted(layer.horizon, 'step')}, of which it leaves "
-        f"{percent(layer.decades)}: {', '.join(carriers)} {'carry' if len(carriers) > 1 else 'carries'} it.",
+        f"{layer.name} itself keeps {percent(layer.decades)} of what a loss gives it over "
+        f"{counted(layer.horizon, 'step')}: {', '.join(carriers)} {'carry' if len(carriers) > 1 else 'carries'} it.",
     )  # fmt: skip
 
 

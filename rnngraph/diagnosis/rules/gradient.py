@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnngraph.diagnosis.curve import LN10
+from rnngraph.diagnosis.causes import lost_once
 from rnngraph.diagnosis.evidence import at_timestep, evidence, overflow_lag
 from rnngraph.diagnosis.finding import ERROR, NOTE, Finding, Value
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.remedies import advice
 from rnngraph.diagnosis.sentences import amount_text, pace, percent, share_text, times_text
+from rnngraph.diagnosis.thresholds import FAR
 from rnngraph.trace.magnitudes import Status
 
 
@@ -22,9 +23,7 @@ def find_exploding(layer: Layer) -> Finding | None:
     known = np.flatnonzero(grads.status == Status.OK)
     where = at_timestep(layer, int(known[grads.log10[known].argmax()])) if known.size else {}
     risk = overflow_lag(layer)
-    with np.errstate(invalid="ignore"):
-        grown = (layer.sums.arrived - layer.sums.started)[: layer.peak_lag] / LN10
-    passed = int(np.flatnonzero(grown >= limit)[0]) + 1
+    passed = int(np.flatnonzero(layer.growth >= limit)[0]) + 1
     numbers: dict[str, Value] = {
         **evidence(layer), "peak_decades": layer.peak, "peak_lag": layer.peak_lag, "passed_lag": passed,
         "overflow_lag": risk, "gradient_norm": advice.gradient_norm(layer.trace.parameters),
@@ -49,7 +48,11 @@ def find_gate_timescale(layer: Layer) -> Finding | None:
         return None
     gate, measured = float(np.median(scales)), -1 / layer.rate
     ratio = max(gate / measured, measured / gate)
-    if ratio <= layer.limits.timescale:
+    if ratio <= layer.limits.timescale or min(gate, measured) > FAR * layer.horizon:
+        return None
+    if (
+        lost_once(layer, layer.decades, layer.sums.reach(layer.limits.epsilon)) is not None
+    ):  # which both count otherwise
         return None
     numbers: dict[str, Value] = {
         "gate_timescale": gate, "longest_gate_timescale": float(scales.max()), "measured_timescale": measured,

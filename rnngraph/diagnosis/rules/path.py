@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 
-from rnngraph.diagnosis.causes import cause, is_flat
+from rnngraph.diagnosis.causes import cause, is_flat, lost_once
 from rnngraph.diagnosis.evidence import end_of_memory, evidence, path_evidence
-from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding
+from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding, Value
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Network, Path
 from rnngraph.diagnosis.remedies import advice
 from rnngraph.diagnosis.rules.signal import find_dead
-from rnngraph.diagnosis.sentences import no_credit, pace, percent, share_text
+from rnngraph.diagnosis.sentences import no_credit, pace_of, percent, share_text
 
 
 def find_unwritten(network: Network, path: Path) -> Finding | None:
@@ -60,6 +60,13 @@ def find_vanishing(network: Network, path: Path) -> Finding | None:
             f"What trains {path.layer.name} does not reach lag {path.horizon}: the losses with so many steps before "
             f"them weigh {share_text(path.decades - path.alone)} of the mean, and the others have no such lag.",
         )  # fmt: skip
+    once = lost_once(path.layer, path.decades, path.reach)
+    if once is not None:
+        return _ending(
+            network, path, "vanishing", "one step",
+            "Look at what the network is fed there, and at which gate or units it shuts.",
+            f"In {path.layer.name} {no_credit(path)}", lost_at=once[0], kept_there=once[1],
+        )  # fmt: skip
     return _ending(
         network, path, "vanishing", cause(path.layer, path.decades),
         advice.for_vanishing(path.layer, max(path.horizon, 1)), f"In {path.layer.name} {no_credit(path)}",
@@ -73,7 +80,7 @@ def find_attenuating(network: Network, path: Path) -> Finding | None:
     return _ending(
         network, path, "attenuating", cause(path.layer, path.decades),
         advice.for_vanishing(path.layer, path.horizon),
-        f"In {path.layer.name} {percent(path.decades)} of the credit is left at lag {path.horizon}{pace(path.layer)}: "
+        f"In {path.layer.name} {percent(path.decades)} of the credit is left at lag {path.horizon}{pace_of(path)}: "
         "too little to learn from now, though training may open the way.",
     )  # fmt: skip
 
@@ -89,7 +96,8 @@ def _state(network: Network, path: Path) -> str:
         return "attenuating" if decades <= limits.attenuating else ""
     if find_dead(path.layer) is not None:
         return ""
-    return "saturated" if is_flat(path.layer) and not _is_late(network, path) else "vanishing"
+    flat = is_flat(path.layer) and cause(path.layer, decades) != "gate"
+    return "saturated" if flat and not _is_late(network, path) else "vanishing"
 
 
 def _keepers(network: Network, path: Path) -> list[Layer]:
@@ -106,10 +114,12 @@ def _is_late(network: Network, path: Path) -> bool:
     return path.alone > network.limits.vanishing
 
 
-def _ending(network: Network, path: Path, rule: str, reason: str, attempt: str, text: str) -> Finding:
+def _ending(
+    network: Network, path: Path, rule: str, reason: str, attempt: str, text: str, **more: Value
+) -> Finding:  # fmt: skip
     """Give what is found of credit that ends; without a lag that the task needs, nothing is wrong with a reach."""
     grave, light = (WARNING, NOTE) if rule == "attenuating" else (ERROR, WARNING)
     return Finding(
         rule, light if network.asked is None else grave, {**path.where, **end_of_memory(path)},
-        {**evidence(path.layer), **path_evidence(network, path)}, reason, attempt, text,
+        {**evidence(path.layer), **path_evidence(network, path), **more}, reason, attempt, text,
     )  # fmt: skip

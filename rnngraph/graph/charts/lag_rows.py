@@ -27,39 +27,26 @@ class LagRow:
     matrix: Floats  # (S, T) by the step at which a loss is felt
     last: Integers  # (S,) the last timestep, walking back, at which 1 % or more is left; -1 where there is none
     grown: Integers  # (S,) the first at which it is ×100; -1 where there is none
-    quantiles: Floats  # (3, L) by lag: 10, 50 and 90 % of the losses
+    band: Floats  # (2, L) by lag: 10 and 90 % of the losses
+    walks: tuple[Walk, ...]  # (S,)
 
     @property
     def timesteps(self) -> int:
         """The number of steps of its recurrence."""
         return int(self.matrix.shape[1])
 
-    @property
-    def median(self) -> Floats:
-        """The middle of the quantiles."""
-        median: Floats = self.quantiles[1]
-        return median
-
-    @property
-    def end(self) -> int | None:
-        """The last lag at which 1 % or more is left in the median; None where that is the longest, or none is."""
-        above = np.flatnonzero(self.median >= MARK)
-        known = np.flatnonzero(~np.isnan(self.median))
-        return int(above[-1]) if above.size and above[-1] < known[-1] else None
-
-    @property
-    def explodes(self) -> int | None:
-        """The first lag at which it is ×100 in the median."""
-        above = np.flatnonzero(self.median >= EXPLODED)
-        return int(above[0]) if above.size else None
+    def seen_from(self, timestep: int) -> Walk | None:
+        """Give the walk of one loss; None where it has none in this row."""
+        at = np.flatnonzero(self.losses == timestep)
+        return self.walks[int(at[0])] if at.size else None
 
 
-def lag_rows(losses: Losses, clock: int) -> list[LagRow]:
-    """Walk back from every loss that was measured on a clock; the topmost row first."""
+def lag_rows(losses: Losses, clock: int, *, split: bool | None = None) -> list[LagRow]:
+    """Walk back from every loss that was measured on a clock; the topmost row first, a row a state where `split`."""
     walks: dict[str, list[tuple[int, Walk]]] = {}
     for number in [place for place, (own, _) in enumerate(losses.timesteps) if own == clock]:
         timestep = losses.timesteps[number][1]
-        for walk in losses.seen_from(number).downwards:
+        for walk in losses.seen_from(number, split=split).downwards:
             walks.setdefault(walk.name, []).append((timestep, walk))
     return [_row(name, sorted(found, key=lambda one: one[0])) for name, found in walks.items()]
 
@@ -78,11 +65,10 @@ def _row(name: str, found: list[tuple[int, Walk]]) -> LagRow:
         if at is not None and walk.steps[at] == INITIAL:
             last[number] = int(walk.steps[at - 1]) if at else -1
         grown[number] = -1 if above is None else int(walk.steps[above])
-    bands = np.stack([quantile(by_lag, share, axis=0) for share in (0.1, 0.5, 0.9)])
-    known = np.flatnonzero(~np.isnan(bands[1]))
-    stop = int(known[-1]) + 1 if known.size else 1
+    band = np.stack([quantile(by_lag, share, axis=0) for share in (0.1, 0.9)])
     losses = np.array([timestep for timestep, _ in found])
-    return LagRow(name, recurrence.direction == REVERSE, losses, matrix, last, grown, bands[:, :stop])
+    reverse, walks = recurrence.direction == REVERSE, tuple([walk for _, walk in found])
+    return LagRow(name, reverse, losses, matrix, last, grown, band, walks)
 
 
 def middle(values: Floats) -> float:

@@ -6,27 +6,32 @@ In: a trace with lags, and what is asked for. Out: a sheet.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from rnngraph.diagnosis.diagnose import headline_of
+from rnngraph.diagnosis.diagnose import judge, network_seen
+from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.layer import no_lags
-from rnngraph.diagnosis.one_loss import Losses
-from rnngraph.diagnosis.sentences import share_text
+from rnngraph.diagnosis.network import Path
+from rnngraph.diagnosis.one_loss import Losses, Walk
+from rnngraph.diagnosis.sentences import percent, share_text
 from rnngraph.errors import InputError
 from rnngraph.graph.charts.axes import AXIS, Axes
 from rnngraph.graph.charts.frame import HEAD, Paper
 from rnngraph.graph.charts.lag_map import LagMap
 from rnngraph.graph.charts.lag_rows import LagRow, lag_rows
+from rnngraph.graph.charts.overlay import Curve, Panel, credit_panel, draw_panels
 from rnngraph.graph.key import shades
 from rnngraph.graph.one_loss.appearance import because
 from rnngraph.graph.one_loss.bars import axis_of
 from rnngraph.graph.sheet import Sheet
-from rnngraph.graph.style.left import FLOOR, MARK, tone
+from rnngraph.graph.style.left import EXPLODED, FLOOR, MARK, tone
 from rnngraph.nearest import check_known
 from rnngraph.trace.model import Trace
 
 _DOTS = 70
+_TOGETHER = "All losses together: of what there is a step back. "
 _APART = 40.0
 _HEIGHT = 240.0  # of a curve that has no map beside it
 
@@ -58,17 +63,29 @@ def lag_sheet(
     number = losses.number_of(seen_from)
     clock, timestep = losses.timesteps[number]
     rows = _chosen(lag_rows(losses, clock), states)
-    title, why, attempt = headline_of(trace) or (f"{trace.model or 'network'}: lags", "", "")
+    network = network_seen(trace)
+    title, why, attempt = headline(judge(network)) if network else (f"{trace.model or 'network'}: lags", "", "")
     why = because(why, attempt)
     small = _small_print(trace, rows)
     paper.head(title, why, small)
+    if network is not None and not states:
+        draw_panels(paper, [_together(path) for path in network.paths if path.reach is not None])
     for place, row in enumerate(rows):
         _panels(paper, row, timestep, number=place, named=len(rows) > 1)
     paper.y += 8
     axis = axis_of(np.concatenate([row.matrix.ravel() for row in rows]), FLOOR)
     outlined = f" Outlined: the loss at t={timestep}." if any(len(row.losses) > 1 for row in rows) else ""
-    paper.key(list(shades(axis.low, axis.high, axis.floor)), f"Colours stop at 1e-6; the numbers do not.{outlined}")
+    said = f"{_TOGETHER}Colours stop at 1e-6; the numbers do not.{outlined}"
+    paper.key(list(shades(axis.low, axis.high, axis.floor)), said)
     return paper.finish(title, f"{why} {small}".strip())
+
+
+def _together(path: Path) -> Panel:
+    """Show all losses together at an end of the way, and how far they reach."""
+    far = f"lag {path.reach}{' at least' if path.whole else ''}"
+    curve = Curve(path.left, "ink", {}, "")
+    panel = credit_panel(f"{path.name}, all losses together", [curve], at_input=path.input is not None, horizon=0)
+    return replace(panel, flag=(max(path.reach or 0, 1), f"{percent(MARK)} or more to {far}"))
 
 
 def _chosen(rows: list[LagRow], states: Sequence[str] | None) -> list[LagRow]:
@@ -100,7 +117,7 @@ def _panels(paper: Paper, row: LagRow, timestep: int, *, number: int, named: boo
     paper.y += 14
     half = (paper.inner - _APART) / 2 if paper.wide else paper.inner
     chart = LagMap(paper, row, left=paper.margin, top=paper.y, width=half, number=number)
-    many = len(row.losses) > 1
+    many, walk = len(row.losses) > 1, row.seen_from(timestep)
     top, tall = paper.y, 0.0
     if many:
         tall = chart.draw(f"{name}which step feels which loss", timestep)
@@ -112,35 +129,34 @@ def _panels(paper: Paper, row: LagRow, timestep: int, *, number: int, named: boo
     height = chart.bottom - chart.top if many and paper.wide else _HEIGHT
     height = float(np.clip(height, 160, 380))
     wide = half if many else paper.inner
-    heading = f"{name}how much is left, by lag"
-    _draw_curve(paper, row, heading, f"c{number}", left=left, top=top, width=wide, height=height)
+    heading = f"{name}how much is left of the loss at t={timestep}, by lag"
+    if walk is not None:
+        _draw_curve(paper, row, walk, heading, f"c{number}", left=left, top=top, width=wide, height=height)
     paper.y = top + max(tall, height + HEAD + 38)
 
 
-def _draw_curve(paper: Paper, row: LagRow, heading: str, name: str, *, left: float, top: float, width: float,
-               height: float) -> None:  # fmt: skip
-    """Draw everything; `left` and `top` are those of the heading."""
+def _draw_curve(paper: Paper, row: LagRow, walk: Walk, heading: str, name: str, *, left: float, top: float,
+                width: float, height: float) -> None:  # fmt: skip
+    """Draw a loss over the band of all; `left` and `top` are those of the heading."""
     # Of 3,000 lags thirty may hold all that there is to see: the axis goes as far as the curves do.
-    seen = np.flatnonzero((row.quantiles >= FLOOR).any(axis=0))
-    lower, median, upper = row.quantiles[:, : seen[-1] + 2 if seen.size else 2]
-    axes = Axes(paper, name, range(len(median)), tuple(row.quantiles), left=left + AXIS, top=top + HEAD,
+    own = np.full(row.band.shape[1], np.nan)
+    own[walk.lags[walk.inside]] = walk.decades[walk.inside]
+    curves = np.stack([*row.band, own])
+    seen = np.flatnonzero((curves >= FLOOR).any(axis=0))
+    lower, upper, own = curves[:, : seen[-1] + 2 if seen.size else 2]
+    axes = Axes(paper, name, range(len(own)), tuple(curves), left=left + AXIS, top=top + HEAD,
                 width=width - AXIS - 10, height=height)  # fmt: skip
     paper.heading(f"{name}h", heading, left, top + 6, width - 10)
     axes.grid("lag: steps back from the loss")
     axes.band(lower, upper, "k4")
-    axes.curve(median, lambda decades: tone(decades).name if decades >= MARK else "line")
-    for lag in np.flatnonzero(median >= axes.low).tolist() if len(median) <= _DOTS else ():
-        value = float(median[lag])
+    axes.curve(own, lambda decades: tone(decades).name if decades >= MARK else "line")
+    for lag in np.flatnonzero(own >= axes.low).tolist() if len(own) <= _DOTS else ():
+        value = float(own[lag])
         axes.dot(lag, value, tone(value).name, hint=f"lag {lag}: {share_text(value)} left")
-    _flag(axes, row)
-
-
-def _flag(axes: Axes, row: LagRow) -> None:
-    """Mark where credit ends, or where it is ×100: of the one loss, or of the median of many."""
-    grown, end, losses = row.explodes, row.end, row.losses
-    whose = "median" if len(losses) > 1 else f"loss at t={losses[0]}"
+    grown, end = walk.first_above(EXPLODED), walk.last_above(MARK)
     if grown is not None:
-        axes.flag(grown, (f"{whose}: ×100 at lag {grown}", f"lag {grown}"), over=True)
-    elif end is not None:
-        texts = f"{whose}: credit ends at lag {end}", f"{whose}: ends at lag {end}", f"lag {end}"
-        axes.flag(end + 0.5, texts)
+        lag = int(walk.lags[grown])
+        axes.flag(lag, (f"this loss: ×100 at lag {lag}", f"lag {lag}"), over=True)
+    elif end is not None and end < np.flatnonzero(walk.inside)[-1]:
+        lag = int(walk.lags[end])
+        axes.flag(lag + 0.5, (f"this loss's credit ends at lag {lag}", f"this loss: ends at lag {lag}", f"lag {lag}"))

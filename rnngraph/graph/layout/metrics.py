@@ -31,6 +31,7 @@ _OTHERS = {
     "◂": 600, "▸": 600, "σ": 779, "²": 438,
 }  # fmt: skip
 _TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=\blag) (?=\d)| (?=×\d)| (?=·)")  # blanks at which no line ends
+_PARTS = re.compile(r"[^ ._]*[ ._]|[^ ._]+")  # of a name
 _MOST_WORDS = 4000  # characters of a paragraph that are looked at
 
 
@@ -95,10 +96,26 @@ def balanced(text: str, width: float, size: float, *, bold: bool = False, most: 
     return best
 
 
-def whole_lines(name: str, width: float, size: float) -> list[str]:
-    """Break a name in bold into two lines at most; give none where one would be cut."""
-    lines = balanced(name, width, size, bold=True, most=2)
-    return [] if any(line.endswith(ELLIPSIS) for line in lines) else lines
+def longest_part(name: str, size: float) -> float:
+    """Measure the widest part of a name in bold, such as its lines end with."""
+    parts = _PARTS.findall(name[-LONGEST_LABEL:])
+    return max((width_of(part.rstrip(), size, bold=True) for part in parts), default=0.0)
+
+
+def name_lines(name: str, width: float, size: float, *, most: int) -> list[str]:
+    """Break a name in bold behind its blanks, dots and underscores; within a part only where that is too wide.
+
+    Of more lines than `most` these are the last, behind an ellipsis: the end of a name tells it from its neighbours.
+    """
+    lines = [""]
+    for part in _PARTS.findall(name[-LONGEST_LABEL:]):
+        for piece in [part] if width_of(part.rstrip(), size, bold=True) <= width else part:
+            if lines[-1] and width_of((lines[-1] + piece).rstrip(), size, bold=True) > width:
+                lines.append("")
+            lines[-1] += piece
+    if len(lines) > most:
+        lines = [fit_end(ELLIPSIS + lines[-most], width, size, bold=True), *lines[len(lines) - most + 1 :]]
+    return [line.rstrip() for line in lines]
 
 
 def _other(character: str) -> int:

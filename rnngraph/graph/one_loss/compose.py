@@ -12,7 +12,7 @@ import numpy as np
 
 from rnngraph.graph.layout.geometry import Box, one_line
 from rnngraph.graph.layout.grid import Span
-from rnngraph.graph.layout.metrics import fit, fit_end, whole_lines, width_of, wrap
+from rnngraph.graph.layout.metrics import fit, name_lines, width_of, wrap
 from rnngraph.graph.model import Column, Graph
 from rnngraph.graph.one_loss.arrows import curves
 from rnngraph.graph.one_loss.bars import axis_of
@@ -60,7 +60,7 @@ def _row_names(layout: Layout) -> Iterator[Shape]:
         hint = f"{name}, {note}"
         if layout.wide:
             narrow = layout.columns[0].start - x - 4
-            names = whole_lines(name, narrow, 12.5) or [fit_end(name, narrow, 12.5, bold=True)]
+            names = name_lines(name, narrow, 12.5, most=3)
             middle = y + 6.5 * (len(names) - 1)
             yield paragraph(
                 f"row{number}", "row", names, x, middle + 1.5 - 13 * len(names), 13, 12.5, bold=True, hint=hint
@@ -78,11 +78,12 @@ def _row_names(layout: Layout) -> Iterator[Shape]:
     for number, segment in enumerate(layout.seen.segments if len(layout.seen.segments) > 1 else ()):
         last = number == len(layout.seen.segments) - 1
         at = layout.edge((segment.start if last else segment.stop) - 0.5) + (8 if last else -8)
-        room = (layout.width - at if last else at) - layout.sizes.margin
-        text = fit(one_line(segment.name), room, 12, bold=True)
-        side = "left" if last else "right"
-        yield words(f"segment{number}", "row", text, at, layout.top - 10, 12, bold=True, ink="muted", align=side,
-                    halo=True)  # fmt: skip
+        y, name, margin = layout.top - 10, one_line(segment.name), layout.sizes.margin
+        rooms = layout.rooms(y, *((at, layout.width - margin) if last else (margin, at)))[:: 1 if last else -1]
+        left, right = next((one for one in rooms if one[1] - one[0] >= width_of(name, 12, bold=True)), rooms[0])
+        text = fit(name, right - left, 12, bold=True)
+        x, side = (left, "left") if last else (right, "right")
+        yield words(f"segment{number}", "row", text, x, y, 12, bold=True, ink="muted", align=side, halo=True)
 
 
 WIDEST = 150.0  # of a column that has room

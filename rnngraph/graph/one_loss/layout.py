@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from rnngraph.graph.layout.geometry import Point, one_line
 from rnngraph.graph.layout.grid import Span
-from rnngraph.graph.layout.metrics import fit, whole_lines, width_of
+from rnngraph.graph.layout.metrics import ELLIPSIS, longest_part, name_lines, width_of
 from rnngraph.graph.model import Column, Edge, Graph, Vertex
 from rnngraph.graph.one_loss.view import Mark, Seen
 from rnngraph.graph.sheet import FLAG, FLAG_TEXT, Shape, sentences
@@ -107,11 +107,11 @@ class Layout:
         rooms = self.rooms(self.row(number) - LABEL_UP, left, right)
         for start, stop in rooms:
             found = [one for one in forms if width_of(one, LABEL_TEXT, bold=True) <= stop - start]
-            found += ["\n".join(whole_lines(name, stop - start, LABEL_TEXT))]
-            if found[0]:
+            found += ["\n".join(name_lines(name, stop - start, LABEL_TEXT, most=2))]
+            if longest_part(name, LABEL_TEXT) <= stop - start and not found[0].startswith(ELLIPSIS):
                 return found[0], start
         start, stop = max(rooms, key=lambda room: room[1] - room[0])
-        return fit(name, max(stop - start, 60.0), LABEL_TEXT, bold=True), start
+        return "\n".join(name_lines(name, max(stop - start, 60.0), LABEL_TEXT, most=2)), start
 
     def rooms(self, y: float, left: float, right: float) -> list[tuple[float, float]]:
         """Divide a stretch at a height into those in which a text is not crossed, by a mark or by a way down."""

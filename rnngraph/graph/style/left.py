@@ -92,7 +92,7 @@ def width(decades: float) -> float:
         return 1.2
     if decades <= 0:
         return 7 + 2.5 * decades
-    return 7 + 0.8 * min(decades, 10.0)
+    return 7 + 0.8 * min(decades, 5.0)  # a head that is wider has no room between two boxes
 
 
 def is_dotted(decades: float) -> bool:

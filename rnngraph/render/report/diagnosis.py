@@ -55,7 +55,7 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
 
 def _layer(one: LayerVerdict) -> dict[str, Any]:
     return {
-        **picked(one, "name", "layer", "direction", "verdict", "horizon", "peak", "rate", "half_life"),
+        **picked(one, "name", "layer", "direction", "verdict", "horizon", "left", "peak", "rate", "half_life"),
         "G": one.decades,
         "G1": one.decades_from_first,
         "update": _update(one.update),

@@ -1,8 +1,7 @@
-"""The lag report: what is left by lag, and of every loss at every step, as rows of bars or as JSON.
+"""The lag report: how far back all losses together reach, and what is left of each at every step, or JSON.
 
-In: a trace with lags. Out: what is to be said of every state, its curve, what sums it up, and its matrix; for a rich
-console with the bars of every view of one loss, or as strict JSON, null where there is no number. The credit of a
-linear recurrence is summed up alike.
+In: a trace with lags. Out: a row of bars a place where credit is counted, and a row a loss; for a rich console, or as
+strict JSON, null where there is no number. The credit of a linear recurrence is summed up alike.
 """
 
 from __future__ import annotations
@@ -17,28 +16,36 @@ from rich.text import Text
 
 from rnngraph.diagnosis.credit import log_norm
 from rnngraph.diagnosis.curve import LN10, LagCurve, lag_curve, taken
-from rnngraph.diagnosis.diagnose import headline_of
+from rnngraph.diagnosis.diagnose import judge, network_seen
+from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.layer import no_lags
-from rnngraph.diagnosis.sentences import counted, left_text, tempo
+from rnngraph.diagnosis.one_loss import Losses
+from rnngraph.diagnosis.sentences import counted, percent, share_text
 from rnngraph.diagnosis.slope import half_life
+from rnngraph.diagnosis.sums import sums_of
 from rnngraph.diagnosis.thresholds import Thresholds
+from rnngraph.graph.charts.lag_rows import LagRow, lag_rows
+from rnngraph.graph.style.left import MARK
+from rnngraph.history.measurement import Reading, readings_of
 from rnngraph.nearest import check_known
 from rnngraph.render.report.seen.chart import BarRows
 from rnngraph.render.report.seen.sparklines import Row
 from rnngraph.render.report.text import Headline, headline_document, printable, wrapped
 from rnngraph.render.strict import json_line, picked
 from rnngraph.trace.magnitudes import Floats
-from rnngraph.trace.model import REVERSE, LagTrace, StateTrace, Trace
+from rnngraph.trace.model import LagTrace, StateTrace, Trace
+
+TOGETHER = "all losses together, of what is there a step back"
 
 
 @dataclass(frozen=True, slots=True)
 class LagSummary:
-    """A lag curve in few numbers; `horizon` is the longest lag that enough of it has behind it, 0 where none is."""
+    """Some lags in few numbers; `left` is of all losses together, in decades of what there is at lag 1."""
 
     curve: LagCurve
-    horizon: int
+    left: Floats  # (L,); entry 0 is lag 1
     rate: float  # nats per step; NaN where there is none
-    reach: int | None  # the longest lag up to which 1 % or more is left
+    reach: int | None  # the last lag at which 1 % or more is left
 
     @property
     def half_life(self) -> float | None:
@@ -51,11 +58,14 @@ class LagSummary:
         return self.reach is not None and self.reach >= self.curve.longest
 
     def curve_document(self) -> list[dict[str, Any]]:
-        """Lay the curve out for JSON, in decades, an entry a lag."""
-        columns = [(values / LN10).tolist() for values in (self.curve.median, self.curve.low, self.curve.high)]
+        """Lay the curve out for JSON, in decades, an entry a lag: all losses together, and how single ones differ."""
+        curve = self.curve
+        columns = [(values / LN10).tolist() for values in (curve.median, curve.low, curve.high)]
         return [
-            {"lag": lag, "median": median, "q10": low, "q90": high, "pairs": int(pairs)}
-            for lag, (median, low, high, pairs) in enumerate(zip(*columns, self.curve.pairs, strict=True), start=1)
+            {"lag": lag, "left": left, "median": median, "q10": low, "q90": high, "pairs": int(pairs)}
+            for lag, (left, median, low, high, pairs) in enumerate(
+                zip(self.left.tolist(), *columns, curve.pairs, strict=True), start=1
+            )
         ]
 
 
@@ -75,34 +85,30 @@ class StateLags:
 def summed(lags: LagTrace, direction: str) -> LagSummary:
     """Sum up a lag matrix."""
     limits, curve = Thresholds(), lag_curve([lags], direction)
-    horizon = curve.covered(limits.coverage)
+    sums = sums_of(curve.credit)
+    horizon = sums.covered(limits.coverage)
     rate = curve.rate(horizon) if horizon else float("nan")
-    return LagSummary(curve, horizon, rate, curve.memory_horizon(limits.epsilon))
+    return LagSummary(curve, sums.end_to_end() / LN10, rate, sums.reach(limits.epsilon))
 
 
 def state_lags(trace: Trace, *, states: Sequence[str] | None = None) -> list[StateLags]:
-    """Work out the lag report of all states, or of those named.
+    """Work out the lags of all states, or of those named.
 
     Raises:
         InputError: the trace holds no lags, or no state of that name.
     """
+    chosen = _chosen(trace, states)
+    by_name = {state.name: state for state in trace.states}
+    pairs = [(by_name[lags.state], lags) for lags in trace.lags if lags.state in chosen]
+    return [StateLags(state, lags, log_norm(lags.log) / LN10, summed(lags, state.direction)) for state, lags in pairs]
+
+
+def _chosen(trace: Trace, states: Sequence[str] | None) -> list[str]:
     if not trace.lags:
         raise no_lags(trace)
-    by_name = {state.name: state for state in trace.states}
-    check_known(states or (), [lags.state for lags in trace.lags], "there is no state {} in the trace: choose among")
-    chosen = [(by_name[lags.state], lags) for lags in trace.lags if not states or lags.state in states]
-    return [StateLags(state, lags, log_norm(lags.log) / LN10, summed(lags, state.direction)) for state, lags in chosen]
-
-
-def sentence(one: LagSummary) -> str:
-    """Sum a state's lags up: what is left, how fast it goes, how far it reaches."""
-    if not one.horizon:
-        return "No loss with a gradient has a step before it, so there is no lag to report."
-    left = left_text(one.curve.median[one.horizon - 1] / LN10)
-    parts = [f"{left[0].upper()}{left[1:]} is left at lag {one.horizon}", tempo(one.rate)]
-    if one.reach is not None:
-        parts.append(f"1 % or more to lag {one.reach}{' at least' if one.whole else ''}")
-    return "; ".join(part for part in parts if part) + "."
+    known = [lags.state for lags in trace.lags]
+    check_known(states or (), known, "there is no state {} in the trace: choose among")
+    return [name for name in known if not states or name in states]
 
 
 MOST_ROWS = 16  # losses that are shown
@@ -113,26 +119,35 @@ class LagsReport:
     """What `rnngraph lags` prints; give it to a rich console."""
 
     trace: Trace
-    states: tuple[StateLags, ...]
+    states: Sequence[str]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Lay the report out for the width of a console."""
-        trace, sentences = self.trace, headline_of(self.trace)
-        if sentences is not None:
-            yield Headline(sentences)
-        parts = (
-            printable(trace.model), counted(trace.timesteps, "timestep"), trace.dtype, taken(self.states[0].lags)
-        )  # fmt: skip
+        trace, network = self.trace, network_seen(self.trace)
+        if network is not None:
+            yield Headline(headline(judge(network)))
+        parts = (printable(trace.model), counted(trace.timesteps, "timestep"), trace.dtype, taken(trace.lags[0]))
         yield from wrapped(" · ".join(part for part in parts if part), console, options.max_width, "dim")
-        for one in self.states:
+        shown = {state.recurrence for state in trace.states if state.name in self.states}
+        found = readings_of(network) if network else ()
+        places = [one for one in found if one.recurrence in shown and one.reach is not None]
+        if places:
             yield Text()
-            name = f"{printable(one.state.name)}   {one.state.cell}, layer {one.state.layer}, {one.state.direction}"
-            yield Text(name, style="bold", no_wrap=True, overflow="ellipsis")
-            yield from wrapped(sentence(one.summary), console, options.max_width)
-            if one.summary.curve.pairs.any():
-                yield curve_rows(one.summary.curve)
-                yield Text()
-            yield loss_rows(one)
+            yield together_rows([(one.name, one) for one in places])
+        rows = self._rows()
+        if not rows:
+            yield Text("No loss has a gradient.")
+        for row in rows:
+            yield Text()
+            yield loss_rows(row)
+
+    def _rows(self) -> list[LagRow]:
+        if not self.trace.lags[0].losses.size:
+            return []
+        losses = Losses(self.trace)
+        found = [row for clock in dict.fromkeys(clock for clock, _ in losses.timesteps)
+                 for row in lag_rows(losses, clock, split=True)]  # fmt: skip
+        return [row for row in found if row.name in self.states]
 
 
 def lags_report(trace: Trace, *, states: Sequence[str] | None = None) -> LagsReport:
@@ -141,35 +156,27 @@ def lags_report(trace: Trace, *, states: Sequence[str] | None = None) -> LagsRep
     Raises:
         InputError: the trace holds no lags, or no state of that name.
     """
-    return LagsReport(trace, tuple(state_lags(trace, states=states)))
+    return LagsReport(trace, _chosen(trace, states))
 
 
-def curve_rows(curve: LagCurve) -> BarRows:
-    """Show the median of what is left by lag, between the 10th and the 90th percentile."""
-    named = (("90 %", curve.high), ("median", curve.median), ("10 %", curve.low))
-    rows = [Row(name, np.append(0.0, values[: curve.longest] / LN10), ("", "")) for name, values in named]
-    pairs = curve.pairs[curve.pairs > 0]
-    return BarRows(rows, f"left by lag, of {pairs.min()} to {pairs.max()} pairs each", names="", first="lag 0")
+def together_rows(places: Sequence[tuple[str, Reading | LagSummary]]) -> BarRows:
+    """Show how much is left by lag, a row a place: 100 % is what there is at lag 1."""
+    rows = [Row(name, np.append(np.nan, one.left), _end(one)) for name, one in places]
+    return BarRows(rows, TOGETHER, names="place", first="lag 0")
 
 
-def loss_rows(one: StateLags) -> RenderableType:
+def _end(one: Reading | LagSummary) -> tuple[str, str]:
+    if one.reach and one.whole:
+        return f"at lag {one.reach}", share_text(float(one.left[one.reach - 1]))
+    return f"{percent(MARK)} at", f"lag {one.reach}"
+
+
+def loss_rows(row: LagRow) -> BarRows:
     """Show what is left of every loss at every step, the last one on top; of many losses a few."""
-    losses = one.lags.losses
-    if not len(losses):
-        return Text("No loss has a gradient.")
+    losses = row.losses
     chosen = np.unique(np.linspace(0, len(losses) - 1, min(len(losses), MOST_ROWS)).round().astype(int))
-    reverse = one.state.direction == REVERSE
-    rows = [Row(f"t={losses[place]}", _left(one.matrix[place, 1:], reverse=reverse), ("", "")) for place in chosen]
-    return BarRows(rows[::-1], "what is left of it at every step", names="loss")
-
-
-def _left(row: Floats, *, reverse: bool) -> Floats:
-    """Put a row in relation to what it is where its loss arrives."""
-    known = np.flatnonzero(np.isfinite(row))
-    if not known.size:
-        return np.full_like(row, np.nan)
-    shares: Floats = row - row[known[0] if reverse else known[-1]]
-    return shares
+    rows = [Row(f"t={losses[place]}", row.matrix[place], ("", "")) for place in chosen]
+    return BarRows(rows[::-1], f"{printable(row.name)}: what is left of each loss at every step", names="loss")
 
 
 SCHEMA = 1
@@ -181,14 +188,17 @@ def lags_json(trace: Trace, *, states: Sequence[str] | None = None) -> str:
     Raises:
         InputError: the trace holds no lags, or no state of that name.
     """
+    network = network_seen(trace)
     return json_line({
         "schema": SCHEMA,
         **picked(trace, "model", "timesteps"),
+        "reach": network and network.reach,
+        "reach_is_whole": network and network.whole,
         "states": [_state(one) for one in state_lags(trace, states=states)],
         "updates": [
             {**picked(one, "recurrence", "lags"), "log10": one.log / LN10} for one in trace.updates
         ],
-        "headline": headline_document(headline_of(trace)),
+        "headline": headline_document(headline(judge(network)) if network else None),
     })  # fmt: skip
 
 

@@ -91,6 +91,32 @@ def test_the_map_and_the_curve_stand_where_the_numbers_are(show: Open) -> None:
     assert float(mark[1]) == pytest.approx(x["0"] + 6.5 * (x["lag 20"] - x["0"]) / 20, abs=0.2)
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_dot_lies_under_the_name_of_a_curve(show: Open, width: int) -> None:
+    one = show(mocks.three_layers(), context={"viewport": {"width": width, "height": 900}})
+    one.settle()
+    (end, starts) = one.page.evaluate("""() => {
+        const box = (one) => one.getBoundingClientRect();
+        const all = (kind) => [...document.querySelectorAll('#curve ' + kind)];
+        const dots = all('path').filter((one) => one.getAttribute('d').includes('a'));
+        const names = all('text').filter((one) => one.textContent.startsWith('layer'));
+        return [Math.max(...dots.map((one) => box(one).right)), names.map((one) => box(one).left)]; }""")
+    assert len(starts) == 3
+    assert min(starts) >= end
+
+
+def test_the_sentence_is_of_the_row_that_is_reached(show: Open) -> None:
+    tape = rg.Tape()
+    encoder, decoder = (rg.nn.RNN(2, 4, name=name, init="identity") for name in ("encoder", "decoder"))
+    for layer in (encoder, decoder):
+        layer.parameter("Wh").value[...] = 0.5 * np.eye(4)
+    begun = encoder(tape.input(np.zeros((2, 5, 2))))[:, 4]
+    trace = rg.record(decoder(tape.input(np.zeros((2, 12, 2))), begun).sum(), lags=True)
+    said = show(trace).page.inner_text("#say")
+    # A half a step: 1.6 % at lag 6; the encoder, from lag 12 on, gets less than 1 % of it.
+    assert said.startswith("From the loss at t=11: decoder h: half is left as far as lag 1, under 1 % from lag 7 on")
+
+
 def test_text_on_a_box_is_told_from_it_in_the_dark(show: Open) -> None:
     one = show(halving(), context={"color_scheme": "dark"})
     fill = "(element) => getComputedStyle(element).fill"

@@ -35,22 +35,23 @@ export function drawCurve(plan, width) {
   const { seen } = plan, high = 184, left = 46, walked = seen.walks.map((walk, row) => ({ walk, row })).filter((one) => one.walk !== null);
   const ends = endsOf(plan), top = Math.max(0, ends.top), low = ends.low;
   const longest = Math.max(1, ...walked.map(({ walk }) => (walk ? walk.lag + Math.min(lastAbove(walk, low) + 1, walk.decades.length - 1) : 1))); // as far as the curves go
-  const x = (/** @type {number} */ lag) => left + (lag / longest) * (width - left - 10), y = (/** @type {number} */ value) => 24 + (high - 52) * ((top - Math.max(low, Math.min(top, value))) / (top - low));
+  const few = walked.length < 5, named = few && walked.length > 1 ? walked.map(({ row }) => shortenName(rows[row].name, NAME, 11)) : []; // of more, names would hide the curves
+  const right = width - 10 - (named.length ? Math.max(...named.map((name) => wide(name, 11))) + 10 : 0);
+  const x = (/** @type {number} */ lag) => left + (lag / longest) * (right - left), y = (/** @type {number} */ value) => 24 + (high - 52) * ((top - Math.max(low, Math.min(top, value))) / (top - low));
   const drawing = svg("svg", { width, height: high, viewBox: `0 0 ${width} ${high}`, role: "img" });
   const levels = top > 1 ? [...new Set([0, 2, Math.floor(top)])] : [0, -2, -4, -6].filter((value) => value >= low);
   for (const value of levels) {
-    drawing.append(svg("path", { class: Math.abs(value) === 2 ? "percent" : "rule", d: `M${left} ${tenth(y(value))}H${width - 8}` }),
+    drawing.append(svg("path", { class: Math.abs(value) === 2 ? "percent" : "rule", d: `M${left} ${tenth(y(value))}H${tenth(right + 2)}` }),
       svg("text", { class: `end ${Math.abs(value) === 2 ? "bold" : "muted"}`, "font-size": 11, x: left - 5, y: tenth(y(value)) + 4 }, tickText(value)));
   }
   if (lossCount > 2 && walked.length === 1) drawBand(drawing, bandOf(walked[0].row), x, y, longest);
   const dotted = walked.map(({ walk, row }) => ({ name: oneLine(rows[row].name), end: drawDots(drawing, /** @type {import("./walks.js").Walk} */ (walk), x, y, low, longest) }));
-  const few = walked.length < 5; // of more, names would hide the curves
-  if (few && walked.length > 1) nameCurves(drawing, dotted, width);
+  if (named.length) nameCurves(drawing, dotted, right + 10);
   drawMark(drawing, [...marksOf(plan, false), ...marksOf(plan, true)], x, high, width);
-  const every = niceStep((longest * 74) / (width - left));
+  const every = niceStep((longest * 74) / (right - left));
   for (let lag = 0; lag <= longest; lag += every) {
     const near = lag + every > longest;
-    drawing.append(svg("text", { class: `muted ${near && x(lag) > width - 40 ? "end" : "middle"}`, "font-size": 11, x: tenth(near ? Math.min(x(lag), width - 4) : x(lag)), y: high - 10 }, lag ? `lag ${lag}` : "0"));
+    drawing.append(svg("text", { class: `muted ${near && x(lag) > right - 30 ? "end" : "middle"}`, "font-size": 11, x: tenth(near ? Math.min(x(lag), right + 6) : x(lag)), y: high - 10 }, lag ? `lag ${lag}` : "0"));
   }
   const least = Math.min(...walked.map(({ walk }) => (walk ? Math.min(...Array.from(walk.decades).filter((value) => !Number.isNaN(value))) : 0)));
   byId("curve").replaceChildren(drawing);
@@ -86,13 +87,12 @@ function drawDots(drawing, walk, x, y, low, longest) {
   return end;
 }
 
-/** Name the curves at their ends, the upper one above. @param {any} drawing @param {{name: string, end: [number, number]}[]} ends @param {number} width */
-function nameCurves(drawing, ends, width) {
-  let free = 44;
+/** Name the curves beside them, the upper one above. @param {any} drawing @param {{name: string, end: [number, number]}[]} ends @param {number} x */
+function nameCurves(drawing, ends, x) {
+  let free = 16;
   for (const { name, end } of [...ends].sort((a, b) => a.end[1] - b.end[1] || b.end[0] - a.end[0])) {
-    free = Math.max(free + 13, Math.min(end[1] - 4, 142 - 13 * ends.length));
-    const short = shortenName(name, NAME, 11);
-    drawing.append(svg("text", { class: "muted halo", "font-size": 11, x: tenth(Math.min(end[0] + 8, width - wide(short, 11) - 8)), y: tenth(free) }, short));
+    free = Math.max(free + 13, Math.min(end[1] + 4, 160 - 13 * (ends.length - 1)));
+    drawing.append(svg("text", { class: "muted", "font-size": 11, x: tenth(x), y: tenth(free) }, shortenName(name, NAME, 11)));
   }
 }
 

@@ -11,9 +11,9 @@ const HALF = Math.log10(0.5);
 
 /** The row in which the loss reaches furthest: its number. @param {import("./walks.js").Seen} seen */
 export function furthestRow(seen) {
-  let best = -1, most = -1;
+  let best = -1, most = -2;
   seen.walks.forEach((walk, row) => {
-    const reach = walk ? walk.lag + lastAbove(walk, MARK) : -1;
+    const last = walk ? lastAbove(walk, MARK) : -2, reach = walk && last >= 0 ? walk.lag + last : last; // an encoder that gets less has no reach
     if (reach > most) [best, most] = [row, reach];
   });
   return best;

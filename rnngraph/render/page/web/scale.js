@@ -25,7 +25,7 @@ export const inkOn = (tone) => (tone ? data.scale.inks[tone] : "muted");
 /** @param {number} decades */
 export function widthOf(decades) {
   if (!(decades >= MARK)) return 1.2;
-  return decades <= 0 ? 7 + 2.5 * decades : 7 + 0.8 * Math.min(decades, 10);
+  return decades <= 0 ? 7 + 2.5 * decades : 7 + 0.8 * Math.min(decades, 5);
 }
 
 /** Whether less than 1 % goes along an arrow. @param {number} decades */

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rnngraph.diagnosis.curve import LN10, LagCurve
 from rnngraph.errors import InputError
 from rnngraph.graph.charts.axes import AXIS, Axes
 from rnngraph.graph.charts.frame import SMALL, TEXT, Paper
@@ -20,6 +19,7 @@ from rnngraph.render.report.decay.decay_report import halving, reach, summary_of
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text
 from rnngraph.render.report.text import steps_text
 from rnngraph.trace.decay import DecayReport, Five, LayerDecay
+from rnngraph.trace.magnitudes import Floats
 
 BARS, BAND, BATCH = "muted", "rule", "g0"
 _NAMES, _NUMBERS, _CURVE, _GAP, _TALL, _BIN = 184.0, 150.0, 190.0, 14.0, 34.0, 5.0
@@ -112,7 +112,7 @@ class _Row:
         credit = summary_of(self.layer)
         ends.append(self._numbers(top if self.paper.wide else max(ends)))
         if credit is not None and credit.curve.longest:
-            ends.append(self._credit(credit.curve, top if self.paper.wide else max(ends) + 6))
+            ends.append(self._credit(credit.left[: credit.curve.longest], top if self.paper.wide else max(ends) + 6))
         self.paper.y = max(ends) + 10
 
     def _x(self, half_life: float) -> float:
@@ -190,13 +190,11 @@ class _Row:
         self.paper.shapes.append(paragraph(f"{self.name}c", "row", lines, left, y + 2 * _LINE, _LINE, SMALL))
         return y + (2 + len(lines)) * _LINE
 
-    def _credit(self, curve: LagCurve, top: float) -> float:
-        """Draw the credit's lag curve; give where that ends."""
-        left, wide = self.columns.curve
-        low, median, high = (part[: curve.longest] / LN10 for part in (curve.low, curve.median, curve.high))
-        axes = Axes(self.paper, f"{self.name}a", range(1, curve.longest + 1), (low, median, high), left=left + AXIS,
+    def _credit(self, left: Floats, top: float) -> float:
+        """Draw what is left of all losses together, by lag; give where that ends."""
+        start, wide = self.columns.curve
+        axes = Axes(self.paper, f"{self.name}a", range(1, len(left) + 1), (left,), left=start + AXIS,
                     top=top + 6, width=wide - AXIS - 10, height=64)  # fmt: skip
         axes.grid("credit left, by lag")
-        axes.band(low, high, "rule")
-        axes.curve(median, "ink", thickness=1.6)
+        axes.curve(left, "ink", thickness=1.6)
         return axes.foot + 38

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text
-from rnngraph.render.report.lags_report import LagSummary, curve_rows, sentence, summed
+from rnngraph.render.report.lags_report import LagSummary, summed, together_rows
 from rnngraph.render.report.seen.sparklines import character
 from rnngraph.render.report.text import printable, steps_text
 from rnngraph.render.strict import json_line, picked
@@ -166,10 +166,9 @@ def live_parts(report: DecayReport, *, width: int) -> Iterator[RenderableType]:
 
 def _curves(layers: list[LayerDecay]) -> Iterator[RenderableType]:
     drawn = [(layer, credit) for layer in layers if (credit := summary_of(layer)) is not None and credit.curve.longest]
-    for layer, credit in drawn[:MOST_CURVES]:
-        yield Text()
-        yield Text(f"{printable(layer.shown_name)}: {sentence(credit)}")
-        yield curve_rows(credit.curve)
+    yield Text()
+    if drawn:
+        yield together_rows([(layer.shown_name, credit) for layer, credit in drawn[:MOST_CURVES]])
     if len(drawn) > MOST_CURVES:
         yield Text(f"{len(drawn) - MOST_CURVES} more curves are in the picture (-o) and in --json.", style="dim")
     yield Text()

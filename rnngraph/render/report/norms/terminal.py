@@ -15,7 +15,8 @@ import numpy as np
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from rnngraph.diagnosis.diagnose import headline_of
+from rnngraph.diagnosis.diagnose import verdict_of
+from rnngraph.diagnosis.headline import counts, headline
 from rnngraph.diagnosis.layer import no_lags
 from rnngraph.diagnosis.one_loss import OneLoss
 from rnngraph.diagnosis.sentences import counted, spans_text
@@ -95,11 +96,14 @@ class NormsView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Lay the report out for the width of a console."""
-        trace, shown, sentences = self.trace, self.shown, headline_of(self.trace)
-        if sentences is not None:
-            yield Headline(sentences)
-        median = f"median of {counted(shown.samples, 'sample')}" if isinstance(shown, OneLoss) else ""
-        yield from wrapped(heading(trace, median), console, options.max_width, "dim")
+        trace, shown, found = self.trace, self.shown, verdict_of(self.trace)
+        if found is not None:
+            yield Headline(headline(found))
+        said = heading(trace)
+        if isinstance(shown, OneLoss):
+            beside = counts(found) if found is not None else ""
+            said += f" · median of {counted(shown.samples, 'sample')}{f'. {beside}' if beside else ''}"
+        yield from wrapped(said, console, options.max_width, "dim")
         yield Text()
         if isinstance(shown, OneLoss):
             yield from self._rows(shown)
@@ -121,12 +125,12 @@ class NormsView:
         yield Text(hint, style="dim")
 
 
-def heading(trace: Trace, more: str = "") -> str:
+def heading(trace: Trace) -> str:
     """Name the model, its sizes and its loss in a line."""
     loss = f"{trace.loss:.4g}"
     if math.isnan(trace.loss):
         loss = "not finite" if "forward" in trace.graph.first_nonfinite() else "not observed"
-    parts = (printable(trace.model), *sizes(trace), f"loss {loss}", more)
+    parts = (printable(trace.model), *sizes(trace), f"loss {loss}")
     return " · ".join(part for part in parts if part)
 
 
