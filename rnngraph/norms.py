@@ -24,7 +24,8 @@ _LONG = 1 << 14  # elements that are added up in one go
 def row_norms(rows: Array) -> Floats:
     """Compute Euclidean norms over the last axis; NaN where a row holds NaN or infinity."""
     wide = rows if rows.dtype == np.float64 else rows.astype(np.float64)
-    return _roots(np.asarray(_squares(wide))[None], [wide])[0]
+    norms: Floats = _roots(_squares(wide)[None], [wide])[0]
+    return norms
 
 
 def step_norms(columns: Sequence[Array]) -> Floats:
