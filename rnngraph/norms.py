@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,37 +17,32 @@ Floats: TypeAlias = NDArray[np.float64]
 
 # Sums of squares inside these bounds have lost nothing that matters to underflow or overflow.
 SMALLEST, LARGEST = 1e-280, 1e300
+_BOUNDS = np.array(SMALLEST), np.array(LARGEST)  # NumPy takes longer to convert a number than to compare a column
 _LONG = 1 << 14  # elements that are added up in one go
 
 
 def row_norms(rows: Array) -> Floats:
     """Compute Euclidean norms over the last axis; NaN where a row holds NaN or infinity."""
     wide = rows if rows.dtype == np.float64 else rows.astype(np.float64)
-    squares = np.asarray(_squares(wide))
-    return _roots(squares, lambda outside: wide[outside])
+    norms: Floats = _roots(_squares(wide)[None], [wide])[0]
+    return norms
 
 
 def step_norms(columns: Sequence[Array]) -> Floats:
     """Compute the norm of every step of some columns of one shape, (steps, ...) each, together: (columns, steps)."""
     flat = [one.reshape(len(one), -1) for one in columns]
     wide = [one if one.dtype == np.float64 else one.astype(np.float64) for one in flat]
-    squares = np.array([_squares(one) for one in wide])
-
-    def chosen(outside: Array) -> Floats:
-        return np.concatenate([one[rows] for one, rows in zip(wide, outside, strict=True) if np.count_nonzero(rows)])
-
-    return _roots(squares, chosen)
+    return _roots(np.array([_squares(one) for one in wide]), wide)
 
 
-def _roots(squares: Floats, rows: Callable[[Array], Floats]) -> Floats:
-    """Take roots; those of squares that have left the range are taken again, with a scale, of the `rows` at a mask."""
-    norms = np.asarray(np.sqrt(squares))
-    fine = (squares > SMALLEST) & (squares < LARGEST)
-    if np.count_nonzero(fine) < norms.size:
-        outside = ~fine
-        far = rows(outside)
-        if np.count_nonzero(far):
-            norms[outside] = _scaled_norms(far)
+def _roots(squares: Floats, columns: Sequence[Floats]) -> Floats:
+    """Take roots of sums of squares, (columns, ...); where they have left the range the rows are looked at again."""
+    norms = np.sqrt(squares)
+    outside = ~((squares > _BOUNDS[0]) & (squares < _BOUNDS[1]))
+    if np.count_nonzero(outside):
+        for own, column, far in zip(norms, columns, outside, strict=True):
+            if np.count_nonzero(far) and np.count_nonzero(rows := column[far]):
+                own[far] = _scaled_norms(rows)
     return norms
 
 

@@ -111,7 +111,7 @@ def _handed_back(tape: Tape, entry: Entry, step: Step, lend: Lend | None) -> lis
 
 
 def _pulled(tape: Tape, block: Block, step: Step, lend: Lend | None) -> list[tuple[Entry, Contribution]]:
-    wanted = {name: tape.entry(source) for name, source in block.sources.items() if tape.entry(source).requires}
+    wanted = {name: one for name, source in block.sources.items() if (one := tape.entry(source)).requires}
     shared = [name for name in block.weights if tape.is_shared(block.sources[name])]
     found = pull(block, gather(block, step.contributions), wanted=wanted, factored=shared, lend=lend)
     return [(source, found[name]) for name, source in wanted.items()]

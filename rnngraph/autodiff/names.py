@@ -23,10 +23,10 @@ def reserve(name: str, taken: set[str]) -> str:
     """
     if not isinstance(name, str):
         raise InputError(f"the name is {name!r}; pass text, such as 'x'.")
-    owner, dot, last = name.rpartition(".")
     free, count = name, 0
     while free in taken:
         count += 1
+        owner, dot, last = name.rpartition(".")
         free = f"{owner}_{count}.{last}" if dot else f"{name}_{count}"
     taken.add(free)
     return free

@@ -91,7 +91,7 @@ def _measured(recording: Recording, source: str, eigenvalues: int) -> Trace:
     found = [
         columns.trace(
             number, walked=recording.walked, valid=valid[number], felt=felt,
-            cut=np.asarray(facts[number].severed.all(axis=0)),
+            cut=np.logical_and.reduce(facts[number].severed),
             initial=recording.initial(number, kind) if recording.walked else None,
         )
         for number, own in enumerate(states)

@@ -29,8 +29,8 @@ class StateColumns:
         self.samples = np.zeros((time, facts.batch))
         self.norms = np.zeros((3 + len(SHARES), time))  # in all, immediate, carried, and percentiles over samples
         self.projected: Floats | None = nothing((time,)) if facts.splits_gain and facts.mask is None else None
-        self.zeros, self.nonfinite = np.zeros(time, np.int64), np.zeros(time, np.int64)
-        self.activation, self.saturated = nothing((time,)), nothing((time,))
+        self.zeros, self.nonfinite = np.zeros((2, time), np.int64)
+        self.activation, self.saturated = nothing((2, time))
 
     def take(self, window: Window) -> None:
         """Measure a window."""
@@ -116,7 +116,7 @@ class StateColumns:
             projected = self.projected[following]
             np.log(projected / after, gains[1, here])
             np.log(before / projected, gains[2, here])
-        gains[~np.isfinite(gains)] = np.nan
+        np.copyto(gains, np.nan, where=~np.isfinite(gains))
         return gains[0], gains[1], gains[2]
 
 

@@ -118,14 +118,15 @@ class Recurrent(Module):
         return x
 
     def _check(self, x: Tensor) -> tuple[int, int]:
-        if x.ndim != 3 or x.shape[-1] != self.input_size:
+        value = x.value
+        if value.ndim != 3 or value.shape[-1] != self.input_size:
             raise InputError(f"{self.name} got an input of shape {x.shape}; it takes (N, T, {self.input_size}).")
-        if x.dtype != self.dtype:
+        if value.dtype != self.dtype:
             raise DtypeError(
                 f"{self.name} has {self.dtype} weights and got a {x.dtype} input; convert the input, "
                 f"or make the layer with dtype={x.dtype}."
             )
-        return x.shape[0], x.shape[1]
+        return value.shape[0], value.shape[1]
 
     def _mask(self, mask: Any, batch: int, time: int) -> Array:
         keep = booleans(mask, self.name)

@@ -57,7 +57,7 @@ class WeightSums:
         total, norms = outer.summed(left, right)
         self._add_total(name, total)
         self.block.order(self.steps[name][t])[...] = norms
-        for k in () if np.count_nonzero(norms) == len(norms) else np.flatnonzero(norms == 0).tolist():
+        for k in (norms == 0).nonzero()[0].tolist():
             if left[k].any() and right[k].any():
                 lost = self.lost.setdefault(name, np.zeros(self.block.steps, bool))
                 self.block.order(lost[t])[k] = True

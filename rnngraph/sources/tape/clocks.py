@@ -90,6 +90,8 @@ def in_step(tape: Tape, fed: Mapping[int, Sequence[int]]) -> Iterator[tuple[int,
     both read the same data at every step, as two directions do.
     """
     own = [number for number, one in enumerate(tape.recurrences) if one.block is None]
+    if len(own) < 2:
+        return
     for place, number in enumerate(own):
         data = tape.recurrences[number].fed
         yield from ((number, other) for other in own[:place] if data and tape.recurrences[other].fed == data)
@@ -108,7 +110,7 @@ def _gaps(tape: Tape, own: Sequence[int]) -> dict[tuple[int, int], set[int]]:
     }
     behind: dict[int, dict[int, Ends]] = {}  # by entry and recurrence
     found: dict[tuple[int, int], set[int]] = {}
-    for entry in tape.entries if len(own) > 1 else ():
+    for entry in tape.entries:
         below = [behind.get(tape.entry(i).id, {}) for i in entry.inputs]
         here = {n: _ends(tape, entry, [one.get(n, _NONE) for one in below]) for n in {n for one in below for n in one}}
         if entry.id in states:

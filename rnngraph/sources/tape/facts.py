@@ -50,9 +50,11 @@ def facts_of(tape: Tape, one: Recurrence, clock: int, fed: tuple[str, float]) ->
 
 def _stride(tape: Tape, one: Recurrence) -> int:
     """Count the steps from a state to what it is made of: more than one where all that a step reads is further back."""
+    if one.block is not None:
+        return 1
     steps = {i: k for ids in one.states.values() for k, i in enumerate(reversed(ids) if one.reverse else ids)}
-    walls, first, found = states_of(tape), min(steps, default=0), 0
-    for state, t in steps.items() if one.block is None else ():
+    walls, first, found = states_of(tape), min(steps), 0
+    for state, t in steps.items():
         waiting = list(tape.entry(state).inputs)
         seen = set(waiting)
         while waiting and found != 1:

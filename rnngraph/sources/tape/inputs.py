@@ -6,7 +6,7 @@ In: a tape. Out: nodes, and the recurrences that read no other, by the node that
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 
 from rnngraph.autodiff.along import DOT, EINSUM
 from rnngraph.autodiff.node import INPUT, PARAMETER, Node
@@ -51,35 +51,34 @@ def fed_inputs(tape: Tape, inputs: Container[int]) -> dict[int, list[int]]:
     every one of `inputs` from which one comes without passing another recurrence is read: those that a weight
     multiplies, where one does, as a mask beside them says what becomes of a state. What is declared comes first.
     """
-    owners = {
-        entry: number
-        for number, one in enumerate(tape.recurrences)
-        for entry in ([one.block.id] if one.block is not None else (i for ids in one.states.values() for i in ids))
-    }
-    behind: dict[int, frozenset[int]] = {}  # inputs by id, and recurrences by -1 - number
-    reads: dict[int, set[int]] = {number: set() for number in range(len(tape.recurrences))}
-    nothing = frozenset[int]()
-    for entry in tape.entries:
-        sources = [behind[tape.entry(i).id] for i in entry.inputs]
-        found = nothing.union(*sources) if sources else nothing
-        number = owners.get(entry.id)
-        if number is not None:
-            block = tape.recurrences[number].block
-            if block is None:
-                reads[number] |= found if not tape.recurrences[number].fed else nothing
-            elif not any(i < 0 for i in behind[tape.entry(block.sources["x"]).id]):
-                reads[number].add(block.sources["x"])
-            found = frozenset({-1 - number})
-        elif entry.id in inputs:
-            found = frozenset({entry.id})
-        behind[entry.id] = found
+    states = [{i for ids in one.states.values() for i in ids} for one in tape.recurrences]
+    ends = {one.block.id for one in tape.recurrences if one.block is not None}.union(*states)
     fed: dict[int, list[int]] = {}
-    for number, sources_of in reads.items():
-        some = sorted(i for i in sources_of if i >= 0)
+    for number, one in enumerate(tape.recurrences):
+        if one.block is None:
+            below = set() if one.fed else {i for state in states[number] for i in tape.entry(state).inputs}
+            some = sorted(_leaves(tape, below, ends, inputs) - ends)
+        else:
+            source = one.block.sources["x"]
+            some = [source] if _leaves(tape, [source], ends, inputs).isdisjoint(ends) else []
         weighed = [i for i in some if not math.isnan(_weight(tape, {i}))] if len(some) > 1 else some
         for source in weighed or some:
             fed.setdefault(source, []).append(number)
     return {source: numbers for source, numbers in fed.items() if _fits(tape, source, tape.recurrences[numbers[0]])}
+
+
+def _leaves(tape: Tape, nodes: Iterable[int], ends: Container[int], inputs: Container[int]) -> set[int]:
+    """Go down from some nodes as far as to a recurrence, of those that end there, or to one of some inputs."""
+    waiting, seen, found = list(nodes), set(nodes), set[int]()
+    while waiting:
+        entry = tape.entry(waiting.pop())
+        if entry.id in ends or entry.id in inputs:
+            found.add(entry.id)
+            continue
+        below = [i for i in entry.inputs if i not in seen]
+        seen.update(below)
+        waiting += below
+    return found
 
 
 def _fits(tape: Tape, source: int, reader: Recurrence) -> bool:
