@@ -10,6 +10,7 @@ import numpy as np
 
 from rnngraph.trace.magnitudes import Floats
 
+ASKED = 3  # numbers, the largest first: of one alone a step may make next to nothing by chance
 _READS = 0.05  # how much must enter at a step that counts, beside the most
 _ALONE = 3.0  # how much more than in other samples, which statistics of a batch reach alike
 _MOST = 0.5  # how much, beside the most, where samples are compared with each other

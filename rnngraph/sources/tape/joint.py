@@ -18,12 +18,12 @@ from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import ADD, DIVIDE, MATMUL, MEAN, MULTIPLY, NEGATE, RESHAPE, SUBTRACT, SUM
 from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.norms import norm
-from rnngraph.sources.far_steps import made_of_far_steps
+from rnngraph.sources.far_steps import ASKED, made_of_far_steps
 from rnngraph.sources.tape.entering import Entering, find_entering
 from rnngraph.sources.tape.facts import states_of
 from rnngraph.trace.magnitudes import Floats
 
-_ASKED = 2  # inputs of a term that are asked, at most: what it reads, and a weight
+_INPUTS = 2  # inputs of a term that are asked, at most: what it reads, and a weight
 _SUMS = (ADD, SUBTRACT)
 _SUMMING = (SUM, MEAN)
 _FACTORS = (MULTIPLY, DIVIDE, NEGATE, *_SUMMING, RESHAPE)  # of one thing alone
@@ -47,9 +47,12 @@ def reads_many_steps(tape: Tape, starts: Mapping[int, Array], entering: Entering
         return False
     with np.errstate(all="ignore"):
         term = max(terms, key=lambda some: most(entered(some))) if len(terms) > 1 else terms[0]
-        found = max((entered({at: _largest(one)}) for at, one in _numbers(tape, term)), key=most, default={})
-    clock = max(found, key=lambda clock: norm(found[clock]), default=None)
-    return clock is not None and made_of_far_steps(found[clock], entering.norms[clock])
+        for k in range(ASKED):
+            found = max((entered({at: _largest(one, k)}) for at, one in _numbers(tape, term)), key=most, default={})
+            clock = max(found, key=lambda clock: norm(found[clock]), default=None)
+            if clock is not None and made_of_far_steps(found[clock], entering.norms[clock]):
+                return True
+    return False
 
 
 def _numbers(tape: Tape, term: Mapping[int, Array]) -> list[tuple[int, Array]]:
@@ -62,7 +65,7 @@ def _numbers(tape: Tape, term: Mapping[int, Array]) -> list[tuple[int, Array]]:
     if not isinstance(entry, Block) and at not in states_of(tape) and _has_small_numbers(entry):
         steps_back = sweep(tape, known, until=set(entry.inputs))
         known = {step.node.id: np.array(step.gradient) for step in steps_back if step.node.id != at} or known
-    return sorted((one for one in known.items() if one[1].size), key=lambda one: norm(one[1]))[-_ASKED:]
+    return sorted((one for one in known.items() if one[1].size), key=lambda one: norm(one[1]))[-_INPUTS:]
 
 
 def _has_small_numbers(entry: Node) -> bool:
@@ -71,11 +74,11 @@ def _has_small_numbers(entry: Node) -> bool:
     return sums or bool(entry.op.stepwise)
 
 
-def _largest(gradient: Array) -> Array:
-    """Keep the largest entry alone."""
-    place = np.unravel_index(np.abs(gradient).argmax(), gradient.shape)
+def _largest(gradient: Array, k: int) -> Array:
+    """Keep one entry alone: the largest for k = 0, or of those that are next."""
+    place = np.argsort(-np.abs(gradient), axis=None, kind="stable")[min(k, gradient.size - 1)]
     seed = np.zeros_like(gradient)
-    seed[place] = gradient[place]
+    seed.flat[place] = gradient.flat[place]
     return seed
 
 
