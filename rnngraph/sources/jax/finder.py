@@ -160,7 +160,8 @@ class _Finder:
         self.plan.sites[path] = Site(
             number, equation, form, name, replace(carries, states=states), tuple(kinds[k] for k in order),
             bool(turned), turned is not None, tuple(floating) if fed else (),
-            frozenset(one for one in before if one >= 0), frozenset(handed), leaves, recurrent, weights_on(INPUT, form, known), spots(form, states), gate_of(form, known, states),
+            frozenset(one for one in before if one >= 0), frozenset(handed), leaves, recurrent,
+            weights_on(INPUT, form, known), spots(form, states), gate_of(form, known, states),
         )  # fmt: skip
         self.plan.entered |= {path[:depth] for depth in range(1, len(path))}
         if before and all(one.sites for one in flows if one.weights):
@@ -170,8 +171,8 @@ class _Finder:
             ] = None
         if turned is None:
             self.plan.notes[
-                f"{name} reads its input in an order that is not known before it runs (gathered by lengths, or both ways "
-                "at once): its times are its own steps, and no positions"
+                f"{name} reads its input in an order that is not known before it runs (gathered by lengths, or both "
+                "ways at once): its times are its own steps, and no positions"
             ] = None
         self._unclear(number, before, carries, equation)
         found, length = [], frozenset([int(equation.params["length"])])

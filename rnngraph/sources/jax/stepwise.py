@@ -36,8 +36,8 @@ def associative_scans_in_steps() -> Iterator[None]:
             _function.__code__ = _TREE.__code__
 
 
-def _instead(fn: Any, elems: Any, reverse: bool = False, axis: int = 0) -> Any:  # noqa: FBT001, FBT002  # JAX's own
-    from rnngraph.sources.jax.stepwise import either  # noqa: PLC0415  # it runs among JAX's names
+def _instead(fn: Any, elems: Any, reverse: bool = False, axis: int = 0) -> Any:
+    from rnngraph.sources.jax.stepwise import either  # it runs among JAX's names
 
     return either(fn, elems, reverse=reverse, axis=axis)
 
