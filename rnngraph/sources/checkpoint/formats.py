@@ -21,6 +21,7 @@ from rnngraph.sources.checkpoint.hand_written.gate_by_gate import with_joined_ga
 from rnngraph.sources.checkpoint.hand_written.packed import with_split_gates
 from rnngraph.sources.checkpoint.hand_written.simple import with_usual_names
 from rnngraph.sources.checkpoint.jax_cells import with_torch_names
+from rnngraph.sources.checkpoint.joined_kernels import with_split_kernels
 from rnngraph.sources.checkpoint.keras import Settings, read_h5, read_keras
 from rnngraph.sources.checkpoint.torch_file import read_torch
 from rnngraph.sources.checkpoint.weight_norm import without_weight_norm
@@ -48,8 +49,9 @@ def open_checkpoint(path: str | Path, told: Mapping[str, str]) -> Checkpoint:
     found = _checkpoint(source, read_folder(source)) if source.is_dir() else read_file(source)
     if not found.arrays:
         raise FileError(f"{source} holds no arrays.")
-    arrays = with_torch_names(with_usual_names(found.arrays))
-    return replace(found, arrays=with_joined_gates(with_split_gates(arrays, told), told))
+    arrays, settings = with_split_kernels(with_torch_names(with_usual_names(found.arrays)))
+    arrays = with_joined_gates(with_split_gates(arrays, told), told)
+    return replace(found, arrays=arrays, settings={**found.settings, **settings})
 
 
 def read_file(source: Path) -> Checkpoint:
