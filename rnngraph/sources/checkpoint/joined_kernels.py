@@ -60,7 +60,7 @@ def _layer(key: str, own: _Arrays, gates: int) -> Iterator[tuple[str, StoredArra
         if bias is not None and bias.shape == weight.shape[1:] and not more and units < weight.shape[0]:
             kernels, biases = _gates(weight, gates), _gates(bias, gates)
             if gates == 4:
-                biases[2] = replace(biases[2], reader=lambda forget=biases[2]: forget.read() + 1)
+                biases[2] = _with_one(biases[2])
             order = (0, 2, 1, 3)[:gates]
             yield from _split([kernels[k] for k in order])
             yield "bias", beside([biases[k] for k in order], [1] * gates)
@@ -76,3 +76,7 @@ def _split(kernels: list[StoredArray]) -> Iterator[tuple[str, StoredArray]]:
 def _gates(array: StoredArray, count: int) -> list[StoredArray]:
     size = array.shape[-1] // count
     return [part(array, len(array.shape) - 1, k * size, (k + 1) * size) for k in range(count)]
+
+
+def _with_one(bias: StoredArray) -> StoredArray:
+    return replace(bias, reader=lambda: bias.read() + 1)
