@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from threading import Lock
+from threading import RLock
 from types import FunctionType
 from typing import Any
 
@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 _steps_wanted = jax.make_user_context(default_value=False)
-_LOCK = Lock()
+_LOCK = RLock()  # a loss may be watched by another one
 _function: Any = getattr(jax.lax.associative_scan, "__wrapped__", jax.lax.associative_scan)
 _TREE: Any = FunctionType(
     _function.__code__, _function.__globals__, argdefs=_function.__defaults__, closure=_function.__closure__
