@@ -245,6 +245,35 @@ def test_an_associative_scan_is_one_step_by_step(axis: int, reverse: bool) -> No
     assert str(jax.make_jaxpr(jax.grad(loss))(p, x)) == before  # a training goes on with the tree
 
 
+def test_what_a_head_alone_reads_is_fed_and_a_decay_that_stays_is_not() -> None:
+    """As in a state-space model, whose scan reads its decay, its drive and its readout."""
+
+    def decay(p: Any) -> Any:
+        return jax.nn.sigmoid(p["b"])
+
+    def loss(p: Any, x: Any) -> Any:
+        def step(h: Any, now: Any) -> Any:
+            kept, drive, readout = now
+            h = kept * h + drive @ p["U"]
+            return h, jnp.sum((h * readout) ** 2, axis=1)
+
+        return jnp.sum(scan(step, zeros(), (jnp.broadcast_to(decay(p), (STEPS, UNITS)), x, x @ p["U"] + 1.0))[1])
+
+    def same(p: Any, x: Any, added: Mapping[str, Any]) -> list[Any]:
+        h, found = zeros(), []
+        for t in range(STEPS):
+            h = decay(p) * h + x[t] @ p["U"] + added["step.h"][t]
+            found.append(jnp.sum((h * (x[t] @ p["U"] + 1.0)) ** 2))
+        return found
+
+    p, x = weights(), batch()
+    trace = watched.watch(loss, p, x, weights=False)
+    rows, (lag,) = truth_of(same, p, x, {"step.h": STEPS}).inputs, trace.input_lags
+    for place, s in enumerate(trace.lags[0].losses.tolist()):
+        known = np.linalg.norm(rows[s], axis=2)[:, trace.lags[0].samples].T
+        np.testing.assert_allclose(np.exp(lag.log[:, place, :s]), known[:, :s], rtol=1e-12)  # at s the readout adds
+
+
 def test_parts_and_the_first_state() -> None:
     p, x = weights(), batch()
     trace = watched.watch(lambda p, x: turned_round(p, x), p, x, lags=False)
