@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rnngraph.archive import array_headers, read_member
 from rnngraph.errors import FileError, InputError, RnnGraphError
 from rnngraph.sources.checkpoint.files import read_npz, read_safetensors
-from rnngraph.sources.checkpoint.formats import open_checkpoint
+from rnngraph.sources.checkpoint.stored import open_checkpoint
 
 
 def safetensors(path: Path, header: dict[str, Any] | bytes, data: bytes = b"", *, length: int | None = None) -> Path:
@@ -135,7 +135,7 @@ def test_suffixes(tmp_path: Path) -> None:
     (tmp_path / "w.onnx").write_bytes(b"")
     with pytest.raises(InputError, match=r"no known checkpoint format: \.safetensors, \.npz, \.pt, \.pth"):
         open_checkpoint(tmp_path / "w.onnx", {})
-    with pytest.raises(FileError, match=r"holds no \.npy files"):
+    with pytest.raises(FileError, match=r"holds no weights: no \.safetensors, .*\.npy"):
         open_checkpoint(tmp_path, {})
     (tmp_path / "b.npy").mkdir()
     with pytest.raises(FileError, match=r"b\.npy is no regular file"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,20 @@ def test_our_own_names_with_a_projection(tmp_path: Path) -> None:
         saved(tmp_path / "w.npz", **{f"lstm.{name}": value for name, value in ours.items()}), data, loss="sum"
     )
     np.testing.assert_allclose(found.loss.value, expected, rtol=1e-12)
+
+
+def test_a_folder_of_shards(tmp_path: Path) -> None:
+    save = pytest.importorskip("safetensors.numpy").save_file
+    arrays, data = our_arrays(our_layer(num_layers=2)), saved(tmp_path / "d.npz", x=X)
+    places = {name: f"model-{k % 2}.safetensors" for k, name in enumerate(arrays)}
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for file in set(places.values()):
+        save({name: np.ascontiguousarray(arrays[name]) for name in arrays if places[name] == file}, folder / file)
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": places}))
+    whole = loaded(saved(tmp_path / "w.npz", **arrays), data)
+    assert loaded(folder, data).loss.value == loaded(index, data).loss.value == whole.loss.value
 
 
 def test_a_folder_of_npy(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import rnngraph
 from rnngraph.errors import FileError, InputError
-from rnngraph.sources.checkpoint.formats import open_checkpoint
+from rnngraph.sources.checkpoint.stored import open_checkpoint
 from tests.sources.small_checkpoints import loaded, saved
 
 torch = pytest.importorskip("torch")

@@ -101,21 +101,12 @@ def _npz_member(path: Path, name: str) -> Array:
         return read_member(path, archive, name)
 
 
-def read_folder(path: Path) -> list[StoredArray]:
-    """Index a folder of `.npy` files, each named as its array is.
+def read_npy(path: Path) -> StoredArray:
+    """Index a file of one array, which is named as it is.
 
     Raises:
-        FileError: there is none, or one is damaged or holds Python objects.
+        FileError: it is damaged or holds Python objects.
     """
-    files = sorted(path.glob("*.npy"))
-    if not files:
-        raise FileError(f"the folder {path} holds no .npy files.")
-    return [_npy_entry(file) for file in files]
-
-
-def _npy_entry(path: Path) -> StoredArray:
-    if not path.is_file():  # a pipe would be waited for without end
-        raise FileError(f"{path} is no regular file, and only such are opened.")
     with readable(path), path.open("rb") as file:
         header = array_header(path, path.stem, file, path.stat().st_size)
     return StoredArray(path.stem, header.shape, path, partial(np.load, path, allow_pickle=False), header.floating)

@@ -5,22 +5,18 @@ In: a path. Out: `StoredArray`s by name, and what a `.keras` file says of its la
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rnngraph.errors import FileError, InputError
 from rnngraph.sources.checkpoint.files import (
     StoredArray,
     plain_name,
-    read_folder,
+    read_npy,
     read_npz,
     read_safetensors,
 )
-from rnngraph.sources.checkpoint.hand_written.gate_by_gate import with_joined_gates
-from rnngraph.sources.checkpoint.hand_written.packed import with_split_gates
-from rnngraph.sources.checkpoint.hand_written.simple import with_usual_names
-from rnngraph.sources.checkpoint.jax_cells import with_torch_names
 from rnngraph.sources.checkpoint.keras import Settings, read_h5, read_keras
 from rnngraph.sources.checkpoint.torch_file import read_torch
 from rnngraph.sources.checkpoint.weight_norm import without_weight_norm
@@ -36,24 +32,16 @@ class Checkpoint:
     folded: tuple[str, ...] = ()  # weights that are put together from their length and direction
 
 
-def open_checkpoint(path: str | Path, told: Mapping[str, str]) -> Checkpoint:
-    """Index a checkpoint by its suffix; nothing in it is executed. `told` is what names and shapes leave open.
+def read_file(source: Path) -> Checkpoint:
+    """Index a file by its suffix, under the names that it has itself; nothing in it is executed.
 
     Raises:
         InputError: a suffix of no known format.
-        FileError: the file is damaged, lies about its sizes, or holds no arrays.
+        FileError: the file is damaged or lies about its sizes.
         MissingToolError: its format needs a package that is not installed.
     """
-    source = Path(path)
-    found = _checkpoint(source, read_folder(source)) if source.is_dir() else read_file(source)
-    if not found.arrays:
-        raise FileError(f"{source} holds no arrays.")
-    arrays = with_torch_names(with_usual_names(found.arrays))
-    return replace(found, arrays=with_joined_gates(with_split_gates(arrays, told), told))
-
-
-def read_file(source: Path) -> Checkpoint:
-    """Index a file under the names that it has itself; see `open_checkpoint`."""
+    if source.exists() and not source.is_file():  # a pipe would be waited for without end
+        raise FileError(f"{source} is no regular file, and only such are opened.")
     if not source.is_file():
         raise FileError(f"there is no checkpoint {source}.")
     name = source.name.lower()
@@ -75,4 +63,5 @@ _READERS: tuple[tuple[tuple[str, ...], Callable[[Path], Checkpoint]], ...] = (
     ((".pt", ".pth", ".ckpt", ".bin"), lambda path: _checkpoint(path, read_torch(path))),
     ((".h5", ".hdf5"), lambda path: _checkpoint(path, read_h5(path))),
     ((".keras",), lambda path: _checkpoint(path, *read_keras(path))),
+    ((".npy",), lambda path: _checkpoint(path, [read_npy(path)])),
 )

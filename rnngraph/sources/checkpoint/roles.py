@@ -14,7 +14,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
 from rnngraph.sources.checkpoint.files import StoredArray
 
-_BIASES = {"weight": "bias", "W": "b", "vars/0": "vars/1", "kernel": "bias", "kernel:0": "bias:0"}
+_BIASES = {"weight": "bias", "W": "b", "vars/0": "vars/1", "kernel": "bias", "kernel:0": "bias:0", "/w": "/b"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _is(name: str, named: str) -> bool:
 
 def is_ours(name: str) -> bool:
     """Tell by its name whether a matrix is stored (in, out), as Keras and our own layers store it."""
-    return name.endswith((".W", "/W", "vars/0", "kernel", "kernel:0")) or name == "W"
+    return name.endswith((".W", "/W", "/w", "vars/0", "kernel", "kernel:0")) or name == "W"
 
 
 def bias_of(name: str, arrays: Mapping[str, StoredArray]) -> str | None:

@@ -17,8 +17,7 @@ from rnngraph.sources.decay.config import config_of
 from rnngraph.sources.decay.read import ReadLayer, ambiguous, read_layers
 from rnngraph.sources.decay.rule_functions import THRESHOLDS, Judging
 from rnngraph.sources.decay.rules import judged
-from rnngraph.sources.decay.stored import file_weights
-from rnngraph.sources.decay.tensors import Weights, module_weights, state_weights
+from rnngraph.sources.decay.tensors import Weights, file_weights, module_weights, state_weights
 from rnngraph.trace.decay import DecayReport, LayerDecay
 
 

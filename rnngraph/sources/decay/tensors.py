@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rnngraph.errors import FileError, InputError
 from rnngraph.sources.checkpoint.files import StoredArray, plain_name
-from rnngraph.sources.decay.config import Config, config_of
+from rnngraph.sources.checkpoint.stored import read_checkpoint
+from rnngraph.sources.decay.config import NAME, Config, config_of, read_config
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,17 @@ class Weights:
     source: str
     weights: Mapping[str, StoredArray]
     config: Config
+
+
+def file_weights(path: Path) -> Weights:
+    """Index a checkpoint, with the `config.json` that is beside it.
+
+    Raises:
+        InputError, FileError, MissingToolError: see `read_checkpoint`; or the configuration is no JSON table.
+    """
+    beside = (path if path.is_dir() else path.parent) / NAME
+    config = read_config(beside) if beside.is_file() else Config({})
+    return Weights(str(path), read_checkpoint(path).arrays, config)
 
 
 def module_weights(module: Any) -> Weights:

@@ -105,7 +105,7 @@ def _together(recording: JaxRecording, site: Site, leader: Site, clocks: list[in
     if site.length != leader.length or batches[0] != batches[1]:
         return False
     if not site.below:
-        return bool(site.inputs and leader.inputs)
+        return site.placed and leader.placed and bool(site.inputs and leader.inputs)
     below = [one for one in recording.sites if one.number in site.below and clocks[one.number] == clocks[leader.number]]
     return any(_in_step(recording, site, one) for one in below)
 

@@ -1,7 +1,7 @@
 """Find the scans of a loss that are recurrences over time, and say of all others why they are not measured.
 
-In: a jaxpr, and which of its arguments are weights. Out: a `Plan`. Nothing is computed. A step is given a number only
-where it is known which position of the input it reads.
+In: a jaxpr, and which of its arguments are weights. Out: a `Plan`. Nothing is computed. The time of a step is the
+position of the input that it reads; where that is not known before it runs, it is its place among the steps.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _LOOPS = {
     "shard_map": "a loop inside shard_map{}: trace the function on one device, without it",
     "pmap": "a loop inside pmap{}: trace the function on one device, without it",
 }
+_RUNNING = ("cumsum", "cumprod", "cumlogsumexp", "cummax", "cummin")
 _LOOPS |= {"xla_pmap": _LOOPS["pmap"], "custom_vjp_call_jaxpr": _LOOPS["custom_vjp_call"]}
 
 
@@ -75,8 +76,11 @@ class _Finder:
             if name in _LOOPS and (loops or name == "while") and any(inexact(one) for one in equation.outvars):
                 places = [place_of(one) for one in loops if one.primitive.name == "scan"]
                 self._not(_LOOPS[name].format(f" ({places[0]})" if places else ""))
-            elif "associative_scan" in _functions(equation):
-                self._not("associative_scan works as a tree and has no steps; lax.scan over the same steps has")
+            elif name in _RUNNING and any(one.weights for one in flows):
+                self._not(
+                    f"a {name} over what weights reach: where it goes along time, what it hands on is counted at the "
+                    "step that it reads"
+                )
             return through(equation, flows)
         finally:
             self.scopes.pop()
@@ -126,11 +130,6 @@ class _Finder:
                 "a scan that reads no input and takes a gradient in its step ({}): its steps are updates of weights, "
                 "and no times; watch the inner loss"
             )
-        if _turned(equation, read) is None:
-            return (
-                "the scan of {} reads its input in an order that is not known before it runs (gathered by lengths, or "
-                "both ways at once): which step is which time cannot be told"
-            )
         return ""
 
     def _site(self, form: Form, carries: Carries, flows: list[Flow], path: Path) -> Sequence[Flow]:
@@ -140,6 +139,7 @@ class _Finder:
         floating = [k for k, one in enumerate(equation.invars[last:]) if inexact(one) and last + k in moving]
         weighed = form.weighed(carries.states)  # a mask beside them says what becomes of a state, and is no input
         floating = [k for k in floating if last + k in weighed or flows[last + k].weights] or floating
+        floating = [k for k in floating if flows[last + k].data] or floating  # a decay that stays the same is none
         fed = bool(floating) and not any(flows[last + k].sites for k in floating)
         given = [one if k < form.first or k - form.first in carries.fixed else Flow() for k, one in enumerate(flows)]
         shapes = [tuple(one.aval.shape) for one in equation.invars]
@@ -151,16 +151,17 @@ class _Finder:
         kinds = kinds_of(equation, carries.states, [self.names[weight.leaf] for weight in recurrent])
         order = sorted(range(len(kinds)), key=lambda k: kinds[k] != "h")  # a trace names a recurrence by its h
         states = tuple(carries.states[k] for k in order)
-        flipped = bool(_turned(equation, flows[last:]))
+        turned = _turned(equation, flows[last:])
         name = self._name(equation, [self.names[one] for one in leaves.values()])
         if self.only and name not in self.only:
             self._not(f"the scan of {name}, which is not named by only=")
             return through(equation, flows)
         handed = (k for k, one in enumerate(flows) if inexact(equation.invars[k]) and any(n >= 0 for n in one.sites))
         self.plan.sites[path] = Site(
-            number, equation, form, name, replace(carries, states=states), tuple(kinds[k] for k in order), flipped,
-            tuple(floating) if fed else (), frozenset(one for one in before if one >= 0), frozenset(handed), leaves,
-            recurrent, weights_on(INPUT, form, known), spots(form, states), gate_of(form, known, states),
+            number, equation, form, name, replace(carries, states=states), tuple(kinds[k] for k in order),
+            bool(turned), turned is not None, tuple(floating) if fed else (),
+            frozenset(one for one in before if one >= 0), frozenset(handed), leaves, recurrent,
+            weights_on(INPUT, form, known), spots(form, states), gate_of(form, known, states),
         )  # fmt: skip
         self.plan.entered |= {path[:depth] for depth in range(1, len(path))}
         if before and all(one.sites for one in flows if one.weights):
@@ -168,12 +169,18 @@ class _Finder:
                 f"{name} reads no weight beside what other scans hand on: where it is a part of the loss, as that of "
                 "CTC, only= leaves it out"
             ] = None
+        if turned is None:
+            self.plan.notes[
+                f"{name} reads its input in an order that is not known before it runs (gathered by lengths, or both "
+                "ways at once): its times are its own steps, and no positions"
+            ] = None
         self._unclear(number, before, carries, equation)
-        found = []
+        found, length = [], frozenset([int(equation.params["length"])])
         for k, one in enumerate(equation.outvars):
             mark = {-1 - number} if k in carries.gathered else set()
-            turned = {equation.params["length"]} if flipped and k >= form.count else set()
-            found.append(Flow(True, True, frozenset(turned & {*one.aval.shape}), sites=before | {number} | mark))
+            sizes = length & {*one.aval.shape} if k >= form.count else NOTHING
+            flips, mixed = sizes if turned else NOTHING, sizes if turned is None else NOTHING
+            found.append(Flow(True, True, flips, mixed, before | {number} | mark))
         return found
 
     def _unclear(self, number: int, before: frozenset[int], carries: Carries, equation: Any) -> None:
@@ -240,8 +247,3 @@ def _turned(equation: Any, read: Sequence[Flow]) -> bool | None:
 
 def _takes_a_gradient(equation: Any) -> bool:
     return any("transpose(" in str(one.source_info.name_stack) for one in inner(equation))
-
-
-def _functions(equation: Any) -> set[str]:
-    trace = equation.source_info.traceback
-    return {frame.function_name for frame in trace.frames} if trace is not None else set()

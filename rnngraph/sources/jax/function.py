@@ -18,6 +18,7 @@ from jax.interpreters import partial_eval
 from rnngraph.checks import is_whole
 from rnngraph.errors import InputError
 from rnngraph.sources.jax.samples import FOUND, NONE, BatchAxis
+from rnngraph.sources.jax.stepwise import associative_scans_in_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,8 @@ def function_of(loss: Callable[..., Any], leaves: Leaves, options: Options) -> F
             results.append(_steps(options.per_step(aux)))
         return results
 
-    closed = jax.make_jaxpr(flat)(*leaves.arrays)
+    with associative_scans_in_steps():
+        closed = jax.make_jaxpr(flat)(*leaves.arrays)
     used = [True] * len(closed.jaxpr.outvars)
     jaxpr, _ = partial_eval.dce_jaxpr(closed.jaxpr, used, instantiate=True)
     title = getattr(loss, "__name__", type(loss).__name__)

@@ -36,7 +36,7 @@ class Layout:
     batch: int
     axes: Axes  # by state, then by input
     emitted: Mapping[int, int | None]  # by place among the results, of one step
-    doubt: str = ""  # a sentence, where several axes keep apart
+    doubt: bool = False  # several axes keep apart
 
 
 def layout_of(site: Site, given: Sequence[Sequence[Any]], wanted: BatchAxis) -> Layout:
@@ -47,7 +47,7 @@ def layout_of(site: Site, given: Sequence[Sequence[Any]], wanted: BatchAxis) -> 
     """
     states, inputs = site.tapped[: len(site.states)], site.tapped[len(site.states) :]
     shapes = {k: tuple(given[0][k].shape) for k in site.tapped}
-    nothing, doubt = (None,) * len(site.tapped), ""
+    nothing, doubt = (None,) * len(site.tapped), False
     if wanted == NONE or not shapes[states[0]]:
         return Layout(1, nothing, {})
     for kind, k in zip(site.kinds, states, strict=True):
@@ -57,27 +57,24 @@ def layout_of(site: Site, given: Sequence[Sequence[Any]], wanted: BatchAxis) -> 
     if wanted == FOUND:
         apart = {k: _apart(k, shapes[k], reach, site.states) for k in states}
         chosen = _chosen(apart, shapes)
-        if None not in chosen.values() and all(len(some) > 1 for some in apart.values()):
-            doubt = (
-                f"the step of {site.name} keeps every number apart, so that its samples were taken for the first axis "
-                "of its states; batch_axis= says another"
-            )
+        doubt = None not in chosen.values() and all(len(some) > 1 for some in apart.values())
     else:
         chosen = {k: int(wanted) % len(shapes[k]) for k in states}
     sizes = {None if axis is None else shapes[k][axis] for k, axis in chosen.items()}
     batch = sizes.pop()
     if sizes or batch is None:
         return Layout(1, nothing, {}, doubt)
-    ends = {place: chosen[k] for place, k in zip(site.states, states, strict=True)}
-    read: list[int | None] = []
-    for k in inputs:
-        axes = [axis for axis, size in enumerate(shapes[k]) if size == batch]
-        read.append(next((a for a in axes if _reaches(reach[k, a], ends)), None))
-    emitted = {}
+    emitted: dict[int, int | None] = {}
     for place in site.emitted:
         masks = [one for k, axis in chosen.items() if (one := reach[k, axis or 0][place]).any()]
         axes = [axis for axis, size in enumerate(site.equation.outvars[place].aval.shape[1:]) if size == batch]
         emitted[place] = next((a for a in axes if masks and all(_first_only(one, a) for one in masks)), None)
+    ends = {place: chosen[k] for place, k in zip(site.states, states, strict=True)}
+    ends |= {place: axis for place, axis in emitted.items() if axis is not None}  # what a head alone reads
+    read: list[int | None] = []
+    for k in inputs:
+        axes = [axis for axis, size in enumerate(shapes[k]) if size == batch]
+        read.append(next((a for a in axes if _reaches(reach[k, a], ends)), None))
     return Layout(batch, (*chosen.values(), *read), emitted, doubt)
 
 
@@ -127,7 +124,7 @@ def _apart(
 
 
 def _reaches(masks: Mapping[int, Booleans], ends: Mapping[int, int | None]) -> bool:
-    """Whether NaN reaches the states, and of each the first sample alone."""
+    """Whether NaN comes out, and of everything the first sample alone."""
     return any(masks[k].any() for k in ends) and all(_first_only(masks[k], axis or 0) for k, axis in ends.items())
 
 

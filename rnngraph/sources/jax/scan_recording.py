@@ -180,7 +180,11 @@ class JaxRecording:
         difference = self.loss_walk.difference if walked else 0.0
         narrow = (jnp.finfo(site.equation.outvars[k].aval.dtype).eps for site in self.sites for k in site.states)
         allowed = max(_ALLOWED * precision_of(self.dtype).eps, _NARROW * float(max(narrow)))
-        doubts = [layout.doubt for layout in self.layouts if layout.doubt]
+        apart = ", ".join(site.name for site, layout in zip(self.sites, self.layouts, strict=True) if layout.doubt)
+        doubts = [
+            f"a step keeps every number apart ({apart}), so that the samples were taken for the first axis of the "
+            "states; batch_axis= says another"
+        ] * bool(apart)
         if difference > allowed:
             doubts.insert(
                 0,

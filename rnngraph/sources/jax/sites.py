@@ -29,6 +29,7 @@ class Site:
     carries: Carries
     kinds: tuple[str, ...]
     flipped: bool  # it reads its input turned round: its first step reads the last position
+    placed: bool  # it is known which position of the input a step reads
     inputs: tuple[int, ...]  # places among what it reads step by step, where the network itself is fed that
     below: frozenset[int]  # scans that it reads, or begins from
     handed: frozenset[int]  # arguments of a step that come from these

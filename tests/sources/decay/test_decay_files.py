@@ -153,7 +153,7 @@ def test_a_configuration_or_an_index_that_is_far_too_large_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = sharded(tmp_path)
-    monkeypatch.setattr("rnngraph.sources.decay.stored.LARGEST_HEADER", 5)
+    monkeypatch.setattr("rnngraph.sources.checkpoint.stored.LARGEST_HEADER", 5)
     with pytest.raises(FileError, match=r"index\.json has \d+ bytes, more than an index may have"):
         rg.decay(index)
     monkeypatch.setattr("rnngraph.sources.decay.config.LARGEST", 5)
@@ -163,7 +163,7 @@ def test_a_configuration_or_an_index_that_is_far_too_large_is_not_read(
 
 def test_a_checkpoint_without_tensors_is_one_sentence(tmp_path: Path) -> None:
     save_file({}, tmp_path / "model.safetensors")
-    with pytest.raises(FileError, match="holds no tensors"):
+    with pytest.raises(FileError, match="holds no arrays"):
         rg.decay(tmp_path / "model.safetensors")
 
 

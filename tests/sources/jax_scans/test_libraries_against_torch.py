@@ -187,5 +187,5 @@ def test_a_bidirectional_layer_of_flax_and_one_with_lengths() -> None:
     ]  # fmt: skip
     lengths = jnp.array([2, 6, 4])
     some = watched.scans(lambda p, x: squared(layer.apply(p, x, seq_lengths=lengths)), p, x)
-    assert [name for name, *_ in some.found] == ["Bidirectional.forward_rnn"]
-    assert "which step is which time cannot be told" in some.hidden[0]
+    assert [name for name, *_ in some.found] == ["Bidirectional.forward_rnn", "Bidirectional.backward_rnn"]
+    assert some.notes[0].startswith("Bidirectional.backward_rnn reads its input in an order that is not known before")

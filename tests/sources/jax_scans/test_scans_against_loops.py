@@ -184,6 +184,96 @@ def test_a_timestep_is_a_position_of_the_input(loss: Loss, reverse: bool) -> Non
     check(trace, truth_of(lambda *some: loop(*some, reverse=reverse), p, x, {"step.h": STEPS}))
 
 
+def in_no_known_order(p: Any, x: Any) -> Any:
+    def step(h: Any, x: Any) -> Any:
+        h = cell(p, h, x)
+        return h, h
+
+    def turn(some: Any) -> Any:
+        """Turn every sample round by a length of its own."""
+        places = (jnp.array([2, 6, 4]) - 1 - jnp.arange(STEPS)[:, None]) % STEPS
+        return jnp.take_along_axis(some, places[..., None], axis=0)
+
+    there, back = scan(step, zeros(), x)[1], turn(scan(step, zeros(), turn(x))[1])
+    return jnp.sum((there @ p["V"]) ** 2) + jnp.sum((back @ p["V"]) ** 2), turn(x)
+
+
+def test_steps_in_no_known_order_have_a_clock_of_their_own() -> None:
+    p, x = weights(), batch()
+    trace = watched.watch(in_no_known_order, p, x, has_aux=True, weights=False)
+    assert [one.clock for one in trace.recurrences] == [0, 1]
+    turned = np.asarray(in_no_known_order(p, x)[1])
+    for clock, (name, given) in enumerate((("step.h", x), ("step#2.h", turned))):
+        rows = truth_of(lambda *some, name=name: loop(*some, name=name), p, given, {name: STEPS}).states[name]
+        lag = next(one for one in trace.lags if one.state == name)
+        assert lag.losses[lag.clocks == clock].tolist() == list(range(STEPS))
+        found, known = np.exp(lag.log[:, lag.clocks == clock, 1:]), np.linalg.norm(rows, axis=3)
+        np.testing.assert_allclose(np.nan_to_num(found), known[..., lag.samples].transpose(2, 0, 1), 1e-12, 1e-12)
+
+
+@pytest.mark.parametrize(("axis", "reverse"), [(0, False), (0, True), (1, True), (-2, False)])
+def test_an_associative_scan_is_one_step_by_step(axis: int, reverse: bool) -> None:
+    held_before = jax.lax.associative_scan  # under a name of its own, as many hold it
+
+    @jax.jit  # type: ignore[untyped-decorator]
+    def states(p: Any, x: Any) -> Any:
+        def after(first: Any, second: Any) -> Any:
+            return first[0] * second[0], second[0] * first[1] + second[1]
+
+        both = jnp.exp(-((x @ p["U"]) ** 2)), x @ p["U"]
+        both = jax.tree.map(lambda one: jnp.moveaxis(one, 0, axis), both)
+        return jnp.moveaxis(held_before(after, both, axis=axis, reverse=reverse)[1], axis, 0)
+
+    def loss(p: Any, x: Any) -> Any:
+        return jnp.sum((states(p, x) @ p["V"]) ** 2)
+
+    def same(p: Any, x: Any, added: Mapping[str, Any]) -> list[Any]:
+        h, found = zeros(), {}
+        for t in reversed(range(STEPS)) if reverse else range(STEPS):
+            drive = x[t] @ p["U"]
+            h = jnp.exp(-(drive**2)) * h + drive + added["after.h"][t]
+            found[t] = jnp.sum((h @ p["V"]) ** 2)
+        return [found[t] for t in range(STEPS)]
+
+    p, x = weights(), batch()
+    before = str(jax.make_jaxpr(jax.grad(loss))(p, x))
+    trace = watched.watch(loss, p, x, weights=False)
+    assert trace.recurrences[0].direction == ("reverse" if reverse else "forward")
+    check(trace, truth_of(same, p, x, {"after.h": STEPS}), fed=False)
+    assert len(trace.input_lags) == 1  # decays and drives are what the network is fed
+    assert "scan[" not in before
+    assert str(jax.make_jaxpr(jax.grad(loss))(p, x)) == before  # a training goes on with the tree
+
+
+def test_what_a_head_alone_reads_is_fed_and_a_decay_that_stays_is_not() -> None:
+    """As in a state-space model, whose scan reads its decay, its drive and its readout."""
+
+    def decay(p: Any) -> Any:
+        return jax.nn.sigmoid(p["b"])
+
+    def loss(p: Any, x: Any) -> Any:
+        def step(h: Any, now: Any) -> Any:
+            kept, drive, readout = now
+            h = kept * h + drive @ p["U"]
+            return h, jnp.sum((h * readout) ** 2, axis=1)
+
+        return jnp.sum(scan(step, zeros(), (jnp.broadcast_to(decay(p), (STEPS, UNITS)), x, x @ p["U"] + 1.0))[1])
+
+    def same(p: Any, x: Any, added: Mapping[str, Any]) -> list[Any]:
+        h, found = zeros(), []
+        for t in range(STEPS):
+            h = decay(p) * h + x[t] @ p["U"] + added["step.h"][t]
+            found.append(jnp.sum((h * (x[t] @ p["U"] + 1.0)) ** 2))
+        return found
+
+    p, x = weights(), batch()
+    trace = watched.watch(loss, p, x, weights=False)
+    rows, (lag,) = truth_of(same, p, x, {"step.h": STEPS}).inputs, trace.input_lags
+    for place, s in enumerate(trace.lags[0].losses.tolist()):
+        known = np.linalg.norm(rows[s], axis=2)[:, trace.lags[0].samples].T
+        np.testing.assert_allclose(np.exp(lag.log[:, place, :s]), known[:, :s], rtol=1e-12)  # at s the readout adds
+
+
 def test_parts_and_the_first_state() -> None:
     p, x = weights(), batch()
     trace = watched.watch(lambda p, x: turned_round(p, x), p, x, lags=False)

@@ -70,11 +70,6 @@ def in_a_map(p: Any, x: Any) -> Any:
     return jnp.sum(jax.lax.map(lambda one: over(p, one[:, None] * jnp.ones((1, BATCH, 1))), x.swapaxes(0, 1)))
 
 
-def as_a_tree(p: Any, x: Any) -> Any:
-    decay = jnp.exp(-((x @ p["U"]) ** 2))
-    return jnp.sum(jax.lax.associative_scan(lambda a, b: (a[0] * b[0], b[0] * a[1] + b[1]), (decay, x @ p["U"]))[1])
-
-
 def gathered(p: Any, x: Any) -> Any:
     lengths = jnp.array([2, 6, 4])
     places = (lengths - 1 - jnp.arange(STEPS)[:, None]) % STEPS
@@ -146,13 +141,6 @@ NONE = {
     in_shard_map: "without it",
     in_chunks: "a chunk is no time",
     in_a_map: "use vmap",
-    as_a_tree: "works as a tree and has no steps",
-    gathered: "which step is which time cannot be told",
-    sorted_by_value: "which step is which time cannot be told",
-    put_in_places: "which step is which time cannot be told",
-    rolled_by_lengths: "which step is which time cannot be told",
-    rolled: "which step is which time cannot be told",
-    both_ways_at_once: "which step is which time cannot be told",
     of_no_weight: "which no weight reaches",
     a_python_loop: "A Python loop is unrolled",
     that_only_sums: "no lax.scan in it that carries a state",
@@ -167,6 +155,25 @@ def test_what_is_not_measured_is_said(loss: Loss, said: str) -> None:
     with pytest.raises(InputError, match="no recurrence was found in ") as raised:
         watched.watch(loss, weights(), batch())
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "loss", [gathered, sorted_by_value, put_in_places, rolled_by_lengths, rolled, both_ways_at_once]
+)
+def test_steps_in_an_order_that_nobody_knows_are_times_of_their_own(loss: Loss) -> None:
+    found = watched.scans(loss, weights(), batch())
+    assert found.found == (("one", STEPS, "forward", ("h",)),)
+    (note,) = found.notes
+    assert note.startswith("one reads its input in an order that is not known before it runs")
+    assert "a cumsum over" not in str(found)
+
+
+def test_what_hands_on_along_time_past_the_scans_is_said() -> None:
+    def loss(p: Any, x: Any) -> Any:
+        return jnp.sum(jnp.cumsum(scan(step(p), zeros(), x)[1], axis=0) ** 2) + jnp.sum(jnp.cumsum(x, axis=0))
+
+    (reason,) = watched.scans(loss, weights(), batch()).hidden
+    assert reason.startswith("a cumsum over what weights reach")
 
 
 def test_the_checkpointed_loops_of_equinox() -> None:

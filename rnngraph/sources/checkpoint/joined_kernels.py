@@ -1,0 +1,82 @@
+"""Cells of haiku and TensorFlow 1, most with one weight for input and state, under Keras's and PyTorch's names.
+
+In: the index of a checkpoint. Out: the same, and what Keras would say of a layer; what is no such cell keeps its name.
+Both add 1 to a forget gate as they
+run, so that it stands in no file (TensorFlow's `forget_bias`, of which 1 is the default).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TypeAlias
+
+from rnngraph.sources.checkpoint.files import StoredArray
+from rnngraph.sources.checkpoint.hand_written.parts import beside, part, turned
+from rnngraph.sources.checkpoint.keras import Settings
+
+_CELL = re.compile(
+    r"^(?P<prefix>(?:.*/)?(?P<cell>(?:basic_|vanilla_)?(?:lstm|gru|rnn))(?:_cell)?(?:_\d+)?/)"
+    r"(?P<key>linear/w|kernel|w_i|gates/kernel)$"
+)
+_Arrays: TypeAlias = dict[str, StoredArray]
+
+
+def with_split_kernels(arrays: _Arrays) -> tuple[_Arrays, Settings]:
+    """Put such cells under the usual names; haiku's plain cell is a ReLU."""
+    found, settings = dict(arrays), {}
+    for name in arrays:
+        match = _CELL.match(name)
+        if match is not None and match["prefix"] + "recurrent_kernel" not in arrays:
+            prefix, key = match["prefix"], match["key"]
+            own = {one.removeprefix(prefix): array for one, array in arrays.items() if one.startswith(prefix)}
+            layer = dict(_layer(key, own, 4 if "lstm" in match["cell"] else 1))
+            if layer:
+                taken = {id(array) for array in own.values()}
+                found = {one: array for one, array in found.items() if id(array) not in taken}
+                found |= {prefix + one: array for one, array in layer.items()}
+            if "weight_hh" in layer:
+                settings[prefix.split("/")[-2]] = {"activation": "relu"}
+    return found, settings
+
+
+def _layer(key: str, own: _Arrays, gates: int) -> Iterator[tuple[str, StoredArray]]:
+    """Yield the arrays of a layer; none where they are not all there."""
+    if key == "w_i" and {"w_h", "b"} <= own.keys():  # haiku's GRU: z, r and a, of which z weighs the new state
+        for one, usual in (("w_i", "kernel"), ("w_h", "recurrent_kernel"), ("b", "bias")):
+            yield usual, beside(_gates(own[one], 3), [-1, 1, 1])
+    elif key == "linear/w" and "linear_1/w" in own:  # haiku's plain cell
+        for side, at in (("ih", "linear"), ("hh", "linear_1")):
+            yield f"weight_{side}", turned(own[f"{at}/w"])
+            yield f"bias_{side}", own[f"{at}/b"]
+    elif key == "gates/kernel" and "candidate/kernel" in own:  # TensorFlow's GRU: r and u, and the candidate
+        (r, u), (r_bias, u_bias) = _gates(own["gates/kernel"], 2), _gates(own["gates/bias"], 2)
+        yield from _split([u, r, own["candidate/kernel"]])
+        yield "bias", beside([u_bias, r_bias, own["candidate/bias"]], [1, 1, 1])
+    elif key in ("kernel", "linear/w"):  # an LSTM of either: i, g, f and o; TensorFlow's plain cell has one
+        weight, bias = own[key], own.get("bias" if key == "kernel" else "linear/b")
+        units, more = divmod(weight.shape[-1], gates)
+        if bias is not None and bias.shape == weight.shape[1:] and not more and units < weight.shape[0]:
+            kernels, biases = _gates(weight, gates), _gates(bias, gates)
+            if gates == 4:
+                biases[2] = _with_one(biases[2])
+            order = (0, 2, 1, 3)[:gates]
+            yield from _split([kernels[k] for k in order])
+            yield "bias", beside([biases[k] for k in order], [1] * gates)
+
+
+def _split(kernels: list[StoredArray]) -> Iterator[tuple[str, StoredArray]]:
+    """Cut kernels of input and state, a gate each, which stand in this order."""
+    rows, units = kernels[0].shape
+    for usual, low, high in (("kernel", 0, rows - units), ("recurrent_kernel", rows - units, rows)):
+        yield usual, beside([part(one, 0, low, high) for one in kernels], [1] * len(kernels))
+
+
+def _gates(array: StoredArray, count: int) -> list[StoredArray]:
+    size = array.shape[-1] // count
+    return [part(array, len(array.shape) - 1, k * size, (k + 1) * size) for k in range(count)]
+
+
+def _with_one(bias: StoredArray) -> StoredArray:
+    return replace(bias, reader=lambda: bias.read() + 1)
