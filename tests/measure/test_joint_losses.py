@@ -23,7 +23,7 @@ MIX, TOKENS = RANDOM.normal(size=(160, 5)), RANDOM.integers(0, 5, (4, 20))
 
 
 def hidden(layer: Any = None) -> Any:
-    return (layer or nn.RNN(3, 8))(rg.Tape().input(RANDOM.normal(size=(4, 20, 3))))
+    return (layer or nn.RNN(3, 8))(rg.Tape().input(np.random.default_rng(0).normal(size=(4, 20, 3))))
 
 
 def log_softmax_loss(scores: Any) -> Any:
@@ -92,12 +92,14 @@ def test_a_state_that_is_itself_a_sum_is_one_term(weight: float, joint: bool) ->
     assert open_recording(pooled * weight + states[-1].sum()).joint is joint
 
 
+@pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize(("other", "joint"), [(0, True), (4, True), (-1, False)])
-def test_a_state_that_is_read_by_itself_beside_the_output(other: int, joint: bool) -> None:
-    tape, weights = rg.Tape(), {"Wx": RANDOM.normal(size=(3, 4)), "Wh": RANDOM.normal(size=(4, 4)), "b": np.zeros(4)}
+def test_a_state_that_is_read_by_itself_beside_the_output(other: int, joint: bool, seed: int) -> None:
+    random = np.random.default_rng(seed)  # of a product of two states one may be next to nothing, for some units
+    tape, weights = rg.Tape(), {"Wx": random.normal(size=(3, 4)), "Wh": random.normal(size=(4, 4)), "b": np.zeros(4)}
     start = tape.tensor(tape.append(CONSTANT, (), np.zeros((2, 4)), requires=True))
     tensors = {key: tape.parameter(Parameter(f"rnn.{key}", value)) for key, value in weights.items()}
-    run = unroll(Layer("rnn", CELLS["tanh"], tensors, {"h": start}), tape.input(RANDOM.normal(size=(2, 9, 3))))
+    run = unroll(Layer("rnn", CELLS["tanh"], tensors, {"h": start}), tape.input(random.normal(size=(2, 9, 3))))
     last = run.state("h", 8)
     loss = (last * run.output[:, other]).tanh().sum() if other >= 0 else (last * last).sum() + run.output.tanh().sum()
     assert open_recording(loss).joint is joint
@@ -195,7 +197,8 @@ def test_a_linear_loss_of_a_part_that_is_empty() -> None:
 
 def test_a_linear_loss_of_states_that_are_made_of_far_ones() -> None:
     tape = rg.Tape()
-    h = [tape.input(RANDOM.normal(size=(3, 4)), name=f"h{k}") for k in range(15)]
+    random = np.random.default_rng(0)
+    h = [tape.input(random.normal(size=(3, 4)), name=f"h{k}") for k in range(15)]
     for t in range(20):
         with tape.scope(t=t):
             h.append((h[-1] @ (MIX[:4, :4] * 0.4) + h[-15] @ (MIX[4:8, :4] * 0.4)).tanh())

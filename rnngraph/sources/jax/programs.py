@@ -79,11 +79,13 @@ class Programs:
             }  # fmt: skip
         return loss, rest, gradients, found
 
-    def _shares(self, arrays: Sequence[Any], results: Results, heard: Heard = _ALL) -> dict[int, dict[int, Any]]:
+    def _shares(
+        self, arrays: Sequence[Any], results: Results, heard: Heard = _ALL, place: Any = 0
+    ) -> dict[int, dict[int, Any]]:
         """Give what of the loss reaches the results of every scan without having passed another."""
 
         def function(own: Any) -> Any:
-            return self.run(arrays, partial(_replaced, results=results), own, heard)[0][0]
+            return self.run(arrays, partial(_replaced, results=results), own, heard._replace(place=place))[0][0]
 
         loss, pull = jax.vjp(function, self._entered(results))
         found: dict[int, dict[int, Any]] = pull(jnp.ones_like(loss))[0]
@@ -159,7 +161,7 @@ class _Run:
     def visit(self, equation: Any, operands: list[Any], path: Path) -> Sequence[Any]:
         single = self.heard.single
         if single is not None and path == single.path:
-            alone = largest_alone([operands[k] for k in single.operands])
+            alone = largest_alone([operands[k] for k in single.operands], self.heard.place)
             operands = [*operands]
             for k, one in zip(single.operands, alone, strict=True):
                 operands[k] = one

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnngraph.norms import norm
-from rnngraph.sources.far_steps import made_of_far_steps
+from rnngraph.sources.far_steps import ASKED, made_of_far_steps
 from rnngraph.sources.jax.form import inexact
 from rnngraph.sources.jax.sites import Plan, Site
 from rnngraph.sources.jax.walk import Path, called, walk
@@ -41,10 +41,11 @@ class Term(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """What hands back its gradient: everything but some equations, and of one term its largest number alone."""
+    """What hands back its gradient: everything but some equations, and of one term one of its largest numbers alone."""
 
     silent: frozenset[Path] = frozenset()
     single: Term | None = None
+    place: Any = 0  # of the number, among the largest
 
 
 class _Made(NamedTuple):
@@ -83,22 +84,26 @@ def kinds_of_terms(jaxpr: Any, plan: Plan) -> list[list[Term]]:
     return list(found.values())
 
 
-def _largest(_: None, arrived: list[Any]) -> tuple[list[Any]]:
-    sizes = jnp.concatenate([jnp.abs(one).ravel().astype(jnp.float32) for one in arrived])
-    kept, found, first = jnp.argmax(sizes), [], 0
+def _largest(place: Any, arrived: list[Any]) -> tuple[list[Any], None]:
+    """Keep one number of all that arrives, and what arrives beside it in values of one shape, as at both factors."""
+    sizes: dict[tuple[int, ...], Any] = {}
     for one in arrived:
-        here = (first + jnp.arange(one.size) == kept).reshape(one.shape)
-        found.append(jnp.where(here, one, jnp.zeros_like(one)))
+        sizes[one.shape] = jnp.maximum(sizes.get(one.shape, 0), jnp.abs(one).astype(jnp.float32))
+    every = jnp.concatenate([one.ravel() for one in sizes.values()])
+    largest = jax.lax.top_k(every, min(ASKED, every.size))[1]
+    kept, chosen, first = largest[jnp.minimum(place, largest.size - 1)], {}, 0
+    for shape, one in sizes.items():
+        chosen[shape] = (first + jnp.arange(one.size) == kept).reshape(shape)
         first += one.size
-    return (found,)
+    return [jnp.where(chosen[one.shape], one, jnp.zeros_like(one)) for one in arrived], None
 
 
-largest_alone: Any = jax.custom_vjp(lambda values: values)  # of what comes back to a list, one number goes on
-largest_alone.defvjp(lambda values: (values, None), _largest)
+largest_alone: Any = jax.custom_vjp(lambda values, _: values)  # of what comes back to a list, one number goes on
+largest_alone.defvjp(lambda values, place: (values, place), _largest)
 
 
 def reads_together(recording: JaxRecording, clock: int, entered: Floats, entering: Entering) -> bool:
-    """Tell whether the largest number that the loss sums up is made of far steps of a clock.
+    """Tell whether the largest numbers that the loss sums up are made of far steps of a clock.
 
     Of a sum the term decides of which the most enters: a penalty on a mean activity beside words is a side term.
     `entered` are the norms of what enters of the loss, (T, N).
@@ -106,9 +111,9 @@ def reads_together(recording: JaxRecording, clock: int, entered: Floats, enterin
     programs = recording.programs
     sites = [site for site in recording.sites if recording.clocks[site.number] == clock]
 
-    def norms(heard: Heard, *, emitted: bool = False) -> Floats:
+    def norms(heard: Heard, place: int = 0, *, emitted: bool = False) -> Floats:
         """Give the norms, (T, N), of what enters, or only of what enters at what steps emit."""
-        shares, found = programs.shares(recording.arrays, recording.results, heard), np.zeros_like(entered)
+        shares, found = programs.shares(recording.arrays, recording.results, heard, place), np.zeros_like(entered)
         for site in sites:
             own = {k: one for k, one in shares[site.number].items() if k >= site.count or not emitted}
             found = np.hypot(found, entering(recording, site, own))
@@ -123,4 +128,5 @@ def reads_together(recording: JaxRecording, clock: int, entered: Floats, enterin
     main = max(kinds, key=size) if len(kinds) > 1 else [term for some in kinds for term in some]
     if not main or main[-1].path in programs.plan.sites:
         return False
-    return made_of_far_steps(norms(Heard(every - {main[-1].path}, main[-1]), emitted=True), entered)
+    heard = Heard(every - {main[-1].path}, main[-1])
+    return made_of_far_steps((norms(heard, k, emitted=True), entered) for k in range(ASKED))

@@ -1,7 +1,7 @@
 """Whether the loss reads many timesteps jointly, as pooling and attention do: early steps then get gradient directly.
 
-In: a tape, and what enters its recurrences. Out: yes or no, by asking at which steps one number enters, of those that
-the loss sums up.
+In: a tape, and what enters its recurrences. Out: yes or no, by asking at which steps single numbers enter, of those
+that the loss sums up.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from rnngraph.sources.tape.facts import states_of
 from rnngraph.trace.magnitudes import Floats
 
 _INPUTS = 2  # inputs of a term that are asked, at most: what it reads, and a weight
+_NOTHING = (np.zeros((1, 1)), np.zeros((1, 1)))
 _SUMS = (ADD, SUBTRACT)
 _SUMMING = (SUM, MEAN)
 _FACTORS = (MULTIPLY, DIVIDE, NEGATE, *_SUMMING, RESHAPE)  # of one thing alone
 
 
 def reads_many_steps(tape: Tape, starts: Mapping[int, Array], entering: Entering) -> bool:
-    """Tell whether the largest number that the loss sums up is made of far steps.
+    """Tell whether the largest numbers that the loss sums up are made of far steps.
 
     A loss that is a plain sum over timesteps is not meant: it is a loss at every step. Of a sum the term decides of
     which the most enters: a penalty on a mean activity beside words is a side term.
@@ -39,20 +40,23 @@ def reads_many_steps(tape: Tape, starts: Mapping[int, Array], entering: Entering
     def entered(some: Mapping[int, Array]) -> dict[int, Floats]:
         return find_entering(tape, some, entering.clocks).norms
 
-    def most(norms: Mapping[int, Floats]) -> float:
+    def largest(norms: Mapping[int, Floats]) -> float:
         return max(map(norm, norms.values()), default=0.0)
 
     terms = _terms(tape, starts)
     if not terms:
         return False
     with np.errstate(all="ignore"):
-        term = max(terms, key=lambda some: most(entered(some))) if len(terms) > 1 else terms[0]
-        for k in range(ASKED):
-            found = max((entered({at: _largest(one, k)}) for at, one in _numbers(tape, term)), key=most, default={})
+        term = max(terms, key=lambda some: largest(entered(some))) if len(terms) > 1 else terms[0]
+        asked = {at: _singles(one) for at, one in _numbers(tape, term)}
+
+        def enters(k: int) -> tuple[Floats, Floats]:
+            seeds = [{at: some[min(k, len(some) - 1)]} for at, some in asked.items()]
+            found = max(map(entered, seeds), key=largest)
             clock = max(found, key=lambda clock: norm(found[clock]), default=None)
-            if clock is not None and made_of_far_steps(found[clock], entering.norms[clock]):
-                return True
-    return False
+            return _NOTHING if clock is None else (found[clock], entering.norms[clock])
+
+        return made_of_far_steps(map(enters, range(max(map(len, asked.values()), default=0))))
 
 
 def _numbers(tape: Tape, term: Mapping[int, Array]) -> list[tuple[int, Array]]:
@@ -74,12 +78,15 @@ def _has_small_numbers(entry: Node) -> bool:
     return sums or bool(entry.op.stepwise)
 
 
-def _largest(gradient: Array, k: int) -> Array:
-    """Keep one entry alone: the largest for k = 0, or of those that are next."""
-    place = np.argsort(-np.abs(gradient), axis=None, kind="stable")[min(k, gradient.size - 1)]
-    seed = np.zeros_like(gradient)
-    seed.flat[place] = gradient.flat[place]
-    return seed
+def _singles(gradient: Array) -> list[Array]:
+    """Keep one entry alone, for each of the largest; of equal ones those that come first."""
+    sizes, found = np.abs(gradient).ravel(), list[Array]()
+    for _ in range(min(ASKED, sizes.size)):
+        place = int(sizes.argmax())
+        sizes[place] = -1
+        found.append(np.zeros_like(gradient))
+        found[-1].flat[place] = gradient.flat[place]
+    return found
 
 
 def _terms(tape: Tape, starts: Mapping[int, Array]) -> list[dict[int, Array]]:

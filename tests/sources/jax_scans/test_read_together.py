@@ -103,6 +103,12 @@ def compared(weight: Any, x: Any) -> Any:
     return jnp.var(jnp.mean(states(weight, x), axis=0))
 
 
+def of_two_states(weight: Any, x: Any) -> Any:
+    """A product, of which one state is next to nothing in one sample."""
+    h = states(weight, x.at[0, 0].set(0.01))
+    return jnp.sum(h[-1] * h[0] * jnp.array([[3.0], [2.0], [2.0]]))
+
+
 def normalised(weight: Any, x: Any) -> Any:
     """A loss a step after statistics of all steps and samples."""
     h = states(weight, x)
@@ -117,7 +123,7 @@ X = np.random.default_rng(0).normal(size=(T, 3, 1)).astype(np.float32) + 1
     (jax.jit(calm), False), (ruled_by_its_mean, True), (by_halves, True),
     (by_halves_of_steps, False), (absolute, True), (absolute_beside_calm, True), (hinge, True),
     (absolute_at_steps, False), (absolute_of_all, False), (linear, False), (absolute_beside_a_mean, False),
-    (compared, True), (normalised, False),
+    (compared, True), (normalised, False), (of_two_states, True),
 ])  # fmt: skip
 def test_what_is_one_loss(loss: Any, joint: bool) -> None:
     trace = rg.jax.watch(loss, jnp.float32(KEEP), X)

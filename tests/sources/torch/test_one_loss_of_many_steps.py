@@ -303,3 +303,16 @@ def test_a_zero_that_pytorch_has_not_put_in_memory_does_not_end_the_process(tmp_
     (tmp_path / "absolute.py").write_text(ABSOLUTE)
     found = programs.run("absolute.py", folder=tmp_path, loaded="torch")
     assert (found.returncode, found.stdout.strip()) == (0, "False"), found.stderr
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("other", [0, 4])
+def test_a_product_of_two_states_of_which_one_may_be_next_to_nothing(other: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    layer = nn.RNN(3, 4)
+    with torch.no_grad():
+        [one.normal_() for one in layer.parameters()]
+    with rnngraph.torch.watch(layer) as watch:
+        states = layer(torch.randn(9, 2, 3))[0]
+        (states[-1] * states[other]).tanh().sum().backward()
+    assert watch.trace().lags[0].joint

@@ -1,19 +1,19 @@
 """Whether the loss reads many timesteps jointly, as pooling and attention do: it is one loss then, and not one a step.
 
-In: what enters at the ports of its steps. Out: yes or no, by asking autograd at which steps one number enters, of those
-that the loss sums up.
+In: what enters at the ports of its steps. Out: yes or no, by asking autograd at which steps single numbers enter, of
+those that the loss sums up.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
-from rnngraph.sources.far_steps import made_of_far_steps
+from rnngraph.sources.far_steps import ASKED, made_of_far_steps
 from rnngraph.sources.torch.autograd.edges import Edge, shape_of
 from rnngraph.sources.torch.autograd.gradient_norms import norm, norms_at
 from rnngraph.sources.torch.autograd.opaque_nodes import frozen_statistics, statistics_between
@@ -31,7 +31,7 @@ _OF_A_SUM = re.compile(r"(Sqrt|Exp|Log)Backward\d+")  # factors, where all is on
 
 
 def reads_many_steps(run: BackwardPass, ports: Mapping[Edge, Port], wanted: Sequence[Edge], entered: Floats) -> bool:
-    """Tell whether the largest number that the loss sums up is made of far steps.
+    """Tell whether the largest numbers that the loss sums up are made of far steps.
 
     Of a sum the term decides of which the states get most: a penalty on a mean activity beside words is a side term.
     `wanted` are the ports of one clock at which anything enters, and `entered` the norms of it, (T, N). Statistics that
@@ -53,25 +53,31 @@ def reads_many_steps(run: BackwardPass, ports: Mapping[Edge, Port], wanted: Sequ
     main = max(parts, key=size) if len(parts) > 1 else parts[0]
     edge = max(main, key=lambda edge: norm(main[edge]))
     below = [] if edge in ports else [tuple(one) for one in edge[0].next_functions if behind(one)]
-    return made_of_far_steps(entering(_of_one_number(run, edge, main[edge], below)), entered)
+    asked = _of_single_numbers(run, edge, main[edge], below)
+    return made_of_far_steps((entering(seeds), entered) for seeds in asked)
 
 
-def _of_one_number(run: BackwardPass, edge: Edge, gradient: Any, below: Sequence[Edge]) -> dict[Edge, Any]:
-    """Give the cotangents of one number of a term: of those that it lets most through, as a hinge does, the largest.
+def _of_single_numbers(
+    run: BackwardPass, edge: Edge, gradient: Any, below: Sequence[Edge]
+) -> Iterator[dict[Edge, Any]]:
+    """Give the cotangents of single numbers of a term: of those that it lets most through, as a hinge does.
 
     Where one number is all that comes out, as of a loss that sums up by itself, it is one that goes in: at `below`.
     """
     known = vjp(run, {edge: gradient}, below)
-    if gradient.dim() == 0 and known:
-        first = max(known.values(), key=norm)
-        return {one: _only(part, first) for one, part in known.items() if part.shape == first.shape}
-    alike = [part for part in known.values() if part.shape == gradient.shape]
-    return {edge: _only(gradient, max(alike, key=norm, default=gradient))}
+    of = known if gradient.dim() == 0 and known else {edge: gradient}
+    alike = [part for part in known.values() if of is known or part.shape == gradient.shape]
+    largest = max(alike, key=norm, default=gradient)
+    sizes = largest.abs().flatten()
+    for _ in range(min(ASKED, len(sizes))):
+        place = sizes.argmax()
+        sizes[place] = -1
+        yield {one: _only(part, place) for one, part in of.items() if part.shape == largest.shape}
 
 
-def _only(gradient: Any, like: Any) -> Any:
-    """Keep the number that stands where the largest of another tensor does."""
-    seed, place = torch.zeros_like(gradient, memory_format=torch.contiguous_format), like.abs().argmax()
+def _only(gradient: Any, place: Any) -> Any:
+    """Keep one number."""
+    seed = torch.zeros_like(gradient, memory_format=torch.contiguous_format)
     seed.view(-1)[place] = gradient.reshape(-1)[place]
     return seed
 
