@@ -52,6 +52,12 @@ def test_in_brief() -> None:
     assert text(a_diagnosis()) == [HEALTHY, END]
 
 
+def test_what_was_checked_and_agrees_stands_in_full_alone() -> None:
+    diagnosis = a_diagnosis(checks=("one step inside rnn and PyTorch's agree to 1e-07",), notes=("uncertain: the sum",))
+    assert text(diagnosis) == [HEALTHY, "Note: uncertain: the sum.", END]
+    assert "Checked: one step inside rnn and PyTorch's agree to 1e-07." in text(diagnosis, full=True)
+
+
 @pytest.mark.parametrize(("facts", "words"), [
     ({"asked": 40}, "healthy at lag 40, the lag that is needed: 50 %"),
     ({"horizon_in": "encoder"}, "healthy at lag 40 in the encoder: 50 %"),
