@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from rnngraph.diagnosis.finding import NOTE, Finding
 from rnngraph.diagnosis.judged import Judged
 from rnngraph.diagnosis.sentences import (
+    NECESSARY,
     amount_text,
     counted,
     factor_text,
@@ -212,10 +213,8 @@ def _try(diagnosis: Judged, finding: Finding) -> str:
     if "remedy" not in numbers:
         return finding.advice
     remedy, lag = str(numbers["remedy"]), diagnosis.horizon
-    return (
-        f"{remedy[0].upper()}{remedy[1:]}. Tried on this batch: {numbers['after']} at lag {lag}; before, "
-        f"{numbers['before']}."
-    )
+    tried = f"Tried on this batch: {numbers['after']} at lag {lag}; before, {numbers['before']}."
+    return f"{remedy[0].upper()}{remedy[1:]}. {tried}" + ("" if finding.rule == "exploding" else f" {NECESSARY}")
 
 
 def _number(value: object) -> float:
