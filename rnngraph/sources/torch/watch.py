@@ -204,8 +204,8 @@ class Watch:
 
     def __repr__(self) -> str:
         """Say what is watched, and how much ran; `print` says what was found."""
-        many = "" if self.passes.count == 1 else "es"
-        return f"<Watch of {type(self.model).__name__}: {self.passes.count} backward pass{many}; print it for what was found>"
+        passes = f"{self.passes.count} backward pass{'' if self.passes.count == 1 else 'es'}"
+        return f"<Watch of {type(self.model).__name__}: {passes}; print it for what was found>"
 
     def __str__(self) -> str:
         """Say what was found, and what was not and why."""
