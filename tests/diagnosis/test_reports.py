@@ -331,7 +331,7 @@ def test_no_pace_is_said_that_does_not_explain_what_is_left() -> None:
 ])  # fmt: skip
 def test_what_to_try(rule: str, caveat: str) -> None:
     numbers = {"remedy": "open it", "after": "9 % is left", "before": "it was nothing"}
-    places = {"passed_lag": 3, "peak_lag": 9, "peak_decades": 4.0}
+    places: dict[str, Any] = {"passed_lag": 3, "peak_lag": 9, "peak_decades": 4.0}
     assert headline(a_diagnosis(finding(rule, "error", **numbers, **places), verdict=rule))[2] == (
         f"Open it. Tried on this batch: 9 % is left at lag 40; before, it was nothing.{caveat}"
     )
