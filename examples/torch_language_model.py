@@ -67,7 +67,7 @@ def main() -> None:
         loss = loss_of(model, batch())
         loss.backward()
         optimiser.step()
-    print(f"loss {loss.item():.2f}; {trace.notes[-1]}")
+    print(f"loss {loss.item():.2f}; {trace.checks[-1]}")
     if len(sys.argv) > 1:
         print("wrote", rg.render(trace, sys.argv[1]))
 

@@ -142,7 +142,9 @@ def _usage(error: Any) -> int:
     message, context = error.format_message().strip().removesuffix("."), error.ctx
     usage = "" if context is None else f"{context.get_usage().splitlines()[0]}\n"
     command = "rnngraph" if context is None else context.command_path
-    message = f"{message[:1].lower()}{message[1:]}"
+    # A number that is none is named by the error beneath alone.
+    given = [repr(one["input"]) for one in getattr(error.__cause__, "errors", list)()]
+    message = ": ".join([f"{message[:1].lower()}{message[1:]}", *given])
     see = f"{message} See" if message.endswith("?") else f"{message}; see"
     console.complain(f"{see} {command} --help.", before=usage)
     return USAGE

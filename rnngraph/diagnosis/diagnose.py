@@ -78,7 +78,7 @@ def judge(network: Network, *, trial: Tries | None = None) -> Diagnosis:
     losses, samples = path.sums.participation(path.horizon)
     return Diagnosis(
         trace.model, verdict, flags, path.horizon, path.decades, head.rate, head.half_life,
-        taken(head.lags[0]), limits.as_dict(), treated, trace.notes, _spectrum(trace),
+        taken(head.lags[0]), limits.as_dict(), treated, trace.notes, trace.checks, _spectrum(trace),
         reach=network.reach, whole=network.whole, asked=network.asked,
         at_input=path.input is not None, joint=path.layer.lags[0].joint,
         participation={"losses": losses, "samples": samples},

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from rnngraph.diagnosis.finding import NOTE, Finding
 from rnngraph.diagnosis.judged import Judged
 from rnngraph.diagnosis.sentences import (
+    NECESSARY,
     amount_text,
     counted,
     factor_text,
@@ -159,7 +160,11 @@ def _gate(finding: Finding) -> str:
 
 
 def _factors(finding: Finding) -> str:
-    """Say what either factor of a step makes of the gradient, the one that takes it first."""
+    """Say what either factor of a step makes of the gradient, the one that takes it first.
+
+    Two are "about" so much: each is a median over the steps, and two medians need not multiply to the pace; ×0 is
+    exact.
+    """
     numbers = finding.evidence
     weight = "the recurrent weight" + (" Wh" if "spectral_radius" in numbers else "")
     activation, share = str(numbers["activation"] or "the activation"), _number(numbers["saturated"])
@@ -168,9 +173,8 @@ def _factors(finding: Finding) -> str:
         (activation, math.exp(_number(numbers["activation_nats"]))),
     )
     telling = sorted([one for one in known if abs(one[1] - 1) > _NEAR], key=lambda one: one[1])
-    parts = [
-        f"{word} {verb}{factor_text(factor)}" for (word, factor), verb in zip(telling, ("makes it ", ""), strict=False)
-    ]
+    verbs = "makes it about " if len(telling) > 1 and telling[0][1] > 0 else "makes it ", ""
+    parts = [f"{word} {verb}{factor_text(factor)}" for (word, factor), verb in zip(telling, verbs, strict=False)]
     said = [", ".join(parts)]
     said += [f"{part_text(share)} of the units are {numbers['saturation']}"] if share > _MANY_SATURATED else []
     return "; ".join(one for one in said if one)
@@ -212,10 +216,8 @@ def _try(diagnosis: Judged, finding: Finding) -> str:
     if "remedy" not in numbers:
         return finding.advice
     remedy, lag = str(numbers["remedy"]), diagnosis.horizon
-    return (
-        f"{remedy[0].upper()}{remedy[1:]}. Tried on this batch: {numbers['after']} at lag {lag}; before, "
-        f"{numbers['before']}."
-    )
+    tried = f"Tried on this batch: {numbers['after']} at lag {lag}; before, {numbers['before']}."
+    return f"{remedy[0].upper()}{remedy[1:]}. {tried}" + ("" if finding.rule == "exploding" else f" {NECESSARY}")
 
 
 def _number(value: object) -> float:

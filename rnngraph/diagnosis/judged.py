@@ -51,6 +51,7 @@ class Judged:
     thresholds: Mapping[str, float]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()  # of the trace: what a reader of the numbers must know
+    checks: tuple[str, ...] = ()  # of the trace: what was compared with another way to it, and agrees
     spectrum: Mapping[str, Any] | None = None
     reach: int | None = None
     whole: bool = False

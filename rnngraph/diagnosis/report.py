@@ -143,6 +143,8 @@ def body(
     if not full:
         yield [(f"Measured: {diagnosis.measured}. More: {more}.", "dim")]
         return
+    for check in diagnosis.checks:
+        yield [("Checked: ", "bold"), (f"{check}.", "")]
     limits = ", ".join(f"{name} {value:g}" for name, value in diagnosis.thresholds.items())
     yield [(f"Horizon: lag {diagnosis.horizon}. Measured: {diagnosis.measured}. Thresholds: {limits}.", "dim")]
 

@@ -17,6 +17,7 @@ _UNEVEN = 0.7  # decades between the pace of the median and what is left, from w
 NEXT_TO_NOTHING = -6.0  # decades, below which a person is told so in words
 _ALL, _MORE = math.log10(0.995), math.log10(1.5)  # between these a sentence says "all"
 _GROWN = math.log10(1.05)  # from here on what is left is written as a growth
+NECESSARY = "That is needed to learn from there, but may not be enough."  # of what a remedy leaves
 _FRACTIONS = (
     (0.9, "nine tenths"), (0.8, "four fifths"), (0.75, "three quarters"), (2 / 3, "two thirds"), (0.5, "half"),
     (1 / 3, "a third"), (0.25, "a quarter"), (0.2, "a fifth"), (0.1, "a tenth"), (0.01, "a hundredth"),

@@ -193,6 +193,7 @@ class Trace(Shown):
     updates: tuple[UpdateTrace, ...] = ()
     spectrum: tuple[SpectrumTrace, ...] = ()
     notes: tuple[str, ...] = ()  # sentences that a reader of the numbers must know
+    checks: tuple[str, ...] = ()  # what was compared with another way to the same number, and agrees
     training_step: Annotated[int | None, declared(least=0, most=LARGEST_STEP)] = None  # optimizer steps taken before it
     training_loss: Annotated[float | None, declared()] = None  # of that step; None where no training was followed
 
@@ -223,8 +224,7 @@ class Trace(Shown):
     def recurrent_weight(self, state: StateTrace) -> ParameterTrace | None:
         """Give the recurrent weight of the layer and direction of a state: of `lstm.c_l1` it is `lstm.Wh_l1`."""
         layer, _, last = state.name.rpartition(".")
-        name = f"{layer}.Wh{last.removeprefix(state.kind)}"
-        return next((parameter for parameter in self.parameters if parameter.name == name), None)
+        return next((one for one in self.parameters if one.name == f"{layer}.Wh{last.removeprefix(state.kind)}"), None)
 
     def save(self, path: str | Path) -> None:
         """Write the trace to `path` (`.npz`), all or nothing.

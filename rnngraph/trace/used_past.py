@@ -22,6 +22,16 @@ class ContextTrace:
     in_use: int | None  # the least lag from which on the loss is near the full one; None where none is
     tolerance: float  # near: this share of the largest excess
 
+    def __repr__(self) -> str:
+        """Say in one sentence how much of the past is used."""
+        longest = int(self.lags[-1])
+        if self.in_use is None:
+            return f"The network uses all of its past: {longest} steps of it are still worse than all."
+        if self.in_use == 0:
+            return f"The network uses none of its past: without any, the loss is worse by {100 * UNUSED:g} % at most."
+        steps = "the step before it" if self.in_use == 1 else f"the last {self.in_use} steps before it"
+        return f"The network uses {steps}: more of the past does not help."
+
     @property
     def excess(self) -> Floats:
         """What is lost with so much of the past, (K,)."""

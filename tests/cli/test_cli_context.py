@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from rnngraph.errors import InputError
-from rnngraph.render.report.context import context_sentence
 from rnngraph.trace.used_past import ContextTrace
 from tests.typed import strict, typed
 
@@ -134,7 +133,7 @@ def test_a_network_that_uses_all_of_its_past_says_so() -> None:
     trace = ContextTrace(
         "a model", 9, np.array([0, 1, 2]), np.array([3.0, 2.0, 1.5]), np.full(3, 1.0), np.ones(3, int), None, 0.1
     )
-    assert context_sentence(trace) == "The network uses all of its past: 2 steps of it are still worse than all."
+    assert repr(trace) == "The network uses all of its past: 2 steps of it are still worse than all."
 
 
 def test_a_network_that_uses_little_is_not_said_to_do_as_well_without() -> None:

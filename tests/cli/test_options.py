@@ -99,6 +99,8 @@ def test_the_plain_cell_has_two_names() -> None:
     ("line", "words"),
     [
         ("nroms", "no such command 'nroms'. Did you mean 'norms'? See rnngraph --help."),
+        ("norms --timesteps ten", "'ten'"),
+        ("norms --gain much", "'much'"),
         ("qqqqqq", "no such command 'qqqqqq'; see rnngraph --help."),
         ("help nroms", "no such command 'nroms'. Did you mean 'norms'?"),
         ("norms --tabel", "--tabel (Possible options: --state, --table, --text); see rnngraph norms --help."),

@@ -52,6 +52,12 @@ def test_in_brief() -> None:
     assert text(a_diagnosis()) == [HEALTHY, END]
 
 
+def test_what_was_checked_and_agrees_stands_in_full_alone() -> None:
+    diagnosis = a_diagnosis(checks=("one step inside rnn and PyTorch's agree to 1e-07",), notes=("uncertain: the sum",))
+    assert text(diagnosis) == [HEALTHY, "Note: uncertain: the sum.", END]
+    assert "Checked: one step inside rnn and PyTorch's agree to 1e-07." in text(diagnosis, full=True)
+
+
 @pytest.mark.parametrize(("facts", "words"), [
     ({"asked": 40}, "healthy at lag 40, the lag that is needed: 50 %"),
     ({"horizon_in": "encoder"}, "healthy at lag 40 in the encoder: 50 %"),
@@ -284,15 +290,15 @@ HALVES = "Each step back keeps half of it (×0.50)"
     ({"cause": "gate", "gate": "forget gate", "gate_timescale": 1 / math.log(2)},
      f"{HALVES}: the forget gate is at 0.50, where 1 would keep everything."),
     ({"weight_nats": math.log(0.8), "activation_nats": math.log(0.6)},
-     f"{HALVES}: tanh makes it ×0.60, the recurrent weight ×0.80."),
+     f"{HALVES}: tanh makes it about ×0.60, the recurrent weight ×0.80."),
     ({"weight_nats": math.log(0.6), "activation_nats": math.log(0.8), "spectral_radius": 1.0},
-     f"{HALVES}: the recurrent weight Wh makes it ×0.60, tanh ×0.80."),
+     f"{HALVES}: the recurrent weight Wh makes it about ×0.60, tanh ×0.80."),
     ({"weight_nats": math.log(0.5), "activation_nats": math.log(0.966)},
      f"{HALVES}: the recurrent weight makes it ×0.50."),
     ({"weight_nats": math.log(0.5), "activation_nats": math.log(0.964)},
-     f"{HALVES}: the recurrent weight makes it ×0.50, tanh ×0.96."),
+     f"{HALVES}: the recurrent weight makes it about ×0.50, tanh ×0.96."),
     ({"weight_nats": math.log(1.2), "activation_nats": math.log(0.4), "saturated": 0.26, "activation": None},
-     f"{HALVES}: the activation makes it ×0.40, the recurrent weight ×1.20; 26 % of the units are saturated."),
+     f"{HALVES}: the activation makes it about ×0.40, the recurrent weight ×1.20; 26 % of the units are saturated."),
     ({"saturated": 0.25}, f"{HALVES}."),
     ({"saturated": 0.26}, f"{HALVES}: 26 % of the units are saturated."),
     ({"extinct_in": "float64"}, f"{HALVES}."),
@@ -320,8 +326,12 @@ def test_no_pace_is_said_that_does_not_explain_what_is_left() -> None:
     assert "; halved every 40 steps; " in text(a_diagnosis())[0]
 
 
-def test_what_to_try() -> None:
+@pytest.mark.parametrize(("rule", "caveat"), [
+    ("vanishing", " That is needed to learn from there, but may not be enough."), ("exploding", ""),
+])  # fmt: skip
+def test_what_to_try(rule: str, caveat: str) -> None:
     numbers = {"remedy": "open it", "after": "9 % is left", "before": "it was nothing"}
-    assert headline(a_diagnosis(finding("dead", "error", **numbers), verdict="dead"))[2] == (
-        "Open it. Tried on this batch: 9 % is left at lag 40; before, it was nothing."
+    places: dict[str, Any] = {"passed_lag": 3, "peak_lag": 9, "peak_decades": 4.0}
+    assert headline(a_diagnosis(finding(rule, "error", **numbers, **places), verdict=rule))[2] == (
+        f"Open it. Tried on this batch: 9 % is left at lag 40; before, it was nothing.{caveat}"
     )

@@ -15,10 +15,8 @@ from rnngraph.diagnosis.network import Network
 from rnngraph.diagnosis.remedies import advice
 from rnngraph.diagnosis.remedies.search import CURES, search
 from rnngraph.diagnosis.remedies.tried import Bench, Tried, Tries
-from rnngraph.diagnosis.sentences import left_text, times_text
+from rnngraph.diagnosis.sentences import NECESSARY, left_text, times_text
 from rnngraph.trace.change import ORTHOGONAL
-
-NECESSARY = " So much must be left to learn from lag {lag}, though it may not be enough."
 
 
 def treat(
@@ -51,7 +49,7 @@ def _advice(
     if helping:
         listed = "; or ".join(f"{one.words} ({one.left} at lag {bench.lag})" for one in helping)
         text = f"{listed[0].upper()}{listed[1:]}. Before, {before}. It was tried on this batch."
-        text += "" if finding.rule == "exploding" else NECESSARY.format(lag=bench.lag)
+        text += "" if finding.rule == "exploding" else f" {NECESSARY}"
     elif bench.done:
         listed = "; ".join(one.words for one in bench.done)
         best = max(bench.done, key=lambda one: one.decades if one.peak < one.most else -math.inf)

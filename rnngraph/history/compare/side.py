@@ -5,8 +5,10 @@ In: a trace, or the path of a saved one or of a folder. Out: a `Side`.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rnngraph.diagnosis.diagnose import judge, network_in
 from rnngraph.diagnosis.network import Network
@@ -36,17 +38,17 @@ class Side:
         return self.network.trace
 
 
-def side_of(given: object, letter: str, *, horizon: int | None) -> Side:
+def side_of(given: Any, letter: str, *, horizon: int | None) -> Side:
     """Open one side; its sentences about mistakes name it by its letter.
 
     Raises:
         FileError: the file or folder cannot be read.
         InputError: it is no trace, or it has no lags, or the horizon is longer than its sequence.
     """
-    if isinstance(given, Trace):
-        trace, label, history = given, letter, None
-    else:
+    if isinstance(given, str | os.PathLike):
         trace, label, history = _opened(path_of(given, example="run.npz"), horizon)
+    else:
+        trace, label, history = given, letter, None
     try:
         network = network_in(trace, horizon=horizon)
     except InputError as error:

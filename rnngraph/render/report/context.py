@@ -18,21 +18,10 @@ from rnngraph.graph.layout.metrics import fit
 from rnngraph.graph.sheet import Shape, Sheet, rectangle, rule, words
 from rnngraph.render.report.text import number_text, printable
 from rnngraph.render.strict import json_line, picked
-from rnngraph.trace.used_past import UNUSED, ContextTrace
+from rnngraph.trace.used_past import ContextTrace
 
 SCHEMA = 1
 _BAR, _BESIDE = 40, 38  # characters: of the longest bar, and of what else is in its line
-
-
-def context_sentence(trace: ContextTrace) -> str:
-    """Say in one sentence how much of the past is used."""
-    longest = int(trace.lags[-1])
-    if trace.in_use is None:
-        return f"The network uses all of its past: {longest} steps of it are still worse than all."
-    if trace.in_use == 0:
-        return f"The network uses none of its past: without any, the loss is worse by {part_text(UNUSED)} at most."
-    steps = "the step before it" if trace.in_use == 1 else f"the last {trace.in_use} steps before it"
-    return f"The network uses {steps}: more of the past does not help."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +39,7 @@ def context_text(trace: ContextTrace, *, width: int) -> str:
     """Write the curve as lines of 80 characters at most, bars no wider than what a line has left for them."""
     room = max(min(_BAR, width - _BESIDE), 0)
     largest = max(float(trace.excess.max()), 0.0)
-    lines = [context_sentence(trace), "", f"{'kept':>6}  {'loss':>9}  {'worse by':>9}", ""]
+    lines = [repr(trace), "", f"{'kept':>6}  {'loss':>9}  {'worse by':>9}", ""]
     for lag, kept, excess in zip(trace.lags.tolist(), trace.kept.tolist(), trace.excess.tolist(), strict=True):
         size = round(room * excess / largest) if largest > 0 and excess > 0 else 0
         used = "  in use" if lag == trace.in_use else ""

@@ -36,7 +36,8 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
     document = {
         "schema": SCHEMA,
         **picked(diagnosis, "model", "verdict", "flags", "horizon", "decades", "rate", "half_life", "memory_horizon"),
-        **picked(diagnosis, "reach", "asked", "at_input", "participation", "measured", "notes", "thresholds"),
+        **picked(diagnosis, "reach", "asked", "at_input", "participation", "measured", "notes", "checks"),
+        "thresholds": diagnosis.thresholds,
         "reach_is_whole": diagnosis.whole,
         "horizon_in": diagnosis.horizon_in or None,
         "reach_in": diagnosis.reach_in or None,

@@ -21,7 +21,6 @@ from rnngraph.sources.torch import description
 from rnngraph.sources.torch.autograd.edges import Edge
 from rnngraph.sources.torch.autograd.vjp import loss_cotangents, vjp
 from rnngraph.sources.torch.capture.backward_pass import BackwardPass
-from rnngraph.sources.torch.gradients.certificate import UNCERTAIN
 from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import InputLagTrace, LagTrace, Trace, UpdateTrace
 
@@ -43,11 +42,9 @@ def traced(
         recording = watch.record(run)
         recording.labels = labels
         trace = measured.record(recording, lags=options, spectrum=spectrum, source=source)
-    checks = recording.certificate.sentences()
-    failed = tuple(one for one in checks if one.startswith(UNCERTAIN))
-    rest = tuple(one for one in checks if one not in failed)
-    notes = (*failed, *trace.notes, *description.notes(watch, recording), *rest)
-    return replace(trace if run.factor == 1 else _divided(trace, run.factor), notes=notes)
+    failed, agree = recording.certificate.sentences()
+    notes = (*failed, *trace.notes, *description.notes(watch, recording))
+    return replace(trace if run.factor == 1 else _divided(trace, run.factor), notes=notes, checks=agree)
 
 
 def settle_factor(run: BackwardPass) -> None:

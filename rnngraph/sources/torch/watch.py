@@ -202,6 +202,11 @@ class Watch:
         """
         return weights_by_recurrence(self.recording())
 
+    def __repr__(self) -> str:
+        """Say what is watched, and how much ran; `print` says what was found."""
+        passes = f"{self.passes.count} backward pass{'' if self.passes.count == 1 else 'es'}"
+        return f"<Watch of {type(self.model).__name__}: {passes}; print it for what was found>"
+
     def __str__(self) -> str:
         """Say what was found, and what was not and why."""
         return description.text(self)

@@ -163,6 +163,7 @@ def test_the_credit_of_a_module_that_takes_a_sequence_at_once() -> None:
     last = trace.lags[0].log[:, -1, 1:]
     np.testing.assert_allclose(np.diff(last, axis=1), -np.log(0.8) * np.ones((2, 5)), rtol=1e-10)
     assert any("has no step of its own" in note for note in trace.notes)
+    assert repr(watch) == "<Watch of Backbone: 1 backward pass; print it for what was found>"
     assert "it has no step of its own" in str(watch)
 
 

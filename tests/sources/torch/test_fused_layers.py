@@ -150,7 +150,7 @@ def test_dropout_between_layers_is_drawn_again(*, packed: bool) -> None:
     trace = watch.trace()
     assert torch.equal(after, torch.get_rng_state())
     assert certified(trace)
-    assert any("dropout drawn again" in one for one in trace.notes)
+    assert any("dropout drawn again" in one for one in trace.checks)
 
 
 def test_first_states_and_last_states() -> None:

@@ -25,7 +25,6 @@ from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.precision import precision_of
 
 Runs: TypeAlias = Sequence[tuple[int, Any]]  # the first step of each run, and all of it (steps, ...)
-UNCERTAIN = "uncertain: "  # begins the sentence of a check that failed
 SUMS = (
     "a state's gradient and the sum of its parts", "the whole loss's gradient and the sum over all steps' losses",
 )  # fmt: skip
@@ -93,21 +92,20 @@ class Certificate:
         if difference is not None:
             self.note(f"weight gradients of {one.path} and PyTorch's", difference, _epsilon(layer.rounded))
 
-    def sentences(self) -> tuple[str, ...]:
-        """Say what was compared, a failed check first."""
-        failed, agree = list[str](), dict[str, list[str]]()  # how well -> what
+    def sentences(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Say which checks failed, and which numbers agree and how well."""
+        failed, agree = list[str](), list[str]()
         for what, (difference, epsilon) in self.worst.items():
             limit = allowed(epsilon)
             if what in SUMS and not difference <= limit:
                 limit = max(limit, allowed(self._coarsest()))
             if difference <= limit:
-                agree.setdefault(f"to {difference:.0e}" if difference else "exactly", []).append(what)
+                agree.append(f"{what} agree {f'to {difference:.0e}' if difference else 'exactly'}")
             else:
                 clipped = CLIPPED * (what in SUMS and difference > _SIGNIFICANT)
                 rounded = f"rounding explains about {limit:.0e}"
-                failed.append(f"{UNCERTAIN}{what} differ by {difference:.1e}, and {rounded}{clipped}")
-        fine = "; ".join(f"{', '.join(some)} {how}" for how, some in agree.items())
-        return (*failed, *(["certified, these agree: " + fine] if fine else []))
+                failed.append(f"uncertain: {what} differ by {difference:.1e}, and {rounded}{clipped}")
+        return tuple(failed), tuple(agree)
 
     def _coarsest(self) -> float:
         """Give the epsilon of the narrowest numbers of the graph, as where autocast casts on the way."""
