@@ -47,7 +47,7 @@ def trace(loss: rg.Tensor) -> rg.Trace:
         (lambda _, trace: api.diagnose(trace, vanishing="far"), "vanishing is 'far'"),
         (lambda *_: api.draw(None), "a NoneType cannot be drawn"),
         (lambda _, trace: api.draw(trace, title=3), "the title is 3"),
-        (lambda _, trace: api.diagnose(trace, trial=api.torch), r"trial is a module; pass rnngraph\.trial\(loss\)"),
+        (lambda _, trace: api.diagnose(trace, trial=np), r"trial is a module; pass rnngraph\.trial\(loss\)"),
         (lambda _, trace: api.render(trace, None), "the path is None"),
         (lambda _, trace: api.render(trace, "x.svg", title=3), "the title is 3"),
         (lambda *_: api.render(None, "x.svg"), r"the loss is a NoneType.* A PyTorch step is looked at with"),
