@@ -47,7 +47,7 @@ def no_credit(path: Path) -> str:
 def unexplained(rate: float, lag: int, decades: float) -> float:
     """Give the decades by which less is left at a lag than a pace in nats a step explains; 0 where it does."""
     less = rate * (lag - 1) / LN10 - decades  # which are counted from lag 1
-    return less if max(_UNEVEN, abs(decades) / 3) < abs(less) < math.inf else 0.0
+    return less if max(_UNEVEN, abs(decades) / 3) < abs(less) else 0.0
 
 
 def pace_of(path: Path) -> str:

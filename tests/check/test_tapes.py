@@ -12,7 +12,9 @@ import rnngraph as rg
 from rnngraph.autodiff.node import Op
 from rnngraph.errors import InputError
 from rnngraph.gradcheck.front import check
+from rnngraph.gradcheck.replayed import Replay
 from rnngraph.gradcheck.report import CheckReport
+from rnngraph.gradcheck.roles import Roles
 from tests.check.checked_models import broken, model
 
 LAYERS: dict[str, Callable[..., Any]] = {
@@ -149,6 +151,21 @@ def test_a_loss_that_cannot_be_checked_is_refused() -> None:
         check(x)
     with pytest.raises(InputError, match="the loss is inf"):
         check(x.exp().sum())
+
+
+@pytest.mark.parametrize(
+    ("made", "low", "kinds"),
+    [
+        (lambda w: np.maximum(w, 0), -1.0, ["relu"]),
+        (lambda w: np.maximum(w, 0), 0.1, []),  # which no number shows
+        (np.abs, 0.1, []),
+        (lambda w: w * 1.0, -1.0, []),
+    ],
+)
+def test_what_changes_no_number_below_zero_is_no_relu(made: Any, low: float, kinds: list[str]) -> None:
+    loss = rg.trace_function(lambda w: (made(w) * 2).sum(), np.linspace(low, 1, 6).reshape(2, 3))
+    roles = Roles(Replay([loss]))
+    assert [roles.kind(chain[-1]) for chain in roles.activations.values()] == kinds
 
 
 def test_the_report_reads_as_a_table() -> None:

@@ -147,3 +147,12 @@ def test_one_step_that_takes_half_is_where_it_is_lost(reverse: bool) -> None:
     assert lost(1e-6, cut=5) is None
     assert lost(1e-6, others=1e-5) is None  # every step takes as much
     assert lost(math.nan) is None
+
+
+def test_what_is_lost_at_one_step_is_counted_over_all_states() -> None:
+    # A ten thousandth is lost in one state, and of both √2 ten thousandths are left of 1: less than half of 8 decades.
+    kept = Magnitudes.of(np.where(np.arange(8) == 4, 1e-4, 1.0))
+    states = a_state(carried=kept), a_state(grad=Magnitudes.of(np.zeros(8)), carried=kept)
+    layer = a_layer(states=states, credit=SimpleNamespace(reverse=False))
+    assert lost_once(layer, -8.0, 5) is None
+    assert lost_once(layer, 2 * np.log10(math.sqrt(2) * 1e-4) + 1e-9, 5) is not None

@@ -246,6 +246,8 @@ def test_it_lives(facts: dict[str, Any], title: str) -> None:
     ({"rate": math.log(0.9996), "half_life": 1733.0, "horizon": 200},
      "A step back takes next to nothing from it; half is left after 1700 steps."),
     ({"rate": 0.0, "half_life": None}, "A step back takes next to nothing from it."),
+    ({"rate": 0.0004, "half_life": None}, "A step back takes next to nothing from it."),  # ×1.00 says nothing
+    ({"rate": 0.006, "half_life": None}, "Each step back makes it ×1.01."),
     ({"rate": NAN, "half_life": None}, ""),
     ({"rate": 0.1, "half_life": None, "decades": 1.7}, "Each step back makes it ×1.11."),
     ({"joint": True}, "The loss reads many steps at once, and early ones need not be carried to it."),

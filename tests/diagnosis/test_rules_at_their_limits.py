@@ -262,8 +262,8 @@ def test_an_explosion_stands_where_the_gradient_is_largest() -> None:
 GATE = SimpleNamespace(name="lstm.f")
 
 
-def gated(scales: Any, rate: float, gate: Any = GATE) -> Any:
-    return find_gate_timescale(a_layer("lstm", gate=gate, rate=rate, gate_timescales=lambda: np.array(scales)))
+def gated(scales: Any, rate: float, gate: Any = GATE, **facts: Any) -> Any:
+    return find_gate_timescale(a_layer("lstm", gate=gate, rate=rate, gate_timescales=lambda: np.array(scales), **facts))
 
 
 def test_the_time_constant_of_a_gate() -> None:
@@ -283,6 +283,10 @@ def test_the_time_constant_of_a_gate() -> None:
     assert gated([10.0], 0.5) is None
     assert gated([10.0], NAN) is None
     assert gated([10.0], -1.0, gate=None) is None
+    assert gated([1000.0], -1 / 399) is not None  # ten horizons are 400 steps
+    assert gated([1000.0], -1 / 401) is None
+    shut = a_state(carried=Magnitudes.of(np.where(np.arange(8) == 4, 1e-6, 0.9)))
+    assert gated([10.0], -1 / 25.0, states=(shut,)) is None  # one step is not what a gate's time constant is of
 
 
 @pytest.mark.parametrize(("decades", "from_first", "found"), [

@@ -119,6 +119,7 @@ def test_the_reach_is_the_last_lag_at_which_so_much_is_left_of_what_there_was_at
     sums = matrix([[[1 / 3, 1 / 8, 1 / 4, 1 / 2, 1.0, 9.0]]], [5])
     assert [sums.reach(share * (1 - 1e-9)) for share in (1.0, 1 / 2, 1 / 3, 1 / 4, 1 / 8)] == [1, 2, 5, 5, 5]
     assert [sums.reach(share * (1 + 1e-9)) for share in (1.0, 1 / 2, 1 / 3, 1 / 4, 1 / 8)] == [0, 1, 2, 5, 5]
+    assert sums.reach(1.0) == 1  # what is set against itself is all there
     assert matrix([[[1.0]]], [0]).reach(0.01) is None
 
 

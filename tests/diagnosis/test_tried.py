@@ -123,6 +123,17 @@ def test_what_helps_nothing_is_no_advice() -> None:
     assert "remedy" not in finding(diagnosis).evidence
 
 
+def test_what_explodes_is_not_the_best_of_what_was_tried() -> None:
+    # Of what explodes the most is left; a millionth of the others, 1e-5 where the weight is orthogonal.
+    def left(changes: Sequence[Change]) -> tuple[float, float]:
+        return (-5.0, 0.0) if changes[-1].kind == ORTHOGONAL else (-0.1, 9.0) if changes[-1].kind == SCALE else (-6, 0)
+
+    trial = MadeUp(plain(), left)
+    text = finding(rg.diagnose(plain(), horizon=LAG, trial=trial)).advice
+    assert {ORTHOGONAL, SCALE} <= set(kinds(trial.asked))
+    assert "): 1e-5 is left at best." in text
+
+
 def test_a_gate_is_opened_by_chrono_and_then_by_its_bias() -> None:
     trace = recorded(nn.LSTM(6, 24), loss="last")
     tries = MadeUp(trace, lambda changes: (-1.0 if changes[0].kind == BIAS else -3.0, 0.0))

@@ -35,12 +35,14 @@ def read(folder: Path, arrays: Arrays, x: Any) -> tuple[float, Arrays]:
 X = drawn(x=(T, D))["x"]
 
 
-@pytest.mark.parametrize("kind", ["LSTM", "GRU", "VanillaRNN"])
-def test_haiku(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "options"), [("LSTM", {}), ("GRU", {}), ("VanillaRNN", {}), ("VanillaRNN", {"double_bias": False})]
+)
+def test_haiku(kind: str, options: dict[str, bool], tmp_path: Path) -> None:
     hk, jax = pytest.importorskip("haiku"), pytest.importorskip("jax")
 
     def outputs(x: Any) -> Any:
-        core = getattr(hk, kind)(H)
+        core = getattr(hk, kind)(H, **options)
         return hk.dynamic_unroll(core, x, core.initial_state(None))[0]
 
     run = hk.without_apply_rng(hk.transform(outputs))
@@ -100,9 +102,27 @@ def test_tensorflow(cell: Any, arrays: Arrays, tmp_path: Path) -> None:
     "shapes",
     [
         {"lstm_head/linear/w": (H, 2 * H), "lstm_head/linear/b": (2 * H,)},  # a dense layer in a module of that name
-        {"rnn/lstm_cell/kernel": (D, 4 * H), "rnn/lstm_cell/recurrent_kernel": (H, 4 * H), "rnn/lstm_cell/bias": (16,)},
+        {"rnn/lstm_cell/kernel": (9, 4 * H), "rnn/lstm_cell/recurrent_kernel": (H, 4 * H), "rnn/lstm_cell/bias": (16,)},
         {"lstm/linear/w": (D, 4 * H), "lstm/linear/b": (4 * H,)},  # it has no rows for a state
         {"gru/w_i": (D, 3 * H)},
+        {"gru/w_i": (D, 7), "gru/w_h": (2, 7), "gru/b": (7,)},  # no three gates
+        {"gru/w_i": (), "gru/w_h": (H, 3 * H), "gru/b": (3 * H,)},
+        {"gru_cell/gates/kernel": (7, 8), "gru_cell/candidate/kernel": (7, 4)},  # without biases
+        {
+            "gru_cell/gates/kernel": (7, 8),
+            "gru_cell/candidate/kernel": (7, 3),
+            "gru_cell/gates/bias": (8,),
+            "gru_cell/candidate/bias": (3,),
+        },
+        {
+            "gru_cell/gates/kernel": (4, 8),
+            "gru_cell/candidate/kernel": (4, 4),
+            "gru_cell/gates/bias": (8,),
+            "gru_cell/candidate/bias": (4,),
+        },  # it has no rows for an input
+        {"vanilla_rnn/linear/w": (D, H), "vanilla_rnn/linear_1/w": (H, H)},
+        {"lstm/kernel": (8,), "lstm/bias": ()},
+        {"lstm/kernel": (8, 3, 4), "lstm/bias": (3, 4)},
     ],
 )
 def test_what_is_no_such_cell_keeps_its_names(shapes: dict[str, tuple[int, ...]]) -> None:

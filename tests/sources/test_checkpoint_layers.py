@@ -62,6 +62,8 @@ def test_a_folder_of_shards(tmp_path: Path) -> None:
     index.write_text(json.dumps({"weight_map": places}))
     whole = loaded(saved(tmp_path / "w.npz", **arrays), data)
     assert loaded(folder, data).loss.value == loaded(index, data).loss.value == whole.loss.value
+    save({name: np.ascontiguousarray(one) for name, one in arrays.items()}, folder / "consolidated.safetensors")
+    assert loaded(folder, data).loss.value == whole.loss.value  # the index says which files are meant
 
 
 def test_a_folder_of_npy(tmp_path: Path) -> None:

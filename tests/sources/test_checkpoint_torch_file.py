@@ -94,6 +94,12 @@ def test_weight_norm_is_folded(tmp_path: Path, kind: str) -> None:
     assert rnngraph.check(found.loss).passed
 
 
+def test_what_is_folded_in_one_of_several_files_is_told(tmp_path: Path) -> None:
+    torch.save({"l.weight_g": torch.ones(4, 1), "l.weight_v": torch.ones(4, 3)}, tmp_path / "a.pt")
+    torch.save({"m.weight": torch.ones(4, 3)}, tmp_path / "b.pt")
+    assert open_checkpoint(tmp_path, {}).folded == ("l.weight",)
+
+
 def test_a_gated_layer_of_similar_names_is_no_weight_norm(tmp_path: Path) -> None:
     layer = gru()
     state = {**layer.state_dict(), "attention.weight_g": torch.ones(4, 3), "attention.weight_v": torch.ones(4, 3)}

@@ -50,9 +50,8 @@ def find_gate_timescale(layer: Layer) -> Finding | None:
     ratio = max(gate / measured, measured / gate)
     if ratio <= layer.limits.timescale or min(gate, measured) > FAR * layer.horizon:
         return None
-    if (
-        lost_once(layer, layer.decades, layer.sums.reach(layer.limits.epsilon)) is not None
-    ):  # which both count otherwise
+    once = lost_once(layer, layer.decades, layer.sums.reach(layer.limits.epsilon))
+    if once is not None:  # which both count otherwise
         return None
     numbers: dict[str, Value] = {
         "gate_timescale": gate, "longest_gate_timescale": float(scales.max()), "measured_timescale": measured,

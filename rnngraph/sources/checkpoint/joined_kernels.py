@@ -1,8 +1,8 @@
 """Cells of haiku and TensorFlow 1, most with one weight for input and state, under Keras's and PyTorch's names.
 
 In: the index of a checkpoint. Out: the same, and what Keras would say of a layer; what is no such cell keeps its name.
-Both add 1 to a forget gate as they
-run, so that it stands in no file (TensorFlow's `forget_bias`, of which 1 is the default).
+Both add 1 to a forget gate as they run, so that it stands in no file (TensorFlow's `forget_bias`, of which 1 is the
+default).
 """
 
 from __future__ import annotations
@@ -42,28 +42,43 @@ def with_split_kernels(arrays: _Arrays) -> tuple[_Arrays, Settings]:
 
 
 def _layer(key: str, own: _Arrays, gates: int) -> Iterator[tuple[str, StoredArray]]:
-    """Yield the arrays of a layer; none where they are not all there."""
-    if key == "w_i" and {"w_h", "b"} <= own.keys():  # haiku's GRU: z, r and a, of which z weighs the new state
+    """Yield the arrays of a layer; none where they are not all there, or do not fit together."""
+    if key == "w_i" and _fit(own, 3, w_i="b", w_h="b"):  # haiku's GRU: z, r and a, of which z weighs the new state
         for one, usual in (("w_i", "kernel"), ("w_h", "recurrent_kernel"), ("b", "bias")):
             yield usual, beside(_gates(own[one], 3), [-1, 1, 1])
-    elif key == "linear/w" and "linear_1/w" in own:  # haiku's plain cell
-        for side, at in (("ih", "linear"), ("hh", "linear_1")):
-            yield f"weight_{side}", turned(own[f"{at}/w"])
-            yield f"bias_{side}", own[f"{at}/b"]
-    elif key == "gates/kernel" and "candidate/kernel" in own:  # TensorFlow's GRU: r and u, and the candidate
-        (r, u), (r_bias, u_bias) = _gates(own["gates/kernel"], 2), _gates(own["gates/bias"], 2)
-        yield from _split([u, r, own["candidate/kernel"]])
-        yield "bias", beside([u_bias, r_bias, own["candidate/bias"]], [1, 1, 1])
+    elif "linear_1/w" in own:  # haiku's plain cell
+        if _fit(own, 1, **{"linear/w": "linear/b", "linear_1/w": "linear/b"}):
+            for side, at in (("ih", "linear"), ("hh", "linear_1")):
+                yield f"weight_{side}", turned(own[f"{at}/w"])
+                if f"{at}/b" in own:  # of the state there is none with double_bias=False
+                    yield f"bias_{side}", own[f"{at}/b"]
+    elif key == "gates/kernel" and _fit(own, 1, **{"candidate/kernel": "candidate/bias"}):
+        new = own["candidate/kernel"]  # TensorFlow's GRU: r and u, and the candidate
+        rows, units = new.shape
+        if _fit(own, 2, **{key: "gates/bias"}) and own[key].shape == (rows, 2 * units) and units < rows:
+            (r, u), (r_bias, u_bias) = _gates(own[key], 2), _gates(own["gates/bias"], 2)
+            yield from _split([u, r, new])
+            yield "bias", beside([u_bias, r_bias, own["candidate/bias"]], [1, 1, 1])
     elif key in ("kernel", "linear/w"):  # an LSTM of either: i, g, f and o; TensorFlow's plain cell has one
-        weight, bias = own[key], own.get("bias" if key == "kernel" else "linear/b")
-        units, more = divmod(weight.shape[-1], gates)
-        if bias is not None and bias.shape == weight.shape[1:] and not more and units < weight.shape[0]:
-            kernels, biases = _gates(weight, gates), _gates(bias, gates)
+        bias = "bias" if key == "kernel" else "linear/b"
+        if _fit(own, gates, **{key: bias}) and own[bias].shape[0] < gates * own[key].shape[0]:
+            kernels, biases = _gates(own[key], gates), _gates(own[bias], gates)
             if gates == 4:
                 biases[2] = _with_one(biases[2])
             order = (0, 2, 1, 3)[:gates]
             yield from _split([kernels[k] for k in order])
             yield "bias", beside([biases[k] for k in order], [1] * gates)
+
+
+def _fit(own: _Arrays, gates: int, **biases: str) -> bool:
+    """Whether some matrices are there, each with a bias of its width, which so many gates divide."""
+    return all(
+        {weight, bias} <= own.keys()
+        and own[weight].shape[1:] == own[bias].shape
+        and len(own[bias].shape) == 1
+        and own[bias].shape[0] % gates == 0
+        for weight, bias in biases.items()
+    )
 
 
 def _split(kernels: list[StoredArray]) -> Iterator[tuple[str, StoredArray]]:

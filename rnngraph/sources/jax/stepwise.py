@@ -45,7 +45,7 @@ def _instead(fn: Any, elems: Any, reverse: bool = False, axis: int = 0) -> Any:
 def either(fn: Callable[[Any, Any], Any], elems: Any, *, reverse: bool, axis: int) -> Any:
     """Scan step by step; as JAX does in a thread that is not asked to."""
     leaves, tree = jax.tree.flatten(elems)
-    if not _steps_wanted.value or not leaves or not all(one.ndim for one in leaves):
+    if not _steps_wanted.value or not leaves or not all(one.ndim and one.size for one in leaves):
         return _TREE(fn, elems, reverse=reverse, axis=axis)
     axis %= leaves[0].ndim
     first = jnp.arange(leaves[0].shape[axis]) == (leaves[0].shape[axis] - 1 if reverse else 0)
@@ -60,5 +60,7 @@ def either(fn: Callable[[Any, Any], Any], elems: Any, *, reverse: bool, axis: in
         return after, after
 
     read = [jnp.moveaxis(one, axis, 0) for one in leaves]
-    found = jax.lax.scan(step, [jnp.zeros_like(one[0]) for one in read], (first, read), reverse=reverse)[1]
+    # What the operator makes of the first one is not used, but must have a slope: of zeros a norm, say, has none.
+    start = [jax.lax.stop_gradient(one[-1 if reverse else 0]) for one in read]
+    found = jax.lax.scan(step, start, (first, read), reverse=reverse)[1]
     return tree.unflatten(jnp.moveaxis(one, 0, axis) for one in found)

@@ -11,6 +11,7 @@ import pytest
 from rnngraph import jax as watched
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.sources.jax.function import Options
+from rnngraph.sources.jax.stepwise import associative_scans_in_steps
 from rnngraph.sources.jax.watch import measure, recorded
 from rnngraph.trace.magnitudes import Status
 from tests.sources.jax_scans.truth import BATCH, STEPS, UNITS, batch, cell, check, jax, jnp, truth_of, weights, zeros
@@ -243,6 +244,24 @@ def test_an_associative_scan_is_one_step_by_step(axis: int, reverse: bool) -> No
     assert len(trace.input_lags) == 1  # decays and drives are what the network is fed
     assert "scan[" not in before
     assert str(jax.make_jaxpr(jax.grad(loss))(p, x)) == before  # a training goes on with the tree
+
+
+@pytest.mark.parametrize("length", [0, 1, STEPS])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_an_associative_operator_is_given_nothing_that_stands_in_no_array(length: int, *, reverse: bool) -> None:
+    """A turn that is brought to length 1 has no slope at zero; the tree is the truth."""
+
+    def turn(a: Any, b: Any) -> Any:
+        both = a[..., :1] * b + a[..., 1:] * jnp.stack([-b[..., 1], b[..., 0]], -1)
+        return both / jnp.linalg.norm(both, axis=-1, keepdims=True)
+
+    def loss(some: Any) -> Any:
+        return (jax.lax.associative_scan(turn, some, reverse=reverse) * jnp.arange(2)).sum()
+
+    some = jax.random.normal(jax.random.key(0), (length, 2))
+    tree = jax.grad(loss)(some)
+    with associative_scans_in_steps():
+        np.testing.assert_allclose(jax.grad(loss)(some), tree, rtol=1e-9, atol=1e-12)
 
 
 def test_what_a_head_alone_reads_is_fed_and_a_decay_that_stays_is_not() -> None:
