@@ -14,6 +14,7 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.diagnosis.remedies.search import forget_bias
+from rnngraph.diagnosis.remedies.tried import Tried
 from rnngraph.trace.change import BIAS, CHRONO, INPUTS, ORTHOGONAL, SCALE, TRUNCATE, Change
 from rnngraph.trace.model import Trace
 from tests.diagnosis.path_networks import D, H, classes, fed, gate, head, keeping, last
@@ -121,6 +122,11 @@ def test_what_helps_nothing_is_no_advice() -> None:
     assert finding(diagnosis).evidence["helped"] == 0
     assert finding(diagnosis).evidence["tried"] == len(diagnosis.tried) == 6
     assert "remedy" not in finding(diagnosis).evidence
+
+
+def test_what_hears_nothing_is_worth_nothing() -> None:
+    faint, deaf = Tried("a larger weight", (), -5.0, 0.0), Tried("a smaller weight", (), -1.0, 0.0, written=False)
+    assert max(deaf, faint, key=lambda one: one.worth) is faint
 
 
 def test_what_explodes_is_not_the_best_of_what_was_tried() -> None:

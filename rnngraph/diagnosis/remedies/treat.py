@@ -5,7 +5,6 @@ In: findings and who runs the network again. Out: findings, and everything that 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -52,7 +51,7 @@ def _advice(
         text += "" if finding.rule == "exploding" else f" {NECESSARY}"
     elif bench.done:
         listed = "; ".join(one.words for one in bench.done)
-        best = max(bench.done, key=lambda one: one.decades if one.peak < one.most else -math.inf)
+        best = max(bench.done, key=lambda one: one.worth)
         text = f"Nothing that was tried on this batch helps ({listed}): {best.left} at best."
     else:
         text = f"{finding.advice} Nothing could be tried on this recurrence."

@@ -55,6 +55,11 @@ class Tried:
         return self.decades > self.enough and self.peak < self.most and self.written
 
     @property
+    def worth(self) -> float:
+        """What is left where it is of use: nothing where all explodes, or nothing is heard."""
+        return self.decades if self.peak < self.most and self.written else -math.inf
+
+    @property
     def left(self) -> str:
         """Say what was left, and what it grew to on the way."""
         if self.peak >= self.most:
