@@ -57,10 +57,10 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "x": draw(size=(2, 6, 3)), "params.Wx": draw(size=(3, 4)), "params.Wh": draw(size=(4, 4)),
         "params.b": np.zeros(4)
     }  # fmt: skip
-    np.savez("arrays.npz", allow_pickle=False, **arrays)
-    np.savez("more.npz", allow_pickle=False, steps=np.array(6), **arrays)
-    np.savez("less.npz", allow_pickle=False, x=arrays["x"])
-    np.savez("other.npz", allow_pickle=False, y=arrays["x"], **arrays)
+    np.savez("arrays.npz", **arrays)
+    np.savez("more.npz", steps=np.array(6), **arrays)
+    np.savez("less.npz", x=arrays["x"])
+    np.savez("other.npz", y=arrays["x"], **arrays)
     return "numpy_model.py"
 
 

@@ -63,8 +63,8 @@ def named(w: dict[str, Any], form: str, *, rows: bool) -> dict[str, Any]:
 
 
 def output_of(path: Path, arrays: dict[str, Any], layer: str | None, *, inputs: int = X) -> Any:
-    np.savez(path / "weights.npz", allow_pickle=False, **arrays)
-    np.savez(path / "data.npz", allow_pickle=False, x=draw(T, inputs)[None])
+    np.savez(path / "weights.npz", **arrays)
+    np.savez(path / "data.npz", x=draw(T, inputs)[None])
     loaded = load(ModelOptions(str(path / "weights.npz"), str(path / "data.npz"), layer=layer, loss="last"))
     (recurrence,) = loaded.loss.tape.recurrences
     assert recurrence.block is not None
@@ -123,9 +123,9 @@ def test_the_output_layer_is_read_too(weight: str, bias: str, rows: bool, tmp_pa
     w, to_scores, shift = weights("ifoc"), draw(H, X), draw(1, X)
     arrays = named(w, "hx", rows=rows)
     arrays |= {weight: to_scores if rows else to_scores.T, bias: shift if rows else shift.T}
-    np.savez(tmp_path / "weights.npz", allow_pickle=False, **arrays)
+    np.savez(tmp_path / "weights.npz", **arrays)
     x, target = draw(T, X), 2
-    np.savez(tmp_path / "data.npz", allow_pickle=False, x=x[None], targets=np.array([target]))
+    np.savez(tmp_path / "data.npz", x=x[None], targets=np.array([target]))
     paths = str(tmp_path / "weights.npz"), str(tmp_path / "data.npz")
     scores = (lstm(w, x) @ to_scores + shift)[0]
     loss = load(ModelOptions(*paths, layer="joined=hx")).loss

@@ -32,9 +32,9 @@ NAMES = {
 
 
 def saved(path: Path, arrays: dict[str, Any]) -> str:
-    np.savez(path / "weights.npz", allow_pickle=False, **arrays)
+    np.savez(path / "weights.npz", **arrays)
     words = np.random.default_rng(1).integers(0, V, T + 1)
-    np.savez(path / "data.npz", allow_pickle=False, x=np.eye(V)[words[:-1]][None], targets=words[None, 1:])
+    np.savez(path / "data.npz", x=np.eye(V)[words[:-1]][None], targets=words[None, 1:])
     return str(path / "weights.npz")
 
 
@@ -77,8 +77,8 @@ def test_the_output_tells_the_side_of_square_weights(rows: bool, tmp_path: Path)
         h = np.tanh(arrays["Wxh"] @ one + arrays["Whh"] @ h + arrays["bh"])
         scores = arrays["Why"] @ h + arrays["by"]
         expected += np.log(np.exp(scores).sum()) - scores[target]
-    np.savez(tmp_path / "weights.npz", allow_pickle=False, **{k: one.T if rows else one for k, one in arrays.items()})
-    np.savez(tmp_path / "data.npz", allow_pickle=False, x=x[None], targets=targets[None])
+    np.savez(tmp_path / "weights.npz", **{k: one.T if rows else one for k, one in arrays.items()})
+    np.savez(tmp_path / "data.npz", x=x[None], targets=targets[None])
     options = ModelOptions(str(tmp_path / "weights.npz"), str(tmp_path / "data.npz"))
     assert float(load(options).loss.value) in (pytest.approx(expected), pytest.approx(expected / T))
 
@@ -108,8 +108,8 @@ def test_the_biases_of_equinox(kind: str, tmp_path: Path) -> None:
             total += ((state[0] if kind == "LSTMCell" else state) ** 2).sum() / 2
         return total
 
-    np.savez(tmp_path / "weights.npz", allow_pickle=False, **{f"cell.{name}": one for name, one in drawn.items()})
-    np.savez(tmp_path / "data.npz", allow_pickle=False, x=x[None])
+    np.savez(tmp_path / "weights.npz", **{f"cell.{name}": one for name, one in drawn.items()})
+    np.savez(tmp_path / "data.npz", x=x[None])
     files = str(tmp_path / "weights.npz"), str(tmp_path / "data.npz")
     loaded = load(ModelOptions(*files, loss="every"))
     assert not loaded.findings
@@ -149,8 +149,8 @@ def test_the_gates_of_flax(face: str, kind: str, tmp_path: Path) -> None:
 
     leaves, tree = jax.tree.flatten(weights)
     drawn = [draw(*one.shape, seed=k).astype(np.float32) for k, one in enumerate(leaves)]
-    np.savez(tmp_path / "weights.npz", allow_pickle=False, **dict(zip(names, drawn, strict=True)))
-    np.savez(tmp_path / "data.npz", allow_pickle=False, x=x[None])
+    np.savez(tmp_path / "weights.npz", **dict(zip(names, drawn, strict=True)))
+    np.savez(tmp_path / "data.npz", x=x[None])
     loaded = load(ModelOptions(str(tmp_path / "weights.npz"), str(tmp_path / "data.npz"), loss="every"))
     value, gradients = jax.value_and_grad(loss)(jax.tree.unflatten(tree, drawn))
     assert not loaded.findings

@@ -25,8 +25,8 @@ def drawn(**shapes: tuple[int, ...]) -> Arrays:
 
 def read(folder: Path, arrays: Arrays, x: Any) -> tuple[float, Arrays]:
     """Give the loss, half the sum of all squares, and the gradients of what is read from a file."""
-    np.savez(folder / "weights.npz", allow_pickle=False, **arrays)
-    np.savez(folder / "data.npz", allow_pickle=False, x=x[None])
+    np.savez(folder / "weights.npz", **arrays)
+    np.savez(folder / "data.npz", x=x[None])
     found = load(ModelOptions(str(folder / "weights.npz"), str(folder / "data.npz"), loss="every"))
     assert not found.findings
     return float(found.loss.value), rg.gradients(found.loss)

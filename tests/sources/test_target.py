@@ -209,8 +209,8 @@ def test_the_command_line_takes_targets_and_checkpoints(model: str, tmp_path: Pa
     assert done.stderr.splitlines()[0].startswith("Traceback")
     assert done.stderr.splitlines()[-1] == f"rnngraph: {model}:fails raised KeyError: 'missing'."
     assert "rnngraph/" not in done.stderr
-    layer = rnngraph.nn.GRU(3, 4)
-    np.savez(tmp_path / "w.npz", allow_pickle=False, **layer.state_dict())
+    weights: dict[str, Any] = dict(rnngraph.nn.GRU(3, 4).state_dict())
+    np.savez(tmp_path / "w.npz", **weights)
     np.savez(tmp_path / "d.npz", x=np.ones((1, 4, 3)))
     done = command("norms", "--weights", "w.npz", "--data", "d.npz", "--json")
     assert (done.returncode, done.stderr.splitlines()[0]) == (0, "found gru: gru, 3 -> 4 units")
