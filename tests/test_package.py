@@ -56,7 +56,10 @@ DATA = {
     "rnngraph.gradcheck.report",
     "rnngraph.trace.cell",
 }
-RECORDS_FIRST = {"save.py": {"rnngraph.sources.tape.record", "rnngraph.measure.lag_options"}}  # render(loss, path)
+RECORDS_FIRST = {  # render(loss, path) and diagnose(loss)
+    "save.py": {"rnngraph.sources.tape.record", "rnngraph.measure.lag_options"},
+    "diagnose.py": {"rnngraph.sources.tape.record"},
+}
 MODULE = re.compile(r"rnngraph(\.[a-z_]+)+")
 
 

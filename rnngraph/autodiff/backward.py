@@ -196,9 +196,11 @@ def scalar_cotangent(loss: Tensor) -> Array:
         InputError: the loss has more than one element, or no parameter or floating input leads to it.
     """
     if not isinstance(loss, Tensor):
+        library = type(loss).__module__.partition(".")[0]
+        kind = f"{'' if library == 'builtins' else f'{library}.'}{type(loss).__name__}"
         raise InputError(
-            f"the loss is a {type(loss).__name__}; pass the scalar Tensor that a model computed on a tape. A PyTorch "
-            "step is looked at with rnngraph.torch.watch(model), and its watch.trace() is what is drawn and judged."
+            f"the loss is a {kind}; pass the scalar Tensor that a model computed on a tape. A PyTorch step is looked "
+            "at with rnngraph.torch.watch(model), and the watch is what is drawn and judged."
         )
     if loss.value.size != 1:
         raise InputError(f"the loss has shape {loss.shape}; reduce it to a scalar, with .sum() or .mean().")

@@ -24,11 +24,13 @@ from rnngraph.trace.magnitudes import Status
 from rnngraph.trace.model import Trace
 
 
-def diagnose(trace: Trace, *, horizon: int | None = None, trial: Tries | None = None, **thresholds: float) -> Diagnosis:
+def diagnose(
+    trace: Trace | Any, *, horizon: int | None = None, trial: Tries | None = None, **thresholds: float
+) -> Diagnosis:
     """Say how far back the network learns, and why it stops.
 
     Args:
-        trace: a trace with lags, `rnngraph.record(loss, lags=True)`.
+        trace: a trace with lags; or what `rnngraph.record` takes, which is recorded with them first.
         horizon: the lag that the task needs. Without one the reach is what is said, and nothing is wrong with it: the
             verdict is then given at the longest lag that a tenth of the gradient has behind it.
         trial: who runs the network again with changed weights, `rnngraph.trial(loss)`: remedies are then tried before
@@ -47,17 +49,16 @@ def diagnose(trace: Trace, *, horizon: int | None = None, trial: Tries | None = 
     return judge(network, trial=trial)
 
 
-def network_in(trace: Trace, *, horizon: int | None = None, **thresholds: float) -> Network:
+def network_in(trace: Trace | Any, *, horizon: int | None = None, **thresholds: float) -> Network:
     """Gather what a verdict rests on: the layers of a trace and the ways of its credit; see `diagnose`.
 
     Raises:
         InputError: as `diagnose`.
     """
     if not isinstance(trace, Trace):
-        raise InputError(
-            f"a {type(trace).__name__} cannot be diagnosed; pass a trace: rnngraph.record(loss, lags=True), "
-            "watch.trace() or rnngraph.Trace.load(file)."
-        )
+        from rnngraph.sources.tape.record import record
+
+        trace = record(trace, lags=True)
     limits = thresholds_from(thresholds)
     _check(trace)
     return network_of(trace, limits, horizon)
@@ -90,7 +91,7 @@ def judge(network: Network, *, trial: Tries | None = None) -> Diagnosis:
 
 
 def assert_healthy(
-    trace: Trace,
+    trace: Trace | Any,
     *,
     horizon: int | None = None,
     allow: Sequence[str] = (),

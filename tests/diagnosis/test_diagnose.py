@@ -14,7 +14,7 @@ from rnngraph.errors import InputError
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.render.report.diagnosis import diagnosis_json
 from tests.diagnosis.verdict_networks import linear, recorded
-from tests.linear_cells import orthogonal
+from tests.linear_cells import linear_loss, orthogonal
 
 
 def rules(diagnosis: Any) -> set[str]:
@@ -64,6 +64,12 @@ def test_linear_networks_by_their_gain(g: float, verdict: str) -> None:
     else:
         assert diagnosis.reach == diagnosis.memory_horizon == 89
         assert diagnosis.whole
+
+
+def test_a_loss_is_recorded_where_no_trace_is_given() -> None:
+    loss = linear_loss(0.9 * orthogonal(5), np.ones((2, 5)), np.arange(1.0, 6.0), 60)
+    assert rg.diagnose(loss).rate == pytest.approx(math.log(0.9), abs=1e-9)
+    assert rg.assert_healthy(loss).reach == 1 + math.floor(math.log(0.01) / math.log(0.9))
 
 
 # What sways other tools, and must not sway the verdict.

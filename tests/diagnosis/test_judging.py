@@ -144,7 +144,7 @@ def judged(monkeypatch: pytest.MonkeyPatch, *rules: str, flags: tuple[str, ...] 
     made = SimpleNamespace(findings=[found(rule) for rule in rules], flags=flags or rules, full=str)
     monkeypatch.setattr("rnngraph.diagnosis.diagnose.diagnose", lambda trace, **others: made)
     try:
-        assert_healthy(SimpleNamespace(), **options)  # type: ignore[arg-type]
+        assert_healthy(SimpleNamespace(), **options)
     except AssertionError:
         return False
     return True

@@ -72,8 +72,8 @@ def document() -> str:
 TEXT = """# Hand-written NumPy
 
 `rnngraph.trace_function(forward, *arrays)` runs a function of NumPy arrays, unchanged, on recording arrays, and
-gives its loss on a tape, `traced`: `record`, `render`, `check` and `trial` take it, and
-`rnngraph.diagnose(rnngraph.record(traced, lags=True), trial=rnngraph.trial(traced))` is the verdict.
+gives its loss on a tape, `traced`: `diagnose`, `record`, `render`, `check` and `trial` take it, and
+`rnngraph.diagnose(traced, trial=rnngraph.trial(traced))` is the verdict with remedies that were tried.
 `import rnngraph.numpy as np` is the explicit form.
 
 * Float arrays are recorded: those in the arguments (also in dicts, lists, objects and `self`) and the globals that

@@ -1,6 +1,7 @@
 """Record a trace of a loss on a tape: the functions that a user calls.
 
-In: a scalar loss, or the tape that a function of the functional interface returned as its cache. Out: a `Trace`.
+In: a scalar loss, the tape that a function of the functional interface returned as its cache, or a watch on a model of
+another library, which knows itself how it is traced. Out: a `Trace`.
 """
 
 from __future__ import annotations
@@ -21,40 +22,48 @@ from rnngraph.trace.model import SpectrumTrace, Trace
 
 
 @runtime_checkable
-class Tryable(Protocol):
-    """What knows itself how it is run again."""
+class Watched(Protocol):
+    """What knows itself how it is traced and run again, as an `rnngraph.torch.watch` does."""
+
+    def trace(self, *, lags: LagOptions | bool, spectrum: int, source: str) -> Trace:
+        """Measure what was watched."""
 
     def trial(self) -> Trial:
         """Let remedies be tried."""
 
 
-def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: int = 0, source: str = "") -> Trace:
+def record(
+    loss: Tensor | Tape | Watched, *, lags: LagOptions | bool = False, spectrum: int = 0, source: str = ""
+) -> Trace:
     """Walk back from `loss` once and measure every state, parameter and input at every timestep.
 
     Args:
         loss: a scalar tensor; or a tape (the `cache` of the functional interface), walked from the upstream gradients
-            that its last backward was given. A tape that no backward has walked gives a trace of "not observed".
+            that its last backward was given. A tape that no backward has walked gives a trace of "not observed". Or
+            an `rnngraph.torch.watch` that has seen a pass.
         lags: also measure the lag matrix, with the default bounds or with the given `LagOptions`.
         spectrum: how many Lyapunov exponents to measure, 0 for none.
         source: where the model comes from, for display.
 
     Raises:
-        InputError: the loss is not a scalar, or neither a tensor nor a tape; or an option of another kind.
+        InputError: the loss is not a scalar, or nothing that can be recorded; or an option of another kind.
     """
+    if isinstance(loss, Watched):
+        return loss.trace(lags=lags, spectrum=spectrum, source=source)
     options, spectrum = asked(lags), whole_number(spectrum, "spectrum", least=0)
     return measured.record(open_recording(loss), lags=options, spectrum=spectrum, source=source)
 
 
-def trial(loss: Tensor | Tape | Tryable) -> Trial:
+def trial(loss: Tensor | Tape | Watched) -> Trial:
     """Let remedies be tried on what was recorded: `rnngraph.diagnose(trace, trial=rnngraph.trial(loss))`.
 
     Args:
-        loss: what `record` takes, or an `rnngraph.torch.watch` that has seen a pass.
+        loss: what `record` takes.
 
     Raises:
         InputError: the loss is not a scalar, or neither a tensor nor a tape; or the watch has seen nothing.
     """
-    if isinstance(loss, Tryable):
+    if isinstance(loss, Watched):
         return loss.trial()
     return Trial(open_recording(loss))
 

@@ -177,6 +177,7 @@ def test_state_in_attributes() -> None:
     check(trace, "cell.h", trail, "s0")
     last = trace.lags[0].log[:, -1, 1:]
     np.testing.assert_allclose(np.diff(last, axis=1), -np.log(0.9), rtol=1e-12)  # falls by exactly .9 a step
+    assert rnngraph.diagnose(watch).rate == pytest.approx(np.log(0.9), rel=1e-12)  # a watch is traced first
 
 
 def test_masks_and_dropout_between_the_steps() -> None:
