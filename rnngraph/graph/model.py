@@ -52,6 +52,15 @@ class Column:
         return self.ranges[-1][1] - 1 if self.ranges else -1
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The steps in words, from the longest to the shortest; none for initial states."""
+        if self.kind == "fold":
+            return f"t={self.first} … {self.last}", f"{self.first}…{self.last}"
+        spans = ", ".join(f"{start} … {stop - 1}" if stop - start > 1 else f"{start}" for start, stop in self.ranges)
+        several = (f"each of {self.count} steps, t={spans}",) if self.count > 1 else ()
+        return (*several, f"t={spans}") if spans else ()
+
+    @property
     def index(self) -> Index:
         """What selects the column's timesteps from an array `(T, ...)`."""
         if len(self.ranges) == 1:

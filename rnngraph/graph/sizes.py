@@ -68,11 +68,11 @@ def check_theme(theme: object) -> None:
     check_known([str(theme)], THEMES, "the theme {} is unknown; choose")
 
 
-def is_wide(width: int) -> bool:
+def is_wide(width: float) -> bool:
     """Whether names stand beside the rows, and initial states beside the first step."""
     return width >= WIDE_FROM
 
 
-def sizes_of(width: int) -> Sizes:
+def sizes_of(width: float) -> Sizes:
     """Give the sizes of a picture."""
     return SETTINGS[is_wide(width)]

@@ -129,7 +129,7 @@ def test_the_published_start_stands_behind_the_bars(width: int) -> None:
     for one in drawn.shapes:
         assert drawn.frame.left <= one.box.left, one.text
         assert one.box.right <= drawn.frame.right + 6, one.text
-        assert one.box.bottom >= drawn.frame.bottom
+        assert one.box.bottom <= drawn.frame.bottom
 
 
 def test_the_credit_is_drawn_where_it_is() -> None:

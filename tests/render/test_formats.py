@@ -87,7 +87,7 @@ def test_the_svg_keeps_the_positions() -> None:
     width, height = (float(size) for size in root.attrib["viewBox"].split()[2:])
     assert width == pytest.approx(drawing.frame.width, abs=0.01)
     assert height == pytest.approx(drawing.frame.height, abs=0.01)
-    assert root.attrib["width"] == f"{root.attrib['viewBox'].split()[2]}pt"
+    assert root.attrib["width"] == f"{root.attrib['viewBox'].split()[2]}px"
     found: dict[str, set[tuple[float, float]]] = {}
     for element in root.iter(f"{SVG}text"):
         at = float(element.attrib["x"]), float(element.attrib["y"])
@@ -95,7 +95,7 @@ def test_the_svg_keeps_the_positions() -> None:
     boxes = [shape for shape in drawing.shapes if shape.align == "middle" and shape.text and "\n" not in shape.text]
     assert len(boxes) > 60
     for shape in boxes:
-        x, y = shape.box.x - drawing.frame.left, drawing.frame.top - shape.box.y
+        x, y = shape.box.x - drawing.frame.left, shape.box.y - drawing.frame.top
         assert any(a == pytest.approx(x, abs=0.01) and 0 < b - y < shape.size for a, b in found[shape.text]), shape.id
 
 

@@ -9,13 +9,12 @@ import math
 from collections.abc import Iterable, Iterator
 
 from rnngraph.diagnosis.sentences import part_text, share_text
-from rnngraph.graph.layout.geometry import one_line
-from rnngraph.graph.layout.grid import Span
+from rnngraph.graph.layout.geometry import Box, Span, one_line
 from rnngraph.graph.layout.metrics import fit, width_of
 from rnngraph.graph.model import Column, Vertex
 from rnngraph.graph.one_loss.bars import Axis, bars
-from rnngraph.graph.one_loss.layout import RANGE, SMALLEST, Layout, Place, inside
-from rnngraph.graph.one_loss.ways import holds
+from rnngraph.graph.one_loss.layout import RANGE, Layout, inside
+from rnngraph.graph.paper import SMALLEST
 from rnngraph.graph.sheet import Role, Shape, rectangle, words
 from rnngraph.graph.style.left import MARK, tone
 
@@ -41,7 +40,7 @@ def _fold(vertex: Vertex, layout: Layout, axis: Axis) -> Iterator[Shape]:
         vertex.id, "vertex", span.start, top, span.size, layout.bottom - top, form="box", fill="fold",
         stroke="red" if broken else "rule", thickness=2.0 if broken else 1.0, line="dotted",
         subject=vertex.id, column=vertex.column,
-        hint=one_line("; ".join([f"{count}, {_name(column)}", *broken, *(text for _, text, _ in ranges)])),
+        hint=one_line("; ".join([f"{count}, {column.names[0]}", *broken, *(text for _, text, _ in ranges)])),
     )  # fmt: skip
     heads = f"{count} folded", count, f"{column.count}×"
     yield from _between(f"{vertex.id}n", "header", heads, span, top + 12, layout)
@@ -105,7 +104,7 @@ def vertices(layout: Layout) -> Iterator[Shape]:
             yield _input(vertex, layout)
 
 
-def _at(place: Place) -> tuple[float, float, float, float]:
+def _at(place: Box) -> tuple[float, float, float, float]:
     """Give left and upper side, width and height."""
     return place.side(-1), place.top, place.width, place.height
 
@@ -174,36 +173,3 @@ def _input(vertex: Vertex, layout: Layout) -> Shape:
 def word_of(column: Column) -> str:
     """Give the word that comes in at a step, where there is one, else one letter."""
     return one_line(column.label) if column.label else "x"
-
-
-def headers(layout: Layout) -> Iterator[Shape]:
-    """Write the step and the lag under every column, and the steps under a fold."""
-    row = next(iter(row for row in layout.seen.rows if row.reached.any()), None)
-    for number, (column, span) in enumerate(zip(layout.graph.columns, layout.columns, strict=True)):
-        y = layout.last_row + 79
-        if column.kind == "fold":
-            names = (_name(column), f"{column.first}…{column.last}")
-            text = next((name for name in names if width_of(name, 11) <= span.size), "")
-            if text:
-                yield words(f"head{number}", "header", text, span.middle, y, 11, ink="muted", column=number)
-        elif column.kind == "step" and row is not None:
-            faint = column.valid == 0
-            size = next((size for size in (11.5, SMALLEST)
-                         if width_of(f"t={column.first}", size, bold=True) <= span.size), SMALLEST)  # fmt: skip
-            yield words(f"head{number}", "header", fit(f"t={column.first}", span.size, size, bold=True), span.middle, y,
-                        size, bold=True, ink="muted" if faint else "ink", column=number)  # fmt: skip
-            lag = _lag(layout, column)
-            text = f"lag {lag}" if lag >= 0 else "padding" if faint else ""
-            if text:
-                yield words(f"lag{number}", "header", fit(text, span.size, 11), span.middle, y + 14, 11, ink="muted",
-                            column=number)  # fmt: skip
-
-
-def _lag(layout: Layout, column: Column) -> int:
-    """Give the lag of a column: that of whichever row the credit takes there."""
-    found = (int(row.lags[column.first]) for row in layout.seen.rows if holds(layout.seen, row, column))
-    return max(found, default=-1)
-
-
-def _name(column: Column) -> str:
-    return f"t={column.first} … {column.last}"

@@ -19,8 +19,7 @@ from rnngraph.render.picture.dot import dot
 
 # Graphviz' bitmap libraries refuse or shrink what is larger than this many pixels on a side.
 LARGEST_SIDE = 32_000
-DPI = 120.0
-FINE = 144.0  # of a sheet in pixels, each of which becomes two by two
+DPI = 144.0  # a pixel becomes two by two
 NO_GRAPHVIZ = (
     "no Graphviz was found: there is no `dot` on the PATH and pygraphviz is not installed; "
     "run `pip install pygraphviz`, or install Graphviz (https://graphviz.org/download), "
@@ -36,7 +35,7 @@ def pdf(sheet: Sheet) -> bytes:
 
 def png(sheet: Sheet) -> bytes:
     """Return a sheet as a bitmap; warn where it had to be made smaller to be possible at all."""
-    longest, wanted = max(sheet.frame.width, sheet.frame.height), FINE if sheet.unit == "px" else DPI
+    longest, wanted = max(sheet.frame.width, sheet.frame.height), DPI
     dpi = min(wanted, LARGEST_SIDE * 72 / longest)
     if dpi < wanted:
         warnings.warn(

@@ -17,9 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rnngraph.diagnosis.sentences import percent
-from rnngraph.graph.charts.frame import Paper
 from rnngraph.graph.charts.overlay import Curve, Panel, credit_panel, draw_panels
-from rnngraph.graph.key import Swatch
+from rnngraph.graph.paper import Paper, Swatch
 from rnngraph.graph.sheet import Sheet
 from rnngraph.history.compare.contrast import (
     NOT_IN_COMMON,

@@ -17,9 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rnngraph.diagnosis.sentences import share_text
-from rnngraph.graph.charts.frame import Paper
 from rnngraph.graph.charts.overlay import Curve, Panel, credit_panel, draw_panels
-from rnngraph.graph.key import Swatch
+from rnngraph.graph.paper import Paper, Swatch
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.style.palette import strengths
 from rnngraph.history.course import History, Series, history_sentences, now_sentence, skipped_sentences, trend_sentence

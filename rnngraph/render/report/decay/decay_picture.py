@@ -10,10 +10,9 @@ from typing import Any
 
 from rnngraph.errors import InputError
 from rnngraph.graph.charts.axes import AXIS, Axes
-from rnngraph.graph.charts.frame import SMALL, TEXT, Paper
-from rnngraph.graph.key import Swatch
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.metrics import fit, fit_end, width_of, wrap
+from rnngraph.graph.paper import SMALL, TEXT, Paper, Swatch
 from rnngraph.graph.sheet import Sheet, paragraph, rectangle, rule, words
 from rnngraph.render.report.decay.decay_report import halving, reach, summary_of
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text
