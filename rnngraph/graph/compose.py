@@ -12,7 +12,7 @@ from rnngraph.graph.paper import Paper
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.sizes import WIDE
 from rnngraph.graph.style.bands import GUTTER, draw_bands
-from rnngraph.graph.style.boxes import edge_curve, vertex_shape
+from rnngraph.graph.style.boxes import edge_curve, summed_shape
 from rnngraph.graph.style.legend import legend
 from rnngraph.graph.style.palette import choose_style
 
@@ -33,7 +33,7 @@ def compose(
     for number, (row, span) in enumerate(zip(graph.rows, grid.rows, strict=True)):
         note = row.direction if both else ""
         paper.row_name(f"row{number}", one_line(row.name), note, span.middle, paper.margin + GUTTER - 10)
-    paper.shapes += [vertex_shape(vertex, boxes[vertex.id], style) for vertex in graph.vertices if vertex.id in boxes]
+    paper.shapes += [summed_shape(vertex, boxes[vertex.id], style) for vertex in graph.vertices if vertex.id in boxes]
     paper.y = grid.bottom + 17
     rooms = [_wider(column, span) for column, span in zip(graph.columns, grid.columns, strict=True)]
     paper.column_names(graph.columns, rooms, [_word(column) for column in graph.columns])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rnngraph.graph.layout.geometry import Box, Span, one_line
-from rnngraph.graph.layout.metrics import balanced, fit, fit_end, name_lines, width_of, wrap
+from rnngraph.graph.layout.metrics import balanced, fit, fit_end, largest, name_lines, width_of, wrap
 from rnngraph.graph.model import Column
 from rnngraph.graph.sheet import Curve, Line, Shape, Sheet, paragraph, rectangle, rule, words
 from rnngraph.graph.sizes import Sizes, check_theme, check_width, is_wide, sizes_of
@@ -109,11 +109,9 @@ class Paper:
         for number, (column, room, more) in enumerate(zip(columns, rooms, below, strict=True)):
             bold = column.kind != "fold"
             ink = "muted" if column.kind == "fold" or column.valid == 0 else "ink"
-            texts = column.names
-            fits = ((text, size) for size in (11.5, SMALL, SMALLEST) for text in texts
-                    if width_of(text, size, bold=bold) <= room.size)  # fmt: skip
-            last = (fit(texts[-1], room.size, SMALLEST, bold=True), SMALLEST) if bold and texts else ("", 0.0)
-            text, size = next(fits, last)
+            fits = (text for text in column.names if width_of(text, SMALLEST, bold=bold) <= room.size)
+            name = next(fits, column.names[-1] if bold and column.names else "")
+            text, size = largest(name, room.size, (11.5, SMALL, SMALLEST), bold=bold)
             style: dict[str, Any] = {"column": number, "ink": ink}
             if text:
                 self.shapes.append(

@@ -13,7 +13,6 @@ from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.model import Graph, Row, Vertex
 
 LABEL = 12.5  # font size inside boxes; a picture is also read at half its size
-PART = 10.5  # font size of the parts of a step
 MARK = 10.0  # font size of a box with a mark
 STEP_WIDTH = 80.0  # of a box alone in its step, at least and at most
 MOST_WIDTH = 132.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 ELLIPSIS = "…"
 LONGEST_LABEL = 1000  # characters; of signs without a width, thousands would fit into any
@@ -58,6 +59,15 @@ def fit(text: str, width: float, size: float, *, bold: bool = False) -> str:
             break
         kept.append(character)
     return "".join(kept).rstrip() + ELLIPSIS
+
+
+def largest(text: str, width: float, sizes: Sequence[float], *, bold: bool = False) -> tuple[str, float]:
+    """Choose the first of the sizes, which descend, at which a text fits; it is cut to the last where none does."""
+    lines = text.split("\n") if len(text) <= LONGEST_LABEL else [text]
+    found = next(
+        (size for size in sizes[:-1] if max(width_of(one, size, bold=bold) for one in lines) <= width), sizes[-1]
+    )
+    return "\n".join(fit(line, width, found, bold=bold) for line in lines), found
 
 
 def fit_end(name: str, width: float, size: float, *, bold: bool = False) -> str:

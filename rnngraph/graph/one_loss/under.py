@@ -19,6 +19,7 @@ from rnngraph.graph.paper import SMALL, TEXT, Swatch, shades
 from rnngraph.graph.sheet import paragraph, rule, words
 from rnngraph.graph.sizes import round_step
 from rnngraph.graph.style.left import is_dotted
+from rnngraph.graph.style.legend import box_marks
 
 STRIP = 44.0  # the height of 100 %
 AMOUNT = 12.0
@@ -124,11 +125,8 @@ def swatches(layout: Layout, axis: Axis) -> Iterator[Swatch]:
         yield Swatch("other losses, not part of this view", form="ellipse", line="dotted", thickness=1.0)
     if any(vertex.saturated and vertex.saturated.high > METER_FROM for vertex in states):
         yield Swatch("units saturated", form="meter")
-    if any(vertex.padding for vertex in states):
-        yield Swatch("padding", stroke="rule", line="dashed", thickness=1.0)
     if any(vertex.share is None and not vertex.padding and not vertex.label for vertex in states):
         yield Swatch("no credit gets here", stroke="rule", thickness=1.0)
     if any(vertex.share is None and not vertex.padding and vertex.label for vertex in states):
         yield Swatch("?: not known", stroke="rule", thickness=1.0)
-    if any(vertex.first_nonfinite for vertex in layout.graph.vertices):
-        yield Swatch("NaN or infinity first comes up", stroke="red", thickness=3.0)
+    yield from box_marks(layout.graph)

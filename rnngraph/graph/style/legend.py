@@ -71,7 +71,12 @@ def _marks(graph: Graph) -> Iterator[Swatch]:
     for word, share in graph.saturation:
         if any(vertex.mark.startswith(word) for vertex in graph.vertices):
             yield Swatch(f"at least {part_text(share)} of units {word}", stroke="orange", thickness=2.0)
+    yield from box_marks(graph)
+
+
+def box_marks(graph: Graph) -> Iterator[Swatch]:
+    """Name what a box may be in every picture."""
     if any(vertex.padding for vertex in graph.vertices):
         yield Swatch("padding", "padding", stroke="padding-line", thickness=1.0)
     if any(vertex.first_nonfinite for vertex in graph.vertices):
-        yield Swatch("first non-finite value", stroke="red", thickness=3.0)
+        yield Swatch("NaN or infinity first comes up", stroke="red", thickness=3.0)
