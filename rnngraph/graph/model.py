@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from rnngraph.graph.summary import Summary
+from rnngraph.graph.summary import UNKNOWN, Summary
 from rnngraph.trace.magnitudes import Integers, Status
 
 if TYPE_CHECKING:
@@ -159,8 +159,10 @@ class Graph:
     vertices: tuple[Vertex, ...]
     edges: tuple[Edge, ...]
     bands: tuple[Band, ...]
-    carried: Summary  # over every step, shown or not: the range of the colour scale
-    gradients: Summary  # likewise for the states' gradients
-    contributions: Summary  # likewise for the weights' contributions
+    carried: Summary = UNKNOWN  # over every step, shown or not: the range of the colour scale
+    gradients: Summary = UNKNOWN  # likewise for the states' gradients
+    contributions: Summary = UNKNOWN  # for the weights' contributions
+    gains: Summary = UNKNOWN  # for what a step back makes of the gradient
+    activations: Summary = UNKNOWN
     saturation: tuple[tuple[str, float], ...] = ()  # words of marks, and the share of units from which each is given
     seen: Seen | None = None  # what is known of the one loss that it is seen from; None: the sum over all losses

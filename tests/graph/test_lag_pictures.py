@@ -13,10 +13,10 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.errors import InputError
-from rnngraph.graph.charts.axes import ticks
 from rnngraph.graph.charts.lags_chart import lag_sheet
 from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.sheet import Shape, Sheet
+from rnngraph.graph.sizes import ticks
 from rnngraph.graph.style.left import tone
 from rnngraph.render.format import CHARTS
 from rnngraph.render.picture.charts import chart_bytes

@@ -18,7 +18,7 @@ from rnngraph.graph.layout.geometry import Point
 from rnngraph.graph.layout.metrics import fit, width_of
 from rnngraph.graph.paper import SMALL, Paper
 from rnngraph.graph.sheet import FLAG, FLAG_TEXT, flag, rectangle, rule, words
-from rnngraph.graph.sizes import round_step
+from rnngraph.graph.sizes import ticks
 from rnngraph.graph.style.left import MARK, ends_of, level_text
 from rnngraph.trace.magnitudes import Floats, Integers
 
@@ -149,18 +149,6 @@ class Axes:
         line = [(x, min(top, self.top)), (x, top if over else self.bottom)]
         self.paper.curves.append(rule(f"{self.name}fl", line, "ink", thickness=1.75))
         self.paper.shapes += flag(f"{self.name}f", text, left, top, width)
-
-
-def ticks(places: range, room: float, *, apart: float = 34.0) -> list[int]:
-    """Choose the first place, round numbers, and the last one; at least so many pixels apart."""
-    if not places:
-        return []
-    first, last = places[0], places[-1]
-    pitch = room / max(last - first, 1)
-    step = round_step(apart / pitch)
-    near = max(0.7 * apart, 8.0 * len(str(last)))  # both ends are written, with all their digits
-    inner = [value for value in range(0, last, step) if min(value - first, last - value) * pitch >= near]
-    return sorted({first, *inner, last})
 
 
 def thinned(count: int) -> Integers:

@@ -5,6 +5,7 @@ In: a layout. Out: shapes and curves, and how far down they reach.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +16,9 @@ from rnngraph.graph.one_loss.bars import Axis, amounts, bars
 from rnngraph.graph.one_loss.boxes import METER_FROM
 from rnngraph.graph.one_loss.layout import Layout
 from rnngraph.graph.one_loss.view import Strip
-from rnngraph.graph.paper import SMALL, TEXT, Swatch, shades
+from rnngraph.graph.paper import SMALL, SMALLEST, TEXT, Swatch, shades
 from rnngraph.graph.sheet import paragraph, rule, words
-from rnngraph.graph.sizes import round_step
+from rnngraph.graph.sizes import ticks
 from rnngraph.graph.style.left import is_dotted
 from rnngraph.graph.style.legend import box_marks
 
@@ -94,22 +95,19 @@ class Under:
             paper.shapes.append(words(f"{identity}_{line}", "band", shown, paper.margin, at, SMALL, **_LEFT | style))
 
     def _ticks(self) -> None:
-        """Write timesteps under the strips, at round distances, and the last one of every segment."""
-        total = self.layout.seen.segments[-1].stop
-        pitch, y = (self.right - self.left) / total, self.paper.y + 3
-        taken: list[tuple[float, float]] = []
-        segments = self.layout.seen.segments
-        step, last = round_step(TICK / pitch), segments[-1]
-        fixed = [(one, 0) for one in segments] + [(last, last.timesteps - 1)]
-        round_ones = [(one, t) for one in segments for t in range(step, one.timesteps, step)]
-        for number, (segment, t) in enumerate(dict.fromkeys([*fixed, *round_ones])):
-            text, x = f"t={t}", self.left + (segment.start + t + 0.5) * pitch
-            half = width_of(text, 10.5) / 2
-            x = min(max(x, self.left + half), self.right - half)
-            near = taken if number <= len(fixed) else [*taken[: len(fixed)], taken[-1]]  # round ones come in order
-            if all(x + half + 8 < a or x - half - 8 > b for a, b in near):
-                taken.append((x - half, x + half))
-                self.paper.shapes.append(words(f"tick{segment.start + t}", "band", text, x, y, 10.5, ink="muted"))
+        """Write timesteps under the strips: of every segment the first and round ones, and the last one of all."""
+        segments, y, end = self.layout.seen.segments, self.paper.y + 3, -math.inf
+        pitch = (self.right - self.left) / segments[-1].stop
+        for segment in segments:
+            last = segment is segments[-1]
+            for t in ticks(range(segment.timesteps), pitch * segment.timesteps, apart=TICK):
+                text, x = f"t={t}", self.left + (segment.start + t + 0.5) * pitch
+                half = width_of(text, SMALLEST) / 2
+                x = min(max(x, self.left + half), self.right - half)
+                if x - half > end and (last or t < segment.timesteps - 1 or not t):
+                    name = f"tick{segment.start + t}"
+                    self.paper.shapes.append(words(name, "band", text, x, y, SMALLEST, ink="muted"))
+                    end = x + half + 8
         self.paper.y += 14
 
 
