@@ -15,12 +15,13 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.errors import InputError
-from rnngraph.graph.charts.axes import pieces, ticks
+from rnngraph.graph.charts.axes import pieces
 from rnngraph.graph.charts.overlay import Curve, Panel, draw_panels
 from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.paper import Paper
 from rnngraph.graph.sheet import FLAG, Sheet
 from rnngraph.graph.sheet import Curve as Drawn
+from rnngraph.graph.sizes import ticks
 from rnngraph.graph.style.left import COLOURS, colour, ends_of, level_text
 from rnngraph.graph.style.palette import step_of, strengths
 from rnngraph.render.picture.charts import report_bytes

@@ -63,11 +63,10 @@ def fit(text: str, width: float, size: float, *, bold: bool = False) -> str:
 
 def largest(text: str, width: float, sizes: Sequence[float], *, bold: bool = False) -> tuple[str, float]:
     """Choose the first of the sizes, which descend, at which a text fits; it is cut to the last where none does."""
-    lines = text.split("\n") if len(text) <= LONGEST_LABEL else [text]
-    found = next(
-        (size for size in sizes[:-1] if max(width_of(one, size, bold=bold) for one in lines) <= width), sizes[-1]
-    )
-    return "\n".join(fit(line, width, found, bold=bold) for line in lines), found
+    lines = [line[: LONGEST_LABEL + 1] for line in text.split("\n")]
+    widest = max(width_of(line, 1.0, bold=bold) for line in lines)
+    size = next((size for size in sizes[:-1] if widest * size <= width), sizes[-1])
+    return "\n".join(fit(line, width, size, bold=bold) for line in lines), size
 
 
 def fit_end(name: str, width: float, size: float, *, bold: bool = False) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from rnngraph.graph.layout.geometry import ARC_DEPTH, Box, Point, Points, hanging, middle_of, rounded, straight
-from rnngraph.graph.layout.grid import STAGGER, Grid, Span
+from rnngraph.graph.layout.geometry import ARC_DEPTH, Box, Point, Points, Span, hanging, middle_of, rounded, straight
+from rnngraph.graph.layout.grid import STAGGER, Grid
 from rnngraph.graph.model import Edge, Graph, Vertex
 from rnngraph.trace.model import REVERSE
 

@@ -15,7 +15,7 @@ from rnngraph.graph.model import Column, Vertex
 from rnngraph.graph.one_loss.bars import Axis, bars
 from rnngraph.graph.one_loss.layout import RANGE, Layout, inside
 from rnngraph.graph.paper import SMALL, SMALLEST
-from rnngraph.graph.sheet import Role, Shape, rectangle, words
+from rnngraph.graph.sheet import Form, Role, Shape, rectangle, words
 from rnngraph.graph.style.boxes import Paint, vertex_shape
 from rnngraph.graph.style.left import tone
 
@@ -100,12 +100,11 @@ def vertices(layout: Layout) -> Iterator[Shape]:
         if vertex.kind == "input":
             yield _input(vertex, layout, place)
             continue
-        paint = Paint("paper", "rule", "muted")
+        form: Form = "box" if vertex.kind == "state" else "ellipse"
+        paint = Paint("paper", "rule", "muted") if form == "box" else Paint("paper", "line", line="dotted", form=form)
         if vertex.share is not None:
             found = tone(vertex.share, floor=layout.seen.floor)
-            paint = Paint(found.name, "line", found.text)
-        elif vertex.kind == "loss":
-            paint = Paint("paper", "line", line="dotted")
+            paint = Paint(found.name, "line", found.text, form=form)
         yield vertex_shape(vertex, place, paint, vertex.note)
         part = vertex.saturated.high if vertex.saturated is not None else 0.0
         if part > METER_FROM:

@@ -37,19 +37,20 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Paint:
-    """The colours of a box, and its line."""
+    """The colours of a box, its line and its form."""
 
     fill: str
     stroke: str
     ink: str = "ink"
     line: Line = "solid"
+    form: Form = "box"
 
 
 def vertex_shape(vertex: Vertex, box: Box, paint: Paint, hint: str) -> Shape:
     """Return a vertex's box with its colours, its label and its marks."""
     thickness, lines = 1.0, [one_line(text) for text in vertex.label.split("\n")]
     if vertex.padding:
-        paint = Paint(*KINDS["padding"], "padding-ink")
+        paint = Paint(*KINDS["padding"], "padding-ink", form=paint.form)
         lines = lines if vertex.label else ["pad"]
     if vertex.mark:
         paint, thickness = replace(paint, stroke="orange"), 2.0
@@ -60,19 +61,18 @@ def vertex_shape(vertex: Vertex, box: Box, paint: Paint, hint: str) -> Shape:
     high = (box.height - 2) / (1.2 * len(lines))
     sizes = [size for size in SIZES if size <= high] or SIZES[-1:]
     text, size = largest("\n".join(lines), box.width - (4 if bold else 6), sizes, bold=bold)
-    form: Form = "ellipse" if vertex.kind in ("loss", "initial") else "box"
     return Shape(
-        vertex.id, "vertex", form, box, text, paint.fill, paint.stroke, paint.line, thickness, paint.ink, size, bold,
-        subject=vertex.id, hint=one_line(hint), column=vertex.column,
+        vertex.id, "vertex", paint.form, box, text, paint.fill, paint.stroke, paint.line, thickness, paint.ink, size,
+        bold, subject=vertex.id, hint=one_line(hint), column=vertex.column,
     )  # fmt: skip
 
 
 def summed_shape(vertex: Vertex, box: Box, style: Style) -> Shape:
     """Return the box of a vertex in the sum over all losses."""
-    paint = Paint(*KINDS[vertex.kind], "red" if vertex.kind == "cut" else "ink")
-    if vertex.kind == "fold":
-        paint = replace(paint, line="dashed")
-    elif style.fills is not None and vertex.kind in {"state", "layer", "gate"}:
+    line: Line = "dashed" if vertex.kind == "fold" else "solid"
+    form: Form = "ellipse" if vertex.kind == "loss" else "box"
+    paint = Paint(*KINDS[vertex.kind], "red" if vertex.kind == "cut" else "ink", line, form)
+    if style.fills is not None and vertex.kind in {"state", "layer", "gate"}:
         found = vertex.saturated if style.color == "saturation" else vertex.activation
         if found is not None:
             value = 0.0 if math.isnan(found.high) else found.high
