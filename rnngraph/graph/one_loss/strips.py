@@ -15,7 +15,7 @@ from rnngraph.graph.one_loss.view import Segment, Strip
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import REVERSE, Trace
 
-FLAT = 2.0  # times the smallest that the largest may be
+FLAT, GROWN = 2.0, 4.0  # times the smallest that the largest is of a flat sum, and the late steps that the early are
 
 
 def find_strips(trace: Trace, joined: OneLoss, segments: Sequence[Segment]) -> tuple[Strip, ...]:
@@ -87,7 +87,7 @@ class Sum:
         """Whether the steps that are walked to last have much more than those that are walked to first."""
         known = self.values[~np.isnan(self.values)]
         early, late = known[[-1, 0]] if self.reverse else known[[0, -1]]
-        return bool(early > 2 * FLAT * late > 0)
+        return bool(early > GROWN * late > 0)
 
 
 def sum_of(trace: Trace, seen: OneLoss) -> Sum | None:
@@ -99,7 +99,9 @@ def sum_of(trace: Trace, seen: OneLoss) -> Sum | None:
     names = [one.name for one in trace.recurrences if (one.clock, one.layer) == (top.clock, top.layer)]
     states = [state for state in trace.states if state.recurrence in names]
     grads = np.stack([state.grad.value[: top.timesteps] for state in states])
-    values = np.hypot.reduce(np.nan_to_num(grads))
-    values[np.isnan(grads).all(axis=0) | ~top.valid.any(axis=0)] = np.nan
+    known = np.isfinite(grads)
+    with np.errstate(over="ignore"):
+        values = np.hypot.reduce(np.where(known, grads, 0.0))
+    values[~known.any(axis=0) | ~top.valid.any(axis=0)] = np.nan
     found = Sum(states[0].name if len(states) == 1 else names[0], available, values, top.direction == REVERSE)
     return found if (values > 0).sum() > 1 else None

@@ -27,7 +27,6 @@ AMOUNT = 12.0
 TICK = 56.0  # the least distance of two ticks
 _LEFT: dict[str, Any] = {"ink": "muted", "align": "left"}
 _RIGHT = _LEFT | {"align": "right"}
-_TO_SCALE = "every step to scale"
 
 
 @dataclass
@@ -85,7 +84,8 @@ class Under:
             paper.shapes.append(words(identity, "band", shown, paper.margin, paper.y + 7, 11.5, **_LEFT))
             paper.y += 17
             return
-        room, more = self.left - paper.margin - 34, () if strip.amount else (f"{strip.note}, log scale", _TO_SCALE)
+        room = self.left - paper.margin - 34
+        more = () if strip.amount else (f"{strip.note}, log scale", "every step to scale")
         y, style = paper.y + (7 if strip.amount else 9), {"hint": f"{name}, {strip.note}"}
         first = fit_end(name, room, TEXT, bold=not strip.amount)
         paper.shapes.append(words(identity, "band", first, paper.margin, y, TEXT, bold=not strip.amount, align="left",
