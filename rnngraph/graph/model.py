@@ -123,6 +123,7 @@ class Edge:
     unreached: str = ""  # the vertex that the walk would reach, were the recurrence not cut
     share: float | None = None  # as a vertex's, of what arrives
     label: str = ""  # what the step keeps, where the picture is seen from one loss
+    row: int = -1  # and the row along which it goes
 
     @property
     def cut(self) -> bool:

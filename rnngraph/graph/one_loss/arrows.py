@@ -72,7 +72,7 @@ class _Arrows:
         below = self.vertices[edge.source]
         source, target = self.layout.place(below), self.layout.place(self.vertices[edge.target])
         if edge.kind == "recurrent":
-            y = self.layout.row(int(edge.id.rpartition("_")[2]))
+            y = self.layout.row(self.layout.number_of(edge.row))
             way = 1 if target.x > source.x else -1
             points = [(source.side(way), y), (target.side(-way) - 1.0 * way, y)]
         else:
@@ -129,7 +129,7 @@ class _Arrows:
         way = 1 if target.x > source.x else -1
         b = target.x - way * min(INSET, target.width / 4)
         if "fold" in (one.kind, other.kind):
-            y = self.layout.row(int(edge.id.rpartition("_")[2])) + 28
+            y = self.layout.row(self.layout.number_of(edge.row)) + 28
             if other.kind == "fold":
                 a = source.x + way * INSET
                 return ((a, source.bottom + 1), (a, y), (a + way * 4, y), (target.side(-way), y)), (0.0, 0.0)

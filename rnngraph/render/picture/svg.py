@@ -79,7 +79,8 @@ class _Writer:
         at = {"left": box.left, "middle": box.x, "right": box.right}[shape.align]
         for number, line in enumerate(lines):
             y = box.y + (number - (len(lines) - 1) / 2) * shape.leading * shape.size
-            parts.append(self._words(line, (at, y), shape))
+            parts.append(self._line(line, (at, y), shape.size, shape.ink, _ANCHORS[shape.align], bold=shape.bold,
+                                    halo=shape.halo))  # fmt: skip
         kind = f' class="{shape.role}"' if shape.role == "vertex" else ""
         hint = f"<title>{_text(shape.hint)}</title>" if shape.hint else ""
         return f"<g{kind}>{hint}{''.join(parts)}</g>" if hint or kind else "".join(parts)
@@ -94,9 +95,6 @@ class _Writer:
             return f'<ellipse cx="{x}" cy="{y}" rx="{plain(box.width / 2)}" ry="{plain(box.height / 2)}"{paint}{line}/>'
         corner = ' rx="6"' if shape.form == "box" else ""
         return f'<rect x="{x}" y="{y}" width="{plain(box.width)}" height="{plain(box.height)}"{corner}{paint}{line}/>'
-
-    def _words(self, line: str, at: Point, shape: Shape) -> str:
-        return self._line(line, at, shape.size, shape.ink, _ANCHORS[shape.align], bold=shape.bold, halo=shape.halo)
 
     def _line(self, line: str, at: Point, size: float, ink: str, anchor: str, *, bold: bool, halo: bool) -> str:
         x, y = self._at((at[0], at[1] + BASELINE * size))
