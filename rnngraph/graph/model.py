@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from rnngraph.graph.summary import Summary
+from rnngraph.graph.summary import UNKNOWN, Summary
 from rnngraph.trace.magnitudes import Integers, Status
 
 if TYPE_CHECKING:
@@ -50,6 +50,15 @@ class Column:
     def last(self) -> int:
         """The last timestep; -1 for initial states."""
         return self.ranges[-1][1] - 1 if self.ranges else -1
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The steps in words, from the longest to the shortest; none for initial states."""
+        if self.kind == "fold":
+            return f"t={self.first} … {self.last}", f"{self.first}…{self.last}"
+        spans = ", ".join(f"{start} … {stop - 1}" if stop - start > 1 else f"{start}" for start, stop in self.ranges)
+        several = (f"each of {self.count} steps, t={spans}",) if self.count > 1 else ()
+        return (*several, f"t={spans}") if spans else ()
 
     @property
     def index(self) -> Index:
@@ -114,6 +123,7 @@ class Edge:
     unreached: str = ""  # the vertex that the walk would reach, were the recurrence not cut
     share: float | None = None  # as a vertex's, of what arrives
     label: str = ""  # what the step keeps, where the picture is seen from one loss
+    row: int = -1  # and the row along which it goes
 
     @property
     def cut(self) -> bool:
@@ -150,8 +160,10 @@ class Graph:
     vertices: tuple[Vertex, ...]
     edges: tuple[Edge, ...]
     bands: tuple[Band, ...]
-    carried: Summary  # over every step, shown or not: the range of the colour scale
-    gradients: Summary  # likewise for the states' gradients
-    contributions: Summary  # likewise for the weights' contributions
+    carried: Summary = UNKNOWN  # over every step, shown or not: the range of the colour scale
+    gradients: Summary = UNKNOWN  # likewise for the states' gradients
+    contributions: Summary = UNKNOWN  # for the weights' contributions
+    gains: Summary = UNKNOWN  # for what a step back makes of the gradient
+    activations: Summary = UNKNOWN
     saturation: tuple[tuple[str, float], ...] = ()  # words of marks, and the share of units from which each is given
     seen: Seen | None = None  # what is known of the one loss that it is seen from; None: the sum over all losses

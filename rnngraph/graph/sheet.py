@@ -1,25 +1,22 @@
 """The sheet: shapes and curves with positions, colours and text, ready for any renderer, and what makes them in pixels.
 
-Lengths are points (1/72 inch) or pixels, as the sheet says; y goes up. The functions below count from the upper left
-corner, y down. A colour is a name of `style/left.py`, which is another one in dark.
+Lengths are pixels, y goes down. A colour is a name of `style/left.py`, which is another one in dark.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Literal
 
-from rnngraph.graph.layout.geometry import Box, Point, one_line, straight
+from rnngraph.graph.layout.geometry import Box, Point, path
 from rnngraph.graph.layout.grid import Grid
-from rnngraph.graph.layout.metrics import balanced, fit, width_of
-from rnngraph.graph.sizes import Sizes
+from rnngraph.graph.layout.metrics import fit, width_of
 
 Role = Literal["vertex", "title", "header", "row", "band", "bar", "cell", "number", "legend", "mark"]
 Form = Literal["box", "rectangle", "ellipse", "text"]
 Line = Literal["solid", "dashed", "dotted"]
-NO_GRID = Grid({}, (), (), ())
+NO_GRID = Grid({}, (), (), (), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +75,6 @@ class Sheet:
     grid: Grid = NO_GRID
     title: str = ""  # what a screen reader says
     description: str = ""
-    unit: Literal["pt", "px"] = "pt"
     theme: str = "light"  # one of `THEMES`
 
 
@@ -87,7 +83,7 @@ FLAG, FLAG_TEXT = 22.0, 12.5  # height and font size
 
 def rectangle(identity: str, role: Role, left: float, top: float, width: float, height: float, **style: Any) -> Shape:
     """Give a rectangle by its upper left corner."""
-    box = Box(left + width / 2, -(top + height / 2), width, height)
+    box = Box(left + width / 2, top + height / 2, width, height)
     return Shape(identity, role, style.pop("form", "rectangle"), box, **{"thickness": 0.0} | style)
 
 
@@ -96,7 +92,7 @@ def words(identity: str, role: Role, text: str, x: float, y: float, size: float,
     align, bold = style.get("align", "middle"), style.get("bold", False)
     width = width_of(text, size, bold=bold) + 4
     left = {"left": x, "middle": x - width / 2, "right": x - width}[align]
-    box = Box(left + width / 2, -y, width, size + 4)
+    box = Box(left + width / 2, y, width, size + 4)
     return Shape(identity, role, "text", box, text, size=size, **{"ink": "ink"} | style)
 
 
@@ -106,7 +102,7 @@ def paragraph(
     """Write lines below each other, from `top` downwards."""
     wide = max(width_of(line, size, bold=style.get("bold", False)) for line in lines) + 4
     high = step * len(lines)
-    box = Box(x + wide / 2, -(top + high / 2), wide, high)
+    box = Box(x + wide / 2, top + high / 2, wide, high)
     return Shape(identity, role, "text", box, "\n".join(lines), size=size, align="left", leading=step / size,
                  **{"ink": "ink"} | style)  # fmt: skip
 
@@ -118,38 +114,6 @@ def flag(identity: str, text: str, left: float, top: float, width: float) -> lis
         rectangle(identity, "mark", left, top, width, FLAG, fill="ink", stroke="ink", form="box", thickness=0.5),
         words(f"{identity}t", "mark", shown, left + width / 2, top + FLAG / 2, FLAG_TEXT, **style),
     ]
-
-
-def sentences(texts: Sequence[str], sizes: Sizes, width: float) -> tuple[list[Shape], float]:
-    """Write a title, why, and whatever is to be known, below each other; give where they end."""
-    shapes, y = [], sizes.margin
-    looks: Any = (
-        ("title", sizes.title, {"bold": True}),
-        ("why", sizes.why, {}),
-        ("small", sizes.small, {"ink": "muted"}),
-    )
-    for number, text in enumerate(texts):
-        name, (size, step), style = looks[min(number, 2)]
-        if text:
-            lines = balanced(one_line(text), width - 2 * sizes.margin, size, bold=not number, most=20)
-            name = f"{name}{number}" if number > 2 else name
-            shapes.append(paragraph(name, "title", lines, sizes.margin, y, step, size, **style))
-            y += step * len(lines)
-        y += 3 if number else 2.5
-    return shapes, y
-
-
-def path(points: Sequence[Point]) -> tuple[Point, ...]:
-    """Turn corners into a chain of straight pieces, y up."""
-    found: list[Point] = [flipped(points[0])]
-    for before, after in pairwise(points):
-        found += straight(flipped(before), flipped(after))[1:]
-    return tuple(found)
-
-
-def flipped(point: Point) -> Point:
-    """Turn a point's y around."""
-    return point[0], -point[1]
 
 
 def rule(identity: str, points: Sequence[Point], stroke: str, **style: Any) -> Curve:

@@ -49,6 +49,18 @@ def round_step(least: float) -> int:
     return next(digit * power for digit in (1, 2, 5) if digit * power >= least)
 
 
+def ticks(places: range, room: float, *, apart: float = 34.0) -> list[int]:
+    """Choose the first place, round numbers, and the last one; at least so many pixels apart."""
+    if not places:
+        return []
+    first, last = places[0], places[-1]
+    pitch = room / max(last - first, 1)
+    step = round_step(apart / pitch)
+    near = max(0.7 * apart, 8.0 * len(str(last)))  # both ends are written, with all their digits
+    inner = [value for value in range(0, last, step) if min(value - first, last - value) * pitch >= near]
+    return sorted({first, *inner, last})
+
+
 def check_width(width: object) -> None:
     """Refuse a width in which nothing can be read.
 
@@ -68,11 +80,11 @@ def check_theme(theme: object) -> None:
     check_known([str(theme)], THEMES, "the theme {} is unknown; choose")
 
 
-def is_wide(width: int) -> bool:
+def is_wide(width: float) -> bool:
     """Whether names stand beside the rows, and initial states beside the first step."""
     return width >= WIDE_FROM
 
 
-def sizes_of(width: int) -> Sizes:
+def sizes_of(width: float) -> Sizes:
     """Give the sizes of a picture."""
     return SETTINGS[is_wide(width)]

@@ -13,10 +13,10 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.errors import InputError
-from rnngraph.graph.charts.frame import ticks
 from rnngraph.graph.charts.lags_chart import lag_sheet
 from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.sheet import Shape, Sheet
+from rnngraph.graph.sizes import ticks
 from rnngraph.graph.style.left import tone
 from rnngraph.render.format import CHARTS
 from rnngraph.render.picture.charts import chart_bytes
@@ -35,12 +35,12 @@ def pixels(sheet: Sheet, timesteps: int, losses: int, number: int = 0) -> Any:
     """Read the map back: the name of the colour at every loss and step, "" where nothing is drawn."""
     found = cells(sheet, number)
     left, right = min(one.box.left for one in found), max(one.box.right for one in found)
-    low, high = min(one.box.bottom for one in found), max(one.box.top for one in found)
+    high, low = min(one.box.top for one in found), max(one.box.bottom for one in found)
     grid = np.full((losses, timesteps), "", dtype=object)
     for loss in range(losses):
         for t in range(timesteps):
             x, y = left + (t + 0.5) * (right - left) / timesteps, low + (loss + 0.5) * (high - low) / losses
-            inside = [one for one in found if one.box.left < x < one.box.right and one.box.bottom < y < one.box.top]
+            inside = [one for one in found if one.box.left < x < one.box.right and one.box.top < y < one.box.bottom]
             assert len(inside) <= 1
             grid[loss, t] = inside[0].fill if inside else ""
     return grid
@@ -102,7 +102,7 @@ def test_no_flag_covers_the_curve(rate: float) -> None:
     (flag,) = [one.box for one in sheet.shapes if one.id == "c0f"]
     dots = [one.box for one in sheet.shapes if one.id.startswith("c0d")]
     beside = [one for one in dots if one.right > flag.left and one.left < flag.right]
-    assert not [one for one in beside if one.top > flag.bottom and one.bottom < flag.top]
+    assert not [one for one in beside if one.top < flag.bottom and one.bottom > flag.top]
     assert flag.right <= sheet.frame.right
 
 
@@ -168,8 +168,8 @@ def test_everything_lies_inside_and_can_be_read(width: int, name: str) -> None:
         else:
             assert frame.left <= shape.box.left
             assert shape.box.right <= frame.right
-        assert frame.bottom <= shape.box.bottom
-        assert shape.box.top <= frame.top
+        assert frame.top <= shape.box.top
+        assert shape.box.bottom <= frame.bottom
     ElementTree.fromstring(svg(sheet))
 
 

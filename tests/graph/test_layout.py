@@ -30,7 +30,7 @@ def overlap(one: Box, other: Box) -> bool:
 
 def on_border(point: tuple[float, float], box: Box) -> bool:
     x, y = point
-    inside = box.left - EDGE <= x <= box.right + EDGE and box.bottom - EDGE <= y <= box.top + EDGE
+    inside = box.left - EDGE <= x <= box.right + EDGE and box.top - EDGE <= y <= box.bottom + EDGE
     at_side = min(abs(x - box.left), abs(x - box.right), abs(y - box.bottom), abs(y - box.top)) <= EDGE
     return inside and at_side
 
@@ -57,8 +57,8 @@ def check(drawing: Drawing) -> None:
     for shape in drawing.shapes:
         assert frame.left <= shape.box.left
         assert shape.box.right <= frame.right
-        assert frame.bottom <= shape.box.bottom
-        assert shape.box.top <= frame.top
+        assert frame.top <= shape.box.top
+        assert shape.box.bottom <= frame.bottom
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -96,10 +96,10 @@ def test_forward_edges_go_up_or_along_and_never_through_a_box(trace: Trace) -> N
         if curve.kind != "forward":
             continue
         low, high = curve.points[0][1], curve.points[-1][1]
-        assert low < high
+        assert low > high
         for name, box in boxes.items():
             if name not in (curve.source, curve.target):
-                crossed = any(box.left < x < box.right and box.bottom < y < box.top for x, y in sampled(curve.points))
+                crossed = any(box.left < x < box.right and box.top < y < box.bottom for x, y in sampled(curve.points))
                 assert not crossed, (curve.id, name)
 
 
@@ -144,7 +144,7 @@ def test_input_is_at_the_bottom_and_loss_on_top() -> None:
     boxes = vertices(drawing)
     column = [vertex for vertex in drawing.graph.vertices if vertex.column == 1]
     heights = {drawing.graph.rows[vertex.row].name: boxes[vertex.id].y for vertex in column}
-    assert sorted(heights, key=lambda name: heights[name]) == ["embedding", "rnn.0", "rnn.1", "scores", "loss"]
+    assert sorted(heights, key=lambda name: -heights[name]) == ["embedding", "rnn.0", "rnn.1", "scores", "loss"]
 
 
 def boxes_of(drawing: Drawing, column: int, row: str) -> dict[str, Box]:

@@ -493,5 +493,5 @@ def test_no_factor_stands_under_the_line_of_a_flag() -> None:
     assert max(len(corners) for corners in lines) > 2
     for corners in lines:
         for (x, top), (end, foot) in pairwise(corners):
-            beside = [half for (at, y), half in factors if foot < y < top and x == end and abs(at - x) < half]
+            beside = [half for (at, y), half in factors if top < y < foot and x == end and abs(at - x) < half]
             assert not beside

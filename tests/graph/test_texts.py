@@ -63,7 +63,7 @@ def test_text_is_large_enough_to_be_read_at_half_its_size() -> None:
 
 def test_one_nonfinite_step_does_not_take_the_scale_away() -> None:
     found = texts(draw(every_status()))
-    assert "‖∂L/∂state‖ carried back in time" in found
+    assert "‖∂L/∂state‖ carried back in time:" in found
     assert {"1e-9", "1e-1"} <= set(found)
 
 

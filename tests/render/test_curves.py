@@ -16,11 +16,12 @@ import pytest
 import rnngraph as rg
 from rnngraph.errors import InputError
 from rnngraph.graph.charts.axes import pieces
-from rnngraph.graph.charts.frame import Paper, ticks
 from rnngraph.graph.charts.overlay import Curve, Panel, draw_panels
 from rnngraph.graph.layout.metrics import width_of
+from rnngraph.graph.paper import Paper
 from rnngraph.graph.sheet import FLAG, Sheet
 from rnngraph.graph.sheet import Curve as Drawn
+from rnngraph.graph.sizes import ticks
 from rnngraph.graph.style.left import COLOURS, colour, ends_of, level_text
 from rnngraph.graph.style.palette import step_of, strengths
 from rnngraph.render.picture.charts import report_bytes
@@ -159,7 +160,7 @@ def test_the_horizon_is_marked_where_it_is() -> None:
         assert flag.right <= sheet.frame.right
         assert min(abs(flag.left - mark.points[0][0]), abs(flag.right - mark.points[0][0])) < 0.01
         assert flag.height == FLAG
-        assert flag.bottom > max(y for _, y in curve.points)  # it covers no curve
+        assert flag.bottom < min(y for _, y in curve.points)  # it covers no curve
 
 
 def test_the_axis_goes_as_far_as_the_curve() -> None:
@@ -194,9 +195,9 @@ def test_nothing_stands_beside_the_sheet(history: Any, width: int) -> None:
             at = {"left": one.box.left, "middle": one.box.x - wide / 2, "right": one.box.right - wide}[one.align]
             assert at >= frame.left - 1, one.text
             assert at + wide <= frame.right + 6, one.text
-            assert frame.bottom <= one.box.bottom
+            assert one.box.bottom <= frame.bottom
         points = [point for curve in sheet.curves for point in curve.points]
-        assert all(frame.left <= x <= frame.right and frame.bottom <= y <= frame.top for x, y in points)
+        assert all(frame.left <= x <= frame.right and frame.top <= y <= frame.bottom for x, y in points)
 
 
 def two() -> Any:

@@ -14,11 +14,12 @@ from rich.console import Console
 
 from rnngraph.cli.streams import SIMPLER
 from rnngraph.errors import InputError
+from rnngraph.graph.style.palette import Scale
 from rnngraph.render.format import CHARTS
 from rnngraph.render.picture.charts import report_bytes
 from rnngraph.render.report.decay.decay_picture import decay_sheet
 from rnngraph.render.report.decay.decay_report import MOST_CURVES, DecayTable, decay_json, histogram, summary_of
-from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text
+from rnngraph.render.report.decay.histogram import axis_of, counts, decade_text, place_of
 from rnngraph.render.report.text import steps_text
 from rnngraph.trace.decay import DecayFinding, DecayReport, LayerDecay, LiveDecay, Unread
 from rnngraph.trace.model import LagTrace
@@ -96,15 +97,15 @@ def test_the_credit_is_measured_as_a_state_is() -> None:
 
 
 def test_decays_fall_where_their_logarithm_is() -> None:
-    axis = Axis(-1, 3)
+    axis = Scale(-1, 3)
     found = counts(np.array([0.1, 0.99, 1.01, 10.5, 999.0, np.inf, 0.0, np.nan]), axis, 4)
     assert found.tolist() == [3, 1, 1, 2]
-    assert [axis.share(value) for value in (0.0, 0.1, 10.0, 1e3, 1e9, math.inf)] == [0, 0, 0.5, 1, 1, 1]
+    assert [place_of(value, axis) for value in (0.0, 0.1, 10.0, 1e3, 1e9, math.inf)] == [0, 0, 0.5, 1, 1, 1]
 
 
 def test_where_no_decay_falls_a_histogram_is_blank() -> None:
     layer = replace(report().layers[0], half_lives=np.array([1.0, 1.0, 1000.0]))
-    assert histogram(layer, Axis(0, 3), 4) == "█  ▅"
+    assert histogram(layer, Scale(0, 3), 4) == "█  ▅"
 
 
 @pytest.mark.parametrize("half_lives", [[np.inf], [np.nan], [0.0], [1.0], [1e-9, 1e30], [1e20]])
@@ -129,7 +130,7 @@ def test_the_published_start_stands_behind_the_bars(width: int) -> None:
     for one in drawn.shapes:
         assert drawn.frame.left <= one.box.left, one.text
         assert one.box.right <= drawn.frame.right + 6, one.text
-        assert one.box.bottom >= drawn.frame.bottom
+        assert one.box.bottom <= drawn.frame.bottom
 
 
 def test_the_credit_is_drawn_where_it_is() -> None:

@@ -19,9 +19,12 @@ from rnngraph.diagnosis.chosen_loss import seen
 from rnngraph.graph.steps import spans_of
 from rnngraph.render.report.norms.terminal import NormsView, gate_lines
 from rnngraph.render.report.text import BARS
+from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import Trace
 from tests.contrast import contrast
+from tests.graph.seen_traces import seen as made_up
 from tests.render.exact_networks import exact
+from tests.traces import with_state
 
 WIDTHS = (60, 80, 120, 200)
 GOLDENS = Path(__file__).parent / "goldens"
@@ -113,6 +116,22 @@ def test_the_sum_is_one_row_and_said_to_be_flat() -> None:
     assert "sum over" not in view(exact(0.5, last=True))  # of one loss there is no sum
     grown = view(exact(0.9, timesteps=20))
     assert "flat" not in grown  # 1 at the end, 8.8 at the start
+
+
+@pytest.mark.parametrize(("most", "flat"), [(1.5, True), (3.0, False)])
+def test_a_sum_is_flat_in_the_picture_where_it_is_in_the_terminal(most: float, flat: bool) -> None:
+    trace = with_state(exact(0.5), grad=Magnitudes.of(np.geomspace(1, most, 60)))
+    assert ("linear): flat" in view(trace)) == flat
+    assert any("it is flat" in shape.text for shape in rg.draw(trace).shapes) == flat
+
+
+def test_the_sum_of_a_picture_is_that_of_all_states_of_its_layer() -> None:
+    h, c = np.linspace(3, 4, 30), np.linspace(4, 3, 30)
+    trace = made_up("lstm")
+    states = tuple(replace(one, grad=Magnitudes.of(h if one.kind == "h" else c)) for one in trace.states)
+    found = rg.draw(replace(trace, states=states)).graph.seen
+    assert found is not None
+    np.testing.assert_allclose(found.strips[1].values, np.sqrt(h**2 + c**2))
 
 
 def test_a_character_is_the_smallest_of_its_bin() -> None:

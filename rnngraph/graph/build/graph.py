@@ -22,7 +22,7 @@ from rnngraph.graph.build.tracks import find_tracks
 from rnngraph.graph.build.vertices import TrackColumn, fold_vertex, op_vertex
 from rnngraph.graph.model import Band, Column, Graph, Vertex
 from rnngraph.graph.steps import Steps, parse_steps
-from rnngraph.graph.summary import Summary, at_column, overall, summarise
+from rnngraph.graph.summary import Summary, at_column, overall, summarise, summarise_plain
 from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import Trace
 
@@ -72,6 +72,8 @@ def build_columns(
         carried=overall([one for state in trace.states for one in (state.carried, state.initial)]),
         gradients=overall([state.grad for state in trace.states]),
         contributions=overall([parameter.steps for parameter in trace.parameters]),
+        gains=summarise_plain(np.concatenate([np.empty(0), *(state.gain for state in trace.states)])),
+        activations=summarise_plain(np.concatenate([np.empty(0), *(state.activation for state in trace.states)])),
         saturation=tuple(dict.fromkeys((cell.saturation, cell.marked_from) for cell in trace.cells)),
     )
 

@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 
 from rnngraph.diagnosis.sentences import share_text
-from rnngraph.graph.charts.frame import SMALL, Paper, ticks
 from rnngraph.graph.layout.geometry import Point
 from rnngraph.graph.layout.metrics import fit, width_of
+from rnngraph.graph.paper import SMALL, Paper
 from rnngraph.graph.sheet import FLAG, FLAG_TEXT, flag, rectangle, rule, words
+from rnngraph.graph.sizes import ticks
 from rnngraph.graph.style.left import MARK, ends_of, level_text
 from rnngraph.trace.magnitudes import Floats, Integers
 
+HEAD = 40.0  # from the heading of a panel to its axes, whose names stand in between
 AXIS = 46.0  # room for the names of levels
 UNDER = 38.0  # room for those of places, and for what they are
 _BELOW = 24.0  # of what is smaller than the scale

@@ -12,10 +12,12 @@ from itertools import groupby
 import numpy as np
 
 from rnngraph.diagnosis.sentences import share_text
-from rnngraph.graph.charts.frame import HEAD, SMALL, TEXT, Paper, ticks
+from rnngraph.graph.charts.axes import HEAD
 from rnngraph.graph.charts.lag_rows import LagRow, middle
 from rnngraph.graph.layout.metrics import width_of
+from rnngraph.graph.paper import SMALL, TEXT, Paper
 from rnngraph.graph.sheet import Shape, rectangle, rule, words
+from rnngraph.graph.sizes import ticks
 from rnngraph.graph.steps import spans_of
 from rnngraph.graph.style.left import tone
 from rnngraph.trace.magnitudes import Integers

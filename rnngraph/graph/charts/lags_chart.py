@@ -17,14 +17,13 @@ from rnngraph.diagnosis.network import Path
 from rnngraph.diagnosis.one_loss import Losses, Walk
 from rnngraph.diagnosis.sentences import percent, share_text
 from rnngraph.errors import InputError
-from rnngraph.graph.charts.axes import AXIS, Axes
-from rnngraph.graph.charts.frame import HEAD, Paper
+from rnngraph.graph.charts.axes import AXIS, HEAD, Axes
 from rnngraph.graph.charts.lag_map import LagMap
 from rnngraph.graph.charts.lag_rows import LagRow, lag_rows
 from rnngraph.graph.charts.overlay import Curve, Panel, credit_panel, draw_panels
-from rnngraph.graph.key import shades
 from rnngraph.graph.one_loss.appearance import because
 from rnngraph.graph.one_loss.bars import axis_of
+from rnngraph.graph.paper import Paper, shades
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.style.left import EXPLODED, FLOOR, MARK, tone
 from rnngraph.nearest import check_known

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from rnngraph.graph.charts.axes import AXIS, UNDER, Axes
-from rnngraph.graph.charts.frame import Paper
 from rnngraph.graph.layout.geometry import Point
+from rnngraph.graph.paper import Paper
 from rnngraph.graph.sheet import words
 from rnngraph.graph.style.left import FLOOR
 from rnngraph.trace.magnitudes import Floats

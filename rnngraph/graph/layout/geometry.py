@@ -1,13 +1,15 @@
 """Points and boxes, which layout measures with, text on one line, and Bézier chains between points.
 
-Lengths are points (1/72 inch), y goes up. A chain has `3k + 1` points: an end, and for every cubic piece two control
+Lengths are pixels, y goes down. A chain has `3k + 1` points: an end, and for every cubic piece two control
 points and the next end.
 """
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 Point = tuple[float, float]
 
@@ -32,14 +34,36 @@ class Box:
         return self.x + self.width / 2
 
     @property
-    def bottom(self) -> float:
-        """The y of the lower side."""
+    def top(self) -> float:
+        """The y of the upper side."""
         return self.y - self.height / 2
 
     @property
-    def top(self) -> float:
-        """The y of the upper side."""
+    def bottom(self) -> float:
+        """The y of the lower side."""
         return self.y + self.height / 2
+
+    def side(self, way: int) -> float:
+        """The x of the left side, `way` -1, or of the right one, 1."""
+        return self.x + way * self.width / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From where to where a column or row reaches."""
+
+    start: float
+    stop: float
+
+    @property
+    def middle(self) -> float:
+        """The point half-way."""
+        return (self.start + self.stop) / 2
+
+    @property
+    def size(self) -> float:
+        """The distance from start to stop."""
+        return self.stop - self.start
 
 
 def one_line(text: str) -> str:
@@ -75,6 +99,11 @@ def straight(start: Point, stop: Point) -> Points:
     return start, (a + (c - a) / 3, b + (d - b) / 3), (a + (c - a) * 2 / 3, b + (d - b) * 2 / 3), stop
 
 
+def path(corners: Sequence[Point]) -> Points:
+    """Return the chain of straight pieces along `corners`."""
+    return (corners[0], *(point for pair in pairwise(corners) for point in straight(*pair)[1:]))
+
+
 def rounded(corners: list[Point]) -> Points:
     """Return the chain of cubic pieces along `corners`, with the turns rounded off."""
     chain: list[Point] = [corners[0]]
@@ -86,7 +115,7 @@ def rounded(corners: list[Point]) -> Points:
 
 def hanging(start: Point, stop: Point, lean: float) -> Points:
     """Return the piece that hangs between two points like a rope; `lean` is how far its knees are set in."""
-    low = min(start[1], stop[1]) - ARC_DEPTH - 6
+    low = max(start[1], stop[1]) + ARC_DEPTH + 6
     return start, (start[0] + lean, low), (stop[0] - lean, low), stop
 
 

@@ -1,4 +1,4 @@
-"""Put a graph on a grid: time to the right, rows from the bottom up. Linear in what is shown.
+"""Put a graph on a grid: time to the right, its rows, which it counts from below, upwards. Linear in what is shown.
 
 In comes a `Graph`, out go a box a vertex and the extent of every column and row; the arrows are in `routes`.
 """
@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from rnngraph.graph.layout.geometry import Box
+from rnngraph.graph.layout.geometry import Box, Span
 from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.model import Graph, Row, Vertex
 
 LABEL = 12.5  # font size inside boxes; a picture is also read at half its size
-PART = 10.5  # font size of the parts of a step
 MARK = 10.0  # font size of a box with a mark
 STEP_WIDTH = 80.0  # of a box alone in its step, at least and at most
 MOST_WIDTH = 132.0
@@ -28,24 +27,6 @@ ROW_GAP = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """From where to where a column or row reaches."""
-
-    start: float
-    stop: float
-
-    @property
-    def middle(self) -> float:
-        """The point half-way."""
-        return (self.start + self.stop) / 2
-
-    @property
-    def size(self) -> float:
-        """The distance from start to stop."""
-        return self.stop - self.start
-
-
-@dataclass(frozen=True, slots=True)
 class Grid:
     """Positions of everything that is a box, with the spans of columns (x) and rows (y)."""
 
@@ -53,29 +34,32 @@ class Grid:
     columns: tuple[Span, ...]
     rows: tuple[Span, ...]
     shifts: tuple[float, ...]  # a row's shift to the left (-) or right (+), where two directions share a layer
+    bottom: float  # of the lowest row, with the room for its arrows back
 
 
-def arrange(graph: Graph, *, backward: bool = True, least: float = STEP_WIDTH) -> Grid:
+def arrange(
+    graph: Graph, *, backward: bool = True, least: float = STEP_WIDTH, left: float = 0.0, top: float = 0.0
+) -> Grid:
     """Compute every vertex's box, a step at least as wide as `least`; `backward` leaves room for the arrows back."""
     shifts = _shifts(graph.rows)
     passed = _passed(graph)
     limit = _step_width(graph, passed, least)
-    columns = _column_spans(graph, limit, any(shifts))
+    columns = _column_spans(graph, limit, any(shifts), left)
     # An initial state stands beside its state's box, where there is one.
     beside = {vertex.state: vertex.place[0] for vertex in graph.vertices if vertex.kind in {"state", "layer"}}
     level_of = {vertex.id: beside.get(vertex.state, vertex.place[0]) for vertex in graph.vertices}
-    rows, levels = _row_spans(graph, level_of, backward)
+    rows, levels, bottom = _row_spans(graph, level_of, backward, top)
     boxes: dict[str, Box] = {}
     for vertex in graph.vertices:
         span, row = columns[vertex.column], vertex.row
         if vertex.kind == "fold":
-            height = rows[-1].stop - rows[0].start
-            boxes[vertex.id] = Box(span.middle, rows[0].start + height / 2, span.size, height)
+            high, low = rows[-1].start, rows[0].stop
+            boxes[vertex.id] = Box(span.middle, (high + low) / 2, span.size, low - high)
         elif vertex.kind != "cut":
             box = _box(vertex, span, levels[row][level_of[vertex.id]], shifts[row], limit=limit, staggered=any(shifts))
             narrower = PASS if vertex.id in passed else 0.0
             boxes[vertex.id] = Box(box.x, box.y, box.width - narrower, box.height)
-    return Grid(boxes, columns, rows, shifts)
+    return Grid(boxes, columns, rows, shifts, bottom)
 
 
 def _passed(graph: Graph) -> set[str]:
@@ -118,7 +102,7 @@ def _step_width(graph: Graph, passed: set[str], least: float) -> float:
     return max(least, min(MOST_WIDTH, max(needs, default=0.0) + 10))
 
 
-def _column_spans(graph: Graph, limit: float, staggered: bool) -> tuple[Span, ...]:
+def _column_spans(graph: Graph, limit: float, staggered: bool, left: float) -> tuple[Span, ...]:
     widths: dict[int, float] = {}
     parts = max((vertex.place[2] for vertex in graph.vertices), default=1)
     inner = max(limit, parts * PART_WIDTH - 8)
@@ -129,7 +113,7 @@ def _column_spans(graph: Graph, limit: float, staggered: bool) -> tuple[Span, ..
             widths[vertex.column] = max(110.0, width_of(vertex.label, LABEL) + 20)
     gated = any(vertex.kind in {"gate", "part"} for vertex in graph.vertices)
     gap = 60.0 if gated or parts > 1 else 46.0
-    spans, x = [], 0.0
+    spans, x = [], left
     for number, column in enumerate(graph.columns):
         width = widths.get(number, 50.0 if column.kind == "initial" else inner + (STAGGER if staggered else 0))
         margin = gap + (60.0 if column.kind == "loop" else 0.0)  # a loop's arrows run beside its box
@@ -141,9 +125,9 @@ def _column_spans(graph: Graph, limit: float, staggered: bool) -> tuple[Span, ..
 
 
 def _row_spans(
-    graph: Graph, level_of: dict[str, int], backward: bool
-) -> tuple[tuple[Span, ...], list[dict[int, float]]]:
-    """Stack the rows; inside a row, stack its levels, each as high as its tallest box. Give their levels, too."""
+    graph: Graph, level_of: dict[str, int], backward: bool, top: float
+) -> tuple[tuple[Span, ...], list[dict[int, float]], float]:
+    """Stack the rows, and in a row its levels, each as high as its tallest box. Give both, and where they end."""
     heights: list[dict[int, float]] = [{} for _ in graph.rows]
     arcs: set[tuple[int, int]] = set()
     for vertex in graph.vertices:
@@ -152,21 +136,19 @@ def _row_spans(
             heights[row][level] = max(heights[row].get(level, 0.0), HEIGHTS[vertex.kind])
         if vertex.kind in {"state", "layer"} and backward:
             arcs.add((row, level))
-    spans, levels, y = [], [], 0.0
-    for row, found in enumerate(heights):
+    spans: list[Span] = []
+    levels: list[dict[int, float]] = []
+    y = top
+    for row, found in reversed(list(enumerate(heights))):
         middles: dict[int, float] = {}
-        start = y
-        for level in sorted(found):
-            first = level == min(found)
-            gap = (ROW_GAP if row else 0.0) if first else LEVEL_GAP
-            y += max(gap, ARC_GAP if (row, level) in arcs else 0.0)
-            if first:
-                start = y
-            middles[level] = y + found[level] / 2
-            y += found[level]
-        spans.append(Span(start, y))
+        start = stop = y
+        for level in sorted(found, reverse=True):
+            middles[level], stop = y + found[level] / 2, y + found[level]
+            gap = LEVEL_GAP if level > min(found) else ROW_GAP if row else 0.0
+            y = stop + max(gap, ARC_GAP if (row, level) in arcs else 0.0)
+        spans.append(Span(start, stop))
         levels.append(middles)
-    return tuple(spans), levels
+    return tuple(spans[::-1]), levels[::-1], y
 
 
 def _box(vertex: Vertex, span: Span, middle: float, shift: float, *, limit: float, staggered: bool) -> Box:

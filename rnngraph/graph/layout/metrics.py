@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 ELLIPSIS = "…"
 LONGEST_LABEL = 1000  # characters; of signs without a width, thousands would fit into any
@@ -58,6 +59,14 @@ def fit(text: str, width: float, size: float, *, bold: bool = False) -> str:
             break
         kept.append(character)
     return "".join(kept).rstrip() + ELLIPSIS
+
+
+def largest(text: str, width: float, sizes: Sequence[float], *, bold: bool = False) -> tuple[str, float]:
+    """Choose the first of the sizes, which descend, at which a text fits; it is cut to the last where none does."""
+    lines = [line[: LONGEST_LABEL + 1] for line in text.split("\n")]
+    widest = max(width_of(line, 1.0, bold=bold) for line in lines)
+    size = next((size for size in sizes[:-1] if widest * size <= width), sizes[-1])
+    return "\n".join(fit(line, width, size, bold=bold) for line in lines), size
 
 
 def fit_end(name: str, width: float, size: float, *, bold: bool = False) -> str:

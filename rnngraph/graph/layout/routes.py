@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from rnngraph.graph.layout.geometry import ARC_DEPTH, Box, Point, Points, hanging, middle_of, rounded, straight
-from rnngraph.graph.layout.grid import STAGGER, Grid, Span
+from rnngraph.graph.layout.geometry import ARC_DEPTH, Box, Point, Points, Span, hanging, middle_of, rounded, straight
+from rnngraph.graph.layout.grid import STAGGER, Grid
 from rnngraph.graph.model import Edge, Graph, Vertex
 from rnngraph.trace.model import REVERSE
 
@@ -70,7 +70,7 @@ class _Router:
         grid = self.grid
         source, target = grid.boxes[one.id], grid.boxes[other.id]
         way = 1 if target.x > source.x else -1
-        out, into = (source.right, target.left) if way > 0 else (source.left, target.right)
+        out, into = source.side(way), target.side(-way)
         if one.kind == "fold":
             return straight((out, target.y), (into, target.y))
         if other.kind == "fold" or abs(source.y - target.y) < 1:
@@ -85,7 +85,7 @@ class _Router:
         above = sum(level > levels.get(one.key, 0) for level in levels.values())
         lane = edge + way * (1 + above) * LANE
         outermost = other.place[1] == (0 if way > 0 else other.place[2] - 1)
-        return rounded([(out, source.y + 6), (lane, source.y + 6), *_entry(target, lane, into, beside=outermost)])
+        return rounded([(out, source.y - 6), (lane, source.y - 6), *_entry(target, lane, into, beside=outermost)])
 
     def _inside(self, one: Vertex, other: Vertex) -> Points:
         """Go up inside a step: straight to the next level, past what is between to a higher one."""
@@ -103,7 +103,7 @@ class _Router:
         entry = _entry(target, lane, target.right, beside=other.place[1] == other.place[2] - 1)
         if one.place[1] == one.place[2] - 1:
             return rounded([(source.right, source.y), (lane, source.y), *entry])
-        over = source.top + 7
+        over = source.top - 7
         return rounded([(source.x, source.top), (source.x, over), (lane, over), *entry])
 
     def _upward(self, one: Vertex, other: Vertex) -> Points:
@@ -121,7 +121,7 @@ class _Router:
         side = span.start + STAGGER / 2 if shifts[one.row] < 0 else span.stop - STAGGER / 2
         start = min(max(side, source.left + 8), source.right - 8)
         stop = min(max(side, target.left + 8), target.right - 8)
-        corners = [(start, source.top), (side, source.top + 8), (side, target.bottom - 12), (stop, target.bottom)]
+        corners = [(start, source.top), (side, source.top - 8), (side, target.bottom + 12), (stop, target.bottom)]
         return straight(corners[0], corners[-1]) if start == side == stop else rounded(corners)
 
 
@@ -130,12 +130,12 @@ def _arc(one: Vertex, other: Vertex, source: Box, target: Box, *, label: float) 
     way = 1 if target.x > source.x else -1
     start, stop = _corner(one, source, target, way), _corner(other, target, source, -way)
     points = hanging(start, stop, (stop[0] - start[0]) * 0.2)
-    return Route(points, (start[0] + label * (stop[0] - start[0]), min(start[1], stop[1]) - ARC_DEPTH - 9))
+    return Route(points, (start[0] + label * (stop[0] - start[0]), max(start[1], stop[1]) + ARC_DEPTH + 9))
 
 
 def _corner(vertex: Vertex, box: Box, other: Box, way: int) -> Point:
     if vertex.kind == "fold":  # a fold is as tall as the picture: its side, at the height of the other end
-        return box.right if way > 0 else box.left, other.bottom + 5
+        return box.side(way), other.bottom - 5
     inset = min(INSET, box.width / 4)
     return (box.right - inset if way > 0 else box.left + inset), box.bottom
 
@@ -143,29 +143,29 @@ def _corner(vertex: Vertex, box: Box, other: Box, way: int) -> Point:
 def _cut(route: Route) -> tuple[Route, Box]:
     """End an arrow half-way at the mark of a cut."""
     start, (x, y) = route.points[0], middle_of(route.points)
-    mark = Box(x, y - 2, *MARK)
-    tip = mark.right if start[0] > mark.x else mark.left, mark.y
-    return Route((start, (start[0], tip[1] + 4), (start[0], tip[1]), tip)), mark
+    mark = Box(x, y + 2, *MARK)
+    tip = mark.side(1 if start[0] > mark.x else -1), mark.y
+    return Route((start, (start[0], tip[1] - 4), (start[0], tip[1]), tip)), mark
 
 
 def _entry(target: Box, lane: float, side: float, *, beside: bool) -> list[Point]:
     """Come from a lane into a box: at its side, or from below where another box stands in between."""
     if beside:
         return [(lane, target.y), (side, target.y)]
-    low, x = target.bottom - 8, target.x + (4 if lane > target.x else -4)
+    low, x = target.bottom + 8, target.x + (4 if lane > target.x else -4)
     return [(lane, low), (x, low), (x, target.bottom)]
 
 
 def _loop(source: Box, target: Box, span: Span, way: int) -> Route:
     """Bring a state back into its own step, on the side to which time runs."""
     lane = (span.stop if way > 0 else span.start) + way * 18
-    out, into = (source.right, target.right) if way > 0 else (source.left, target.left)
-    low = target.y - 6 if abs(source.y - target.y) < 1 else target.y
-    return Route(rounded([(out, source.y + 6), (lane, source.y + 6), (lane, low), (into, low)]))
+    out, into = source.side(way), target.side(way)
+    low = target.y + 6 if abs(source.y - target.y) < 1 else target.y
+    return Route(rounded([(out, source.y - 6), (lane, source.y - 6), (lane, low), (into, low)]))
 
 
 def _loop_back(source: Box, way: int) -> Route:
     """Walk back along the loop, in an arc under the state; the corner is left to the initial state's arrow."""
     reach = way * (source.width / 2 - 3 * INSET)
     points = hanging((source.x + reach, source.bottom), (source.x - reach, source.bottom), -reach * 0.2)
-    return Route(points, (source.x - way * 46, source.bottom - ARC_DEPTH - 9))  # not across the lane of the arrow up
+    return Route(points, (source.x - way * 46, source.bottom + ARC_DEPTH + 9))  # not across the lane of the arrow up

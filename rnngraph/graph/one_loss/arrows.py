@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rnngraph.diagnosis.sentences import percent
-from rnngraph.graph.layout.geometry import Point, one_line, straight
+from rnngraph.graph.layout.geometry import Box, Point, one_line, path, straight
 from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.model import Edge, Vertex
 from rnngraph.graph.one_loss.bars import Axis
 from rnngraph.graph.one_loss.boxes import BAR
-from rnngraph.graph.one_loss.layout import LABEL_LINE, LABEL_TEXT, LABEL_UP, Layout, Place
-from rnngraph.graph.sheet import Curve, flipped, path, rule
+from rnngraph.graph.one_loss.layout import LABEL_LINE, LABEL_TEXT, LABEL_UP, Layout
+from rnngraph.graph.sheet import Curve, rule
 from rnngraph.graph.style.left import MARK, is_dotted, tone, width
 
 INSET = 8.0  # how far beside the middle of a box an arrow back begins and ends
@@ -72,7 +72,7 @@ class _Arrows:
         below = self.vertices[edge.source]
         source, target = self.layout.place(below), self.layout.place(self.vertices[edge.target])
         if edge.kind == "recurrent":
-            y = self.layout.row(int(edge.id.rpartition("_")[2]))
+            y = self.layout.row(self.layout.number_of(edge.row))
             way = 1 if target.x > source.x else -1
             points = [(source.side(way), y), (target.side(-way) - 1.0 * way, y)]
         else:
@@ -84,7 +84,7 @@ class _Arrows:
     def _over(self, vertex: Vertex) -> float:
         """Give where an arrow up begins: over the box, or over the name of its row where that is in the way."""
         layout, place = self.layout, self.layout.place(vertex)
-        if layout.wide or vertex.kind == "input":
+        if layout.paper.wide or vertex.kind == "input":
             return place.top
         name, left = layout.label(layout.number_of(vertex.row))
         within = left - 4 < place.x <= left + width_of(name, LABEL_TEXT, bold=True) + 4
@@ -105,8 +105,8 @@ class _Arrows:
         )  # of several it is said once
         strong, at = not dotted, self._beside_marks(at, text, bold=not dotted)
         return Curve(
-            edge.id, "backward", edge.source, edge.target, tuple(map(flipped, points)), stroke, round(thick, 2),
-            "dotted" if dotted else "solid", "filled", text, flipped(at), "ink" if strong else "muted",
+            edge.id, "backward", edge.source, edge.target, points, stroke, round(thick, 2),
+            "dotted" if dotted else "solid", "filled", text, at, "ink" if strong else "muted",
             one_line(hint), _head(thick), FACTOR_TEXT, strong,
         )  # fmt: skip
 
@@ -129,7 +129,7 @@ class _Arrows:
         way = 1 if target.x > source.x else -1
         b = target.x - way * min(INSET, target.width / 4)
         if "fold" in (one.kind, other.kind):
-            y = self.layout.row(int(edge.id.rpartition("_")[2])) + 28
+            y = self.layout.row(self.layout.number_of(edge.row)) + 28
             if other.kind == "fold":
                 a = source.x + way * INSET
                 return ((a, source.bottom + 1), (a, y), (a + way * 4, y), (target.side(-way), y)), (0.0, 0.0)
@@ -142,7 +142,7 @@ class _Arrows:
         return points, ((a + b) / 2, source.bottom + LABEL)
 
 
-def _crossing(source: Place, target: Place) -> tuple[tuple[Point, ...], Point]:
+def _crossing(source: Box, target: Box) -> tuple[tuple[Point, ...], Point]:
     """Go from the first step of a decoder to the last one of its encoder, which stands below."""
     a, b = (source.x - INSET, source.bottom + 1), (target.x, target.top - 1)
     middle = (a[1] + b[1]) / 2

@@ -13,21 +13,16 @@ from typing import Any
 import numpy as np
 
 from rnngraph.graph.sheet import Shape, rectangle
-from rnngraph.graph.style.left import EXPLODED, GROWTH, MARK, tone
+from rnngraph.graph.style.left import EXPLODED, FLOOR, GROWTH, MARK, tone
+from rnngraph.graph.style.palette import Scale
 from rnngraph.trace.magnitudes import Floats
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(Scale):
     """The decades from the foot of a bar to its top."""
 
-    low: float
-    high: float
-    floor: float
-
-    def share(self, decades: float) -> float:
-        """Say how high a value stands, 0 to 1."""
-        return min(1.0, max(0.0, (decades - self.low) / (self.high - self.low)))
+    floor: float = FLOOR
 
     @property
     def marks(self) -> list[tuple[float, str]]:
@@ -41,9 +36,9 @@ def axis_of(left: Floats, floor: float) -> Axis:
     known = left[np.isfinite(left)]
     most = float(known.max()) if known.size else 0.0
     if most < GROWTH:
-        return Axis(floor, 0.0, floor)
+        return Axis(floor, 0.0, floor=floor)
     least = float(known.min())
-    return Axis(0.0 if least > MARK else max(floor, np.floor(least)), most, floor)
+    return Axis(0.0 if least > MARK else max(floor, np.floor(least)), most, floor=floor)
 
 
 def bars(

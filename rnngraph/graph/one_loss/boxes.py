@@ -9,17 +9,16 @@ import math
 from collections.abc import Iterable, Iterator
 
 from rnngraph.diagnosis.sentences import part_text, share_text
-from rnngraph.graph.layout.geometry import one_line
-from rnngraph.graph.layout.grid import Span
-from rnngraph.graph.layout.metrics import fit, width_of
+from rnngraph.graph.layout.geometry import Box, Span, one_line
+from rnngraph.graph.layout.metrics import largest, width_of
 from rnngraph.graph.model import Column, Vertex
 from rnngraph.graph.one_loss.bars import Axis, bars
-from rnngraph.graph.one_loss.layout import RANGE, SMALLEST, Layout, Place, inside
-from rnngraph.graph.one_loss.ways import holds
-from rnngraph.graph.sheet import Role, Shape, rectangle, words
-from rnngraph.graph.style.left import MARK, tone
+from rnngraph.graph.one_loss.layout import RANGE, Layout, inside
+from rnngraph.graph.paper import SMALL, SMALLEST
+from rnngraph.graph.sheet import Form, Role, Shape, rectangle, words
+from rnngraph.graph.style.boxes import Paint, vertex_shape
+from rnngraph.graph.style.left import tone
 
-NUMBER = 12.5  # font size in boxes
 BAR = 46.0  # the height of 100 % in a fold
 METER = 4.0
 METER_FROM = 0.25  # the share of saturated units from which it is drawn
@@ -41,7 +40,7 @@ def _fold(vertex: Vertex, layout: Layout, axis: Axis) -> Iterator[Shape]:
         vertex.id, "vertex", span.start, top, span.size, layout.bottom - top, form="box", fill="fold",
         stroke="red" if broken else "rule", thickness=2.0 if broken else 1.0, line="dotted",
         subject=vertex.id, column=vertex.column,
-        hint=one_line("; ".join([f"{count}, {_name(column)}", *broken, *(text for _, text, _ in ranges)])),
+        hint=one_line("; ".join([f"{count}, {column.names[0]}", *broken, *(text for _, text, _ in ranges)])),
     )  # fmt: skip
     heads = f"{count} folded", count, f"{column.count}×"
     yield from _between(f"{vertex.id}n", "header", heads, span, top + 12, layout)
@@ -93,78 +92,33 @@ def _ranges(layout: Layout, column: Column) -> Iterator[tuple[int, str, str]]:
 
 
 def vertices(layout: Layout) -> Iterator[Shape]:
-    """Draw every box but the folds."""
+    """Draw every box but the folds, and over a state how many of its units are saturated."""
     for vertex in layout.graph.vertices:
-        if vertex.kind == "state":
-            yield from _state(vertex, layout)
-        elif vertex.kind == "initial":
-            yield _initial(vertex, layout)
-        elif vertex.kind == "loss":
-            yield _loss(vertex, layout)
-        elif vertex.kind == "input":
-            yield _input(vertex, layout)
+        if vertex.kind == "fold":
+            continue
+        place = layout.place(vertex)
+        if vertex.kind == "input":
+            yield _input(vertex, layout, place)
+            continue
+        form: Form = "box" if vertex.kind == "state" else "ellipse"
+        paint = Paint("paper", "rule", "muted") if form == "box" else Paint("paper", "line", line="dotted", form=form)
+        if vertex.share is not None:
+            found = tone(vertex.share, floor=layout.seen.floor)
+            paint = Paint(found.name, "line", found.text, form=form)
+        yield vertex_shape(vertex, place, paint, vertex.note)
+        part = vertex.saturated.high if vertex.saturated is not None else 0.0
+        if part > METER_FROM:
+            left, top, width = place.left, place.top - METER - 2, place.width
+            yield rectangle(f"{vertex.id}s", "mark", left, top, width, METER, fill="paper", stroke="line",
+                            thickness=0.6)  # fmt: skip
+            yield rectangle(f"{vertex.id}p", "mark", left, top, width * part, METER, fill="ink",
+                            hint=f"{part_text(part)} of the units are saturated")  # fmt: skip
 
 
-def _at(place: Place) -> tuple[float, float, float, float]:
-    """Give left and upper side, width and height."""
-    return place.side(-1), place.top, place.width, place.height
-
-
-def _state(vertex: Vertex, layout: Layout) -> Iterator[Shape]:
-    left, top, width, height = _at(layout.place(vertex))
-    share, text = vertex.share, vertex.label
-    fill, ink, stroke = "paper", "muted", "rule"
-    if share is not None:
-        found = tone(share, floor=layout.seen.floor)
-        fill, ink, stroke = found.name, found.text, "line"
-    elif vertex.padding:
-        text = "pad"
-    thickness = 1.0
-    if vertex.first_nonfinite:
-        stroke, thickness = "red", 3.0
-    strong = share is not None and share >= MARK
-    size = next((size for size in (NUMBER, 11.5, SMALLEST) if width_of(text, size, bold=strong) <= width - 4), SMALLEST)
-    yield rectangle(
-        vertex.id, "vertex", left, top, width, height, form="box", fill=fill, stroke=stroke,
-        thickness=thickness, line="dashed" if vertex.padding else "solid",
-        text=fit(text, width - 2, size, bold=strong), ink=ink, size=size, bold=strong, subject=vertex.id,
-        hint=one_line(vertex.note), column=vertex.column,
-    )  # fmt: skip
-    part = vertex.saturated.high if vertex.saturated is not None else 0.0
-    if part > METER_FROM:
-        top -= METER + 2
-        yield rectangle(f"{vertex.id}s", "mark", left, top, width, METER, fill="paper", stroke="line", thickness=0.6)
-        yield rectangle(f"{vertex.id}p", "mark", left, top, width * part, METER, fill="ink",
-                        hint=f"{part_text(part)} of the units are saturated")  # fmt: skip
-
-
-def _initial(vertex: Vertex, layout: Layout) -> Shape:
-    share = vertex.share
-    found = tone(share if share is not None else math.nan, floor=layout.seen.floor)
-    strong = share is not None and share >= MARK
-    return rectangle(
-        vertex.id, "vertex", *_at(layout.place(vertex)), form="ellipse", fill=found.name, stroke="line", thickness=1.0,
-        text=fit(vertex.label, 22, SMALLEST, bold=strong), ink=found.text, size=SMALLEST, bold=strong,
-        subject=vertex.id, hint=one_line(vertex.note), column=vertex.column,
-    )  # fmt: skip
-
-
-def _loss(vertex: Vertex, layout: Layout) -> Shape:
-    here = bool(vertex.label)
-    return rectangle(
-        vertex.id, "vertex", *_at(layout.place(vertex)), form="ellipse", fill="k12" if here else "paper",
-        stroke="k12" if here else "line", thickness=1.0, line="solid" if here else "dotted",
-        text=vertex.label, ink="paper", size=13.0, bold=True, subject=vertex.id, hint=vertex.note,
-        column=vertex.column,
-    )  # fmt: skip
-
-
-def _input(vertex: Vertex, layout: Layout) -> Shape:
+def _input(vertex: Vertex, layout: Layout, place: Box) -> Shape:
     """Write the word that comes in, where there is one, else one letter."""
-    word, place = word_of(layout.graph.columns[vertex.column]), layout.place(vertex)
-    room = place.width
-    size = next((size for size in (12.0, 11.0) if width_of(word, size) <= room - 2), SMALLEST)
-    text = fit(word, room - 2, size)
+    word = word_of(layout.graph.columns[vertex.column])
+    text, size = largest(word, place.width - 2, (12.0, SMALL, SMALLEST))
     return words(
         vertex.id, "vertex", text, place.x, place.y, size, ink="muted" if word == "x" else "ink",
         subject=vertex.id, hint=word if text != "x" else "the input", column=vertex.column,
@@ -174,36 +128,3 @@ def _input(vertex: Vertex, layout: Layout) -> Shape:
 def word_of(column: Column) -> str:
     """Give the word that comes in at a step, where there is one, else one letter."""
     return one_line(column.label) if column.label else "x"
-
-
-def headers(layout: Layout) -> Iterator[Shape]:
-    """Write the step and the lag under every column, and the steps under a fold."""
-    row = next(iter(row for row in layout.seen.rows if row.reached.any()), None)
-    for number, (column, span) in enumerate(zip(layout.graph.columns, layout.columns, strict=True)):
-        y = layout.last_row + 79
-        if column.kind == "fold":
-            names = (_name(column), f"{column.first}…{column.last}")
-            text = next((name for name in names if width_of(name, 11) <= span.size), "")
-            if text:
-                yield words(f"head{number}", "header", text, span.middle, y, 11, ink="muted", column=number)
-        elif column.kind == "step" and row is not None:
-            faint = column.valid == 0
-            size = next((size for size in (11.5, SMALLEST)
-                         if width_of(f"t={column.first}", size, bold=True) <= span.size), SMALLEST)  # fmt: skip
-            yield words(f"head{number}", "header", fit(f"t={column.first}", span.size, size, bold=True), span.middle, y,
-                        size, bold=True, ink="muted" if faint else "ink", column=number)  # fmt: skip
-            lag = _lag(layout, column)
-            text = f"lag {lag}" if lag >= 0 else "padding" if faint else ""
-            if text:
-                yield words(f"lag{number}", "header", fit(text, span.size, 11), span.middle, y + 14, 11, ink="muted",
-                            column=number)  # fmt: skip
-
-
-def _lag(layout: Layout, column: Column) -> int:
-    """Give the lag of a column: that of whichever row the credit takes there."""
-    found = (int(row.lags[column.first]) for row in layout.seen.rows if holds(layout.seen, row, column))
-    return max(found, default=-1)
-
-
-def _name(column: Column) -> str:
-    return f"t={column.first} … {column.last}"

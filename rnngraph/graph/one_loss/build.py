@@ -16,7 +16,7 @@ from rnngraph.graph.one_loss.fold import folds_between
 from rnngraph.graph.one_loss.view import Seen, SeenRow
 from rnngraph.graph.one_loss.ways import Ways, begins, holds, is_here, level
 from rnngraph.graph.sizes import is_wide
-from rnngraph.graph.summary import UNKNOWN, summarise, summarise_plain
+from rnngraph.graph.summary import summarise, summarise_plain
 from rnngraph.trace.model import Trace
 
 _BROKEN = "NaN or infinity first comes up at this step"
@@ -40,7 +40,7 @@ def build(trace: Trace, seen: Seen, shown: set[int], title: str) -> Graph:
     rows = [Row(row.name, "track", row.recurrence.layer, row.recurrence.direction) for row in reversed(seen.rows)]
     return Graph(
         title, seen.small, trace.timesteps, trace.batch, columns, (Row("x", "input"), *rows, Row("loss", "loss")),
-        tuple(vertices.values()), tuple(ways.edges), (), UNKNOWN, UNKNOWN, UNKNOWN, seen=seen,
+        tuple(vertices.values()), tuple(ways.edges), (), seen=seen,
     )  # fmt: skip
 
 

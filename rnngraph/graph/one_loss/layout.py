@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
-from rnngraph.graph.layout.geometry import Point, one_line
-from rnngraph.graph.layout.grid import Span
+from rnngraph.graph.layout.geometry import Box, Point, Span, one_line
 from rnngraph.graph.layout.metrics import ELLIPSIS, longest_part, name_lines, width_of
 from rnngraph.graph.model import Column, Edge, Graph, Vertex
 from rnngraph.graph.one_loss.view import Mark, Seen
-from rnngraph.graph.sheet import FLAG, FLAG_TEXT, Shape, sentences
-from rnngraph.graph.sizes import Sizes
+from rnngraph.graph.paper import Paper
+from rnngraph.graph.sheet import FLAG, FLAG_TEXT
 
-SMALLEST = 10.5  # of all texts
 LABEL_TEXT = 12.0  # of the name over a row
 LABEL_UP = 34.0  # how far its last line stands over the middle of the row
 LABEL_LINE = 12.0
@@ -32,66 +30,35 @@ CIRCLE, OTHER = 12.0, 10.0  # radius of an initial state, and of a loss that is 
 INPUT = (63.0, 18.0)  # how far under the last row a word has its middle, and its height
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a box stands, by its middle and its size; y down."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-    @property
-    def top(self) -> float:
-        """The upper side."""
-        return self.y - self.height / 2
-
-    @property
-    def bottom(self) -> float:
-        """The lower side."""
-        return self.y + self.height / 2
-
-    def side(self, way: int) -> float:
-        """Give the left side, `way` -1, or the right one, 1."""
-        return self.x + way * self.width / 2
-
-
 @dataclass(frozen=True)
 class Layout:
     """The places of one picture."""
 
     graph: Graph
     seen: Seen
-    sizes: Sizes
-    wide: bool
-    width: float
+    paper: Paper
+    head: float  # where the sentences on top end
     columns: tuple[Span, ...]
-
-    @cached_property
-    def head(self) -> tuple[list[Shape], float]:
-        """The sentences on top, and where they end."""
-        texts = (self.graph.title, self.seen.why, self.seen.small)
-        return sentences(texts, self.sizes, min(self.width, 1100.0))
 
     @cached_property
     def flags(self) -> tuple[Flag, ...]:
         """Every mark with the text and the place of its flag; of two that meet in short, one stands under the other."""
         texts = [[mark.text for mark in self.seen.marks], [mark.short for mark in self.seen.marks]]
         long, short = (self._flags(one) for one in texts)
-        room = self.width - 2 * self.sizes.margin
+        room = self.paper.inner
         fits = all(width_of(text, FLAG_TEXT, bold=True) + 20 <= room for text in texts[0])
         return long if fits and len({top for *_, top in long}) < 2 else short
 
     def _flags(self, texts: list[str]) -> tuple[Flag, ...]:
         found: list[Flag] = []
-        top = self.head[1] + 6.5
+        top, margin = self.head + 6.5, self.paper.margin
         for mark, text in zip(self.seen.marks, texts, strict=True):
-            if width_of(text, FLAG_TEXT, bold=True) + 20 > self.width - 2 * self.sizes.margin:
+            if width_of(text, FLAG_TEXT, bold=True) + 20 > self.paper.inner:
                 text = next(iter(re.findall(r"lag \d+|\S+ % left", text)), text)  # on a strip of paper the number alone
-            wide = min(width_of(text, FLAG_TEXT, bold=True) + 20, self.width - 2 * self.sizes.margin)
+            wide = min(width_of(text, FLAG_TEXT, bold=True) + 20, self.paper.inner)
             at = self.edge(mark.edges[0][1])
             left = at - wide if mark.way == "left" and text.startswith("◂") else at
-            left = max(self.sizes.margin, min(left, self.width - self.sizes.margin - wide))
+            left = max(margin, min(left, self.paper.width - margin - wide))
             meets = any(left < other + size + 6 and other < left + wide + 6 for _, _, other, size, _ in found)
             found.append((mark, text, left, wide, top + (FLAG + 4 if meets else 0)))
         return tuple(found)
@@ -101,7 +68,7 @@ class Layout:
 
         It says what the row is, where there is room; where there is little, it takes two lines.
         """
-        row, left, right = self.seen.rows[number], self.sizes.margin + 6, self.width - self.sizes.margin
+        row, left, right = self.seen.rows[number], self.paper.margin + 6, self.paper.width - self.paper.margin
         name, note = one_line(row.name), one_line(row.note)
         forms = [f"{name} · {note}"] if note and (len(self.seen.rows) == 1 or len(note) < 9) else []
         rooms = self.rooms(self.row(number) - LABEL_UP, left, right)
@@ -135,18 +102,18 @@ class Layout:
         """The boxes by their ids."""
         return {vertex.id: vertex for vertex in self.graph.vertices}
 
-    def place(self, vertex: Vertex) -> Place:
+    def place(self, vertex: Vertex) -> Box:
         """Give where a box stands, a fold at its side of a row alone."""
         span = self.columns[vertex.column]
         if vertex.kind == "loss":
-            radius = self.sizes.loss if vertex.label else OTHER
-            return Place(span.middle, self.loss, 2 * radius, 2 * radius)
+            radius = self.paper.sizes.loss if vertex.label else OTHER
+            return Box(span.middle, self.loss, 2 * radius, 2 * radius)
         if vertex.kind == "input":
-            return Place(span.middle, self.last_row + INPUT[0], span.size, INPUT[1])
-        y, (width, height) = self.row(self.number_of(vertex.row)), self.sizes.box
+            return Box(span.middle, self.last_row + INPUT[0], span.size, INPUT[1])
+        y, (width, height) = self.row(self.number_of(vertex.row)), self.paper.sizes.box
         if vertex.kind == "initial":
-            return Place(span.middle, y, 2 * CIRCLE, 2 * CIRCLE)
-        return Place(span.middle, y, span.size if vertex.kind == "fold" else width, height)
+            return Box(span.middle, y, 2 * CIRCLE, 2 * CIRCLE)
+        return Box(span.middle, y, span.size if vertex.kind == "fold" else width, height)
 
     def _goes_down(self, edge: Edge) -> bool:
         return edge.label == "handover" or self.vertices[edge.source].column == self.vertices[edge.target].column
@@ -176,7 +143,7 @@ class Layout:
     @cached_property
     def top(self) -> float:
         """Where the graph begins: the upper side of its folds."""
-        above = self.head[1] + 6.5
+        above = self.head + 6.5
         return max((top + FLAG for *_, top in self.flags), default=above) + 10 + 18 * (len(self.seen.segments) > 1)
 
     @property
@@ -186,7 +153,7 @@ class Layout:
 
     def row(self, number: int) -> float:
         """Give the middle of a row of boxes, the topmost first."""
-        return self.loss + (58 if self.wide else 75) + ROWS[self.wide] * number
+        return self.loss + (58 if self.paper.wide else 75) + ROWS[self.paper.wide] * number
 
     @property
     def last_row(self) -> float:

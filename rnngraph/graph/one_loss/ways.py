@@ -9,11 +9,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from rnngraph.diagnosis.sentences import factor_text, percent
-from rnngraph.graph.model import Column, Edge, Vertex
+from rnngraph.graph.model import Column, Edge, EdgeKind, Vertex
 from rnngraph.graph.one_loss.view import Seen, SeenRow
 from rnngraph.graph.style.left import MARK
 from rnngraph.graph.summary import summarise_plain
@@ -56,13 +57,11 @@ class Ways:
         if row.way == "right":
             order.reverse()  # as the recurrence runs
         for before, after in pairwise(order):
-            one, other = self._box(number, before), self._box(number, after)
-            self.edges.append(Edge(f"r_{one}_{other}_{number}", "recurrent", one, other, row.states[0]))
+            self._join(number, row, self._box(number, before), self._box(number, after))
         for after, before in pairwise(order[::-1]):
             self._back(number, row, after, before)
-        side = 0 if row.way == "left" else len(self.columns) - 1
+        side, height = 0 if row.way == "left" else len(self.columns) - 1, level(self.seen, number)
         if self.columns[side].kind == "initial" and begins(self.seen, row) and order:
-            height = level(self.seen, number)
             start = Vertex(
                 f"n{side}_{height}", "initial", f"{row.kind or 'h'}0", height, side, row.kind,
                 state=row.states[0], share=row.initial,
@@ -70,28 +69,27 @@ class Ways:
             )  # fmt: skip
             self.vertices[start.id] = start
             box = self._box(number, order[0])
-            self.edges.append(Edge(f"r_{start.id}_{box}_{number}", "recurrent", start.id, box, row.states[0]))
+            self._join(number, row, start.id, box)
             if row.initial > -math.inf and row.reached[self._end(row, order[0], leaving=True)]:
-                self.edges.append(Edge(f"b_{box}_{start.id}_{number}", "backward", box, start.id, row.states[0],
-                                       share=row.initial))  # fmt: skip
+                self._join(number, row, box, start.id, kind="backward", share=row.initial)
+
+    def _join(self, number: int, row: SeenRow, one: str, other: str, kind: EdgeKind = "recurrent", **more: Any) -> None:
+        identity, height = f"{kind[0]}_{one}_{other}_{number}", level(self.seen, number)
+        self.edges.append(Edge(identity, kind, one, other, row.states[0], row=height, **more))
 
     def _back(self, number: int, row: SeenRow, after: int, before: int) -> None:
         """Draw the arrow back from one column to the one before it in the recurrence."""
         source, target = self._end(row, after, leaving=True), self._end(row, before, leaving=False)
-        if not (row.reached[source] and row.reached[target]) or math.isnan(row.left[target]):
+        share = float(row.left[target])
+        if not (row.reached[source] and row.reached[target]) or not share > -math.inf:  # nothing arrives: no arrow
             return
-        if row.left[target] == -math.inf:  # nothing arrives: no arrow
-            return
-        kept = float(row.left[target] - row.left[source])
+        kept = share - float(row.left[source])
         factor = 10 ** min(kept, 308.0) if row.left[source] > -math.inf else math.nan  # a file may hold any number
-        one, other = self._box(number, after), self._box(number, before)
         plain = row.plain or "fold" in (self.columns[after].kind, self.columns[before].kind)
         mean = float(row.gate_mean[source]) if row.gate_mean is not None else math.nan
         label = "" if plain else f"{row.gate} {mean:.2f}" if not math.isnan(mean) else factor_text(factor)
-        self.edges.append(Edge(
-            f"b_{one}_{other}_{number}", "backward", one, other, row.states[0],
-            gain=summarise_plain(np.array([factor])), share=float(row.left[target]), label=label,
-        ))  # fmt: skip
+        self._join(number, row, self._box(number, after), self._box(number, before), "backward",
+                   gain=summarise_plain(np.array([factor])), share=share, label=label)  # fmt: skip
 
     def _end(self, row: SeenRow, place: int, *, leaving: bool) -> int:
         """Give the timestep at which a gradient leaves a column, or enters it."""

@@ -1,6 +1,6 @@
 """The lines under the columns: a strip of bars a state, a line of cells a weight.
 
-In come a graph, its grid and its style, out go shapes and the y at which they end.
+In: a graph, its grid and its style. Out: shapes on the paper.
 """
 
 from __future__ import annotations
@@ -12,39 +12,35 @@ from rnngraph.graph.layout.geometry import Box, one_line
 from rnngraph.graph.layout.grid import Grid
 from rnngraph.graph.layout.metrics import fit_end, width_of
 from rnngraph.graph.model import Band, Graph
-from rnngraph.graph.sheet import Shape, words
-from rnngraph.graph.style.headings import GUTTER, HEADER, NAME
+from rnngraph.graph.paper import SMALL, Paper
+from rnngraph.graph.sheet import Shape, paragraph, words
 from rnngraph.graph.style.palette import STATUS_LINES, Scale, Style
 from rnngraph.graph.summary import Summary
 from rnngraph.trace.magnitudes import Status
 
+GUTTER = 180.0  # the width of the names on the left
 BAR_STRIP = 38.0  # the height of a strip of bars
 WEIGHT_LINE = 17.0  # of a weight's line
 NUMBER = 10.0  # font size of numbers
 WEIGHT = 10.5  # of a weight's name
 
 
-def bands(graph: Graph, grid: Grid, style: Style, left: float) -> tuple[tuple[Shape, ...], float]:
-    """Draw the lines under the columns; return their shapes and the y at which they end."""
-    shapes: list[Shape] = []
-    y, previous = -HEADER - 16, ""
-    by_step = graph.contributions.status is not Status.UNOBSERVED
+def draw_bands(paper: Paper, graph: Graph, grid: Grid, style: Style) -> None:
+    """Draw the lines under the columns, from where the paper has come to."""
+    previous, by_step = "", graph.contributions.status is not Status.UNOBSERVED
     for number, band in enumerate(graph.bands):
         if band.kind != previous:
-            y -= 14
+            paper.y += 14
             text = _caption_text(band, graph, style)
-            shapes.append(words(f"caption{number}", "band", text, left - GUTTER, -y, NAME, align="left"))
-            y -= 10
+            paper.shapes.append(words(f"caption{number}", "band", text, paper.margin, paper.y, SMALL, align="left"))
+            paper.y += 10
             previous = band.kind
         if band.kind == "gradient":
-            y -= BAR_STRIP
-            shapes.extend(_strip(band, number, y, grid, style.bars, left))
-            y -= NUMBER + 13
+            paper.shapes.extend(_strip(band, number, paper, grid, style.bars))
+            paper.y += BAR_STRIP + NUMBER + 13
         else:
-            y -= WEIGHT_LINE
-            shapes.extend(_weight(band, number, y, grid, style.weights, left, by_step=by_step))
-            y -= 4
-    return tuple(shapes), y
+            paper.shapes.extend(_weight(band, number, paper, grid, style.weights, by_step=by_step))
+            paper.y += WEIGHT_LINE + 4
 
 
 def _caption_text(band: Band, graph: Graph, style: Style) -> str:
@@ -55,24 +51,23 @@ def _caption_text(band: Band, graph: Graph, style: Style) -> str:
     return f"log10 ‖∂L/∂state‖ at every step, {span}{', the range where several steps are one' if several else ''}"
 
 
-def _strip(band: Band, number: int, y: float, grid: Grid, scale: Scale, left: float) -> Iterator[Shape]:
-    text = f"{fit_end(one_line(band.name), GUTTER - 10, NAME)}\n{band.note}"
-    yield Shape(f"b{number}", "band", "text", Box(left - GUTTER / 2, y + BAR_STRIP / 2, GUTTER, 28), text,
-                ink="ink", size=NAME, align="left", subject=band.name,
-                hint="" if text.startswith(one_line(band.name)) else one_line(band.name))  # fmt: skip
+def _strip(band: Band, number: int, paper: Paper, grid: Grid, scale: Scale) -> Iterator[Shape]:
+    foot, name = paper.y + BAR_STRIP, one_line(band.name)
+    lines = [fit_end(name, GUTTER - 10, SMALL), band.note]
+    yield paragraph(f"b{number}", "band", lines, paper.margin, paper.y + 5, 14, SMALL, subject=band.name, hint=name)
     for column, (found, span) in enumerate(zip(band.summaries, grid.columns, strict=True)):
         if found is None:
             continue
         bottom, top = _extent(found, scale)
         colour, line = STATUS_LINES.get(found.status, (scale.colour(found.log10), "solid"))
         height = max(2.0, (top - bottom) * BAR_STRIP)
-        box = Box(span.middle, y + bottom * BAR_STRIP + height / 2, min(span.size * 0.5, 52.0), height)
+        box = Box(span.middle, foot - bottom * BAR_STRIP - height / 2, min(span.size * 0.5, 52.0), height)
         fill = colour if found.status in {Status.OK, Status.NONFINITE} else "paper"
         yield Shape(f"b{number}_{column}", "bar", "rectangle", box, "", fill, colour, line, 0.8,
                     subject=band.name, column=column)  # fmt: skip
         ink = "red" if found.status is Status.NONFINITE else "ink"
-        yield Shape(f"b{number}_{column}n", "number", "text", Box(span.middle, y - 8, span.size + 24, 14), found.text,
-                    ink=ink, size=NUMBER, subject=band.name, column=column)  # fmt: skip
+        yield words(f"b{number}_{column}n", "number", found.text, span.middle, foot + 8, NUMBER, ink=ink,
+                    subject=band.name, column=column)  # fmt: skip
 
 
 def _extent(found: Summary, scale: Scale) -> tuple[float, float]:
@@ -85,16 +80,14 @@ def _extent(found: Summary, scale: Scale) -> tuple[float, float]:
     return (scale.share(math.log10(found.low)) if found.counts[Status.OK] == sum(found.counts) > 1 else 0.0), top
 
 
-def _weight(
-    band: Band, number: int, y: float, grid: Grid, scale: Scale, left: float, *, by_step: bool
-) -> Iterator[Shape]:
+def _weight(band: Band, number: int, paper: Paper, grid: Grid, scale: Scale, *, by_step: bool) -> Iterator[Shape]:
     total = band.total.text if band.total else ""
-    middle, name = y + WEIGHT_LINE / 2, one_line(band.name)
+    middle, name = paper.y + WEIGHT_LINE / 2, one_line(band.name)
     known = band.total is not None and band.total.status is not Status.UNOBSERVED
     texts = [f"{name}{gap}{band.note}{gap}sum {total}" for gap in ("  ", " ")] if known else []
     texts += [f"{name}  {band.note}", name]
     text = next((one for one in texts if width_of(one, WEIGHT) < GUTTER - 8), fit_end(name, GUTTER - 8, WEIGHT))
-    yield Shape(f"b{number}", "band", "box", Box(left - GUTTER / 2 - 2, middle, GUTTER - 4, WEIGHT_LINE), text,
+    yield Shape(f"b{number}", "band", "box", Box(paper.margin + GUTTER / 2 - 2, middle, GUTTER - 4, WEIGHT_LINE), text,
                 "fold", "op-line", size=WEIGHT, subject=band.name,
                 hint=one_line(f"{band.name}, {band.note}, gradient {total}"))  # fmt: skip
     if band.silent:

@@ -6,17 +6,19 @@ Arrows are thin and neutral forward, coloured and as wide as their gradient back
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 from rnngraph.graph.layout.geometry import Box, one_line
-from rnngraph.graph.layout.grid import LABEL, MARK, PART
-from rnngraph.graph.layout.metrics import fit
+from rnngraph.graph.layout.metrics import largest
 from rnngraph.graph.layout.routes import Route
 from rnngraph.graph.model import Edge, Vertex
-from rnngraph.graph.sheet import Curve, Shape
+from rnngraph.graph.sheet import Curve, Form, Line, Shape
+from rnngraph.graph.style.left import MARK
 from rnngraph.graph.style.palette import STATUS_LINES, Style
 from rnngraph.graph.summary import STATUS_TEXT, UNKNOWN, Summary, short
 from rnngraph.trace.magnitudes import Status
 
+SIZES = (12.5, 11.5, 10.5)  # of the text in a box, by choice; a picture is also read at half its size
 # kind -> (fill, border)
 KINDS = {
     "state": ("state", "line"),
@@ -33,38 +35,51 @@ KINDS = {
 }
 
 
-def vertex_shape(vertex: Vertex, box: Box, style: Style) -> Shape:
+@dataclass(frozen=True, slots=True)
+class Paint:
+    """The colours of a box, its line and its form."""
+
+    fill: str
+    stroke: str
+    ink: str = "ink"
+    line: Line = "solid"
+    form: Form = "box"
+
+
+def vertex_shape(vertex: Vertex, box: Box, paint: Paint, hint: str) -> Shape:
     """Return a vertex's box with its colours, its label and its marks."""
-    fill, stroke = KINDS[vertex.kind]
-    ink, thickness = "red" if vertex.kind == "cut" else "ink", 1.0
-    lines = [one_line(text) for text in vertex.label.split("\n")]
+    thickness, lines = 1.0, [one_line(text) for text in vertex.label.split("\n")]
     if vertex.padding:
-        (fill, stroke), ink = KINDS["padding"], "padding-ink"
-    elif (painted := _painted(vertex, style)) is not None:
-        fill, ink = painted
+        paint = Paint(*KINDS["padding"], "padding-ink", form=paint.form)
+        lines = lines if vertex.label else ["pad"]
     if vertex.mark:
-        stroke, thickness = "orange", 2.0
+        paint, thickness = replace(paint, stroke="orange"), 2.0
         lines.append(vertex.mark)
     if vertex.first_nonfinite:
-        stroke, thickness = "red", 3.0
-    size = PART if vertex.kind in {"cut", "part"} else LABEL - 1 if vertex.kind in {"fold", "loss"} else LABEL
-    size = MARK if vertex.mark else size
+        paint, thickness = replace(paint, stroke="red"), 3.0
+    bold = vertex.share is not None and vertex.share >= MARK
+    high = (box.height - 2) / (1.2 * len(lines))
+    sizes = [size for size in SIZES if size <= high] or SIZES[-1:]
+    text, size = largest("\n".join(lines), box.width - (4 if bold else 6), sizes, bold=bold)
     return Shape(
-        vertex.id, "vertex", "ellipse" if vertex.kind == "loss" else "box", box,
-        "\n".join(fit(text, box.width - 6, size) for text in lines), fill, stroke,
-        "dashed" if vertex.kind == "fold" else "solid", thickness, ink, size,
-        subject=vertex.id, hint=_hint(vertex), column=vertex.column,
+        vertex.id, "vertex", paint.form, box, text, paint.fill, paint.stroke, paint.line, thickness, paint.ink, size,
+        bold, subject=vertex.id, hint=one_line(hint), column=vertex.column,
     )  # fmt: skip
 
 
-def _painted(vertex: Vertex, style: Style) -> tuple[str, str] | None:
-    if style.fills is None or vertex.kind not in {"state", "layer", "gate"}:
-        return None
-    found = vertex.saturated if style.color == "saturation" else vertex.activation
-    if found is None or found.status is Status.UNOBSERVED:
-        return ("paper", "muted") if found is not None else None
-    value = 0.0 if math.isnan(found.high) else found.high
-    return style.fills.colour(value), style.fills.contrast(value)
+def summed_shape(vertex: Vertex, box: Box, style: Style) -> Shape:
+    """Return the box of a vertex in the sum over all losses."""
+    line: Line = "dashed" if vertex.kind == "fold" else "solid"
+    form: Form = "ellipse" if vertex.kind == "loss" else "box"
+    paint = Paint(*KINDS[vertex.kind], "red" if vertex.kind == "cut" else "ink", line, form)
+    if style.fills is not None and vertex.kind in {"state", "layer", "gate"}:
+        found = vertex.saturated if style.color == "saturation" else vertex.activation
+        if found is not None:
+            value = 0.0 if math.isnan(found.high) else found.high
+            known = found.status is not Status.UNOBSERVED
+            fill, ink = (style.fills.colour(value), style.fills.contrast(value)) if known else ("paper", "muted")
+            paint = replace(paint, fill=fill, ink=ink)
+    return vertex_shape(vertex, box, paint, _hint(vertex))
 
 
 def _hint(vertex: Vertex) -> str:
@@ -75,7 +90,7 @@ def _hint(vertex: Vertex) -> str:
         parts.append(f"saturated {vertex.saturated.text}")
     if vertex.activation is not None:
         parts.append(f"activation {vertex.activation.text}")
-    return one_line(", ".join(part for part in parts if part))
+    return ", ".join(part for part in parts if part)
 
 
 def edge_curve(edge: Edge, route: Route, style: Style) -> Curve:

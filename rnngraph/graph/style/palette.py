@@ -167,18 +167,15 @@ class Style:
 
 
 def choose_style(graph: Graph, color: str = "grad") -> Style:
-    """Fit the scales to a graph."""
+    """Fit the scales to all steps of a graph, shown or not."""
+    gains = graph.gains
     arrows = fitted(graph.carried)
     if color == "gain":
-        gains = [edge.gain for edge in graph.edges if edge.gain and edge.gain.status is Status.OK]
-        low = min((math.log10(gain.low) for gain in gains), default=math.nan)
-        arrows = balanced(low, max((gain.log10 for gain in gains), default=math.nan))
+        arrows = balanced(math.log10(gains.low) if gains.low > 0 else math.nan, gains.log10)
     fills = None
-    if color == "saturation":
-        fills = Scale(0.0, 1.0, "a")
-    if color == "activation":
-        used = [vertex.activation.high for vertex in graph.vertices if vertex.activation and vertex.activation.high > 0]
-        fills = Scale(0.0, max(used, default=1.0), "a")
+    if color in ("saturation", "activation"):
+        most = 1.0 if color == "saturation" else graph.activations.high
+        fills = Scale(0.0, most if most > 0 else 1.0, "a")
     return Style(color, arrows, fitted(graph.gradients), fitted(graph.contributions), fills)
 
 

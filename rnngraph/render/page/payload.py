@@ -23,7 +23,7 @@ from rnngraph.graph.style.boxes import KINDS
 from rnngraph.graph.style.left import EXPLODED, GROWN, GROWTH, LEFT, MARK, RAMP, floor_of
 from rnngraph.graph.style.palette import BALANCE, VIRIDIS, choose_style
 from rnngraph.render.page.losses import losses
-from rnngraph.render.page.number_lists import Atoms, magnitude, magnitudes, numbers, totals
+from rnngraph.render.page.number_lists import Atoms, magnitude, magnitudes, number, numbers, totals
 from rnngraph.render.page.prototype import Groups, find_groups
 from rnngraph.render.page.scene import scenes
 from rnngraph.render.report.diagnosis import diagnosis_document
@@ -69,7 +69,7 @@ def payload(drawing: Drawing) -> dict[str, Any]:
             {"node": node, "step": int(trace.graph.timestep[node])}
             for node in trace.graph.first_nonfinite().values()
         ],
-        "scales": _scales(folded, trace),
+        "scales": _scales(folded),
         "scenes": scenes(trace, groups, atoms),
         "groups": _groups(groups, atoms),
         "scale": _left(trace.dtype),
@@ -166,20 +166,15 @@ def _left(dtype: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _scales(graph: Graph, trace: Trace) -> dict[str, Any]:
+def _scales(graph: Graph) -> dict[str, Any]:
     """Return the ends of every scale, over all steps of the trace, and the colours."""
-    style = choose_style(graph)
-    gains = np.concatenate([state.gain for state in trace.states])
-    gains = gains[np.isfinite(gains) & (gains > 0)]
-    reach = float(max(math.log10(2), np.abs(np.log10(gains)).max(initial=0.0)))
-    used = np.concatenate([state.activation for state in trace.states])
-    largest = float(used[np.isfinite(used)].max(initial=0.0)) or 1.0
+    style, activation = choose_style(graph), choose_style(graph, "activation").fills
+    scales = {
+        "arrows": style.arrows, "bars": style.bars, "weights": style.weights,
+        "gain": choose_style(graph, "gain").arrows, "activation": activation,
+    }  # fmt: skip
     return {
-        "arrows": [style.arrows.low, style.arrows.high],
-        "bars": [style.bars.low, style.bars.high],
-        "weights": [style.weights.low, style.weights.high],
-        "gain": [round(-reach, 5), round(reach, 5)],
-        "activation": [0, float(f"{largest:.5g}")],
+        **{name: [number(scale.low), number(scale.high)] for name, scale in scales.items() if scale is not None},
         "stops": {
             f"{theme}{name}": [stop[place] for stop in stops]
             for name, stops in (("", VIRIDIS), ("Balance", BALANCE))

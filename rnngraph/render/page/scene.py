@@ -49,12 +49,12 @@ def _scene(trace: Trace, prototypes: list[Prototype]) -> dict[str, Any]:
             if number and f"{prototype.kinds[number - 1]} {kind}" not in pairs:
                 pairs[f"{prototype.kinds[number - 1]} {kind}"] = found.neighbours(number)
     graph, grid = prototypes[0].graph, prototypes[0].sheet.grid
-    top = grid.rows[-1].stop
+    top = grid.rows[-1].start
     return {
-        "height": round(top - grid.rows[0].start, 2),
+        "height": round(grid.rows[0].stop - top, 2),
         "rows": [
             {"name": row.name, "kind": row.kind, "layer": row.layer, "direction": row.direction,
-             "top": _round(top - span.stop), "bottom": _round(top - span.start)}
+             "top": _round(span.start - top), "bottom": _round(span.stop - top)}
             for row, span in zip(graph.rows, grid.rows, strict=True)
         ],
         "columns": columns,
@@ -70,7 +70,7 @@ class _Found:
         self.graph, self.sheet = prototype.graph, prototype.sheet
         self.states = {state.name: number for number, state in enumerate(trace.states)}
         self.gates = {gate.name: number for number, gate in enumerate(trace.gates)}
-        self.top = self.sheet.grid.rows[-1].stop
+        self.top = self.sheet.grid.rows[-1].start
         self.shapes = {shape.id: shape for shape in self.sheet.shapes if shape.role == "vertex"}
         self.curves = {curve.id: curve for curve in self.sheet.curves}
         self.vertices = {vertex.id: vertex for vertex in self.graph.vertices}
@@ -103,7 +103,7 @@ class _Found:
             "state": self.states.get(vertex.state, -1),
             "gates": [self.gates[name] for name in vertex.gates],
             "x": _round(box.left - start),
-            "y": _round(self.top - box.top),
+            "y": _round(box.top - self.top),
             "width": _round(box.width),
             "height": _round(box.height),
             "size": shape.size,
@@ -130,7 +130,7 @@ class _Found:
         return found
 
     def _point(self, point: Point, start: float) -> Point:
-        return point[0] - start, self.top - point[1]
+        return point[0] - start, point[1] - self.top
 
 
 def _key(vertex: Vertex) -> str:
@@ -146,8 +146,8 @@ def _bands(prototype: Prototype, top: float) -> dict[str, Any]:
         caption = shapes.get(f"caption{number}")
         bands.append({
             "name": band.name, "kind": band.kind, "note": band.note,
-            "y": _round(top - box.y - high / 2), "height": high,
-            "caption": {"text": caption.text, "y": _round(top - caption.box.y)} if caption else None,
+            "y": _round(box.y - high / 2 - top), "height": high,
+            "caption": {"text": caption.text, "y": _round(caption.box.y - top)} if caption else None,
         })  # fmt: skip
     return {"bands": bands, "bottom": max([band["y"] + band["height"] for band in bands], default=0.0) + 12}
 

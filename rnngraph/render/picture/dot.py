@@ -1,6 +1,6 @@
 """Write a sheet as DOT text in which every position is pinned: Graphviz only draws it (engine `nop2`, `neato -n2`).
 
-Text is escaped so that no label is read as HTML, as an escape or as a port.
+Its y goes up. Text is escaped so that no label is read as HTML, as an escape or as a port.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from rnngraph.graph.sheet import Curve, Shape, Sheet
 from rnngraph.graph.style.left import colour
 from rnngraph.render.picture.svg import plain
 
-FONT = "Helvetica"
-FINE = "Arial,Liberation Sans,Helvetica"  # of sheets in pixels: what a program finds first has the same widths
-HEAD, TEXT = 6.0, 10.5  # length of an arrow head and size of the text beside an arrow, where nothing else is said
+FONT = "Arial,Liberation Sans,Helvetica"  # what a program finds first has the same widths
 LONGEST_STRING = 3000  # characters, of at most five bytes each once they are escaped
 _JUSTIFY = {"left": "\\l", "middle": "\\n", "right": "\\r"}
 _FORMS = {"box": "box", "rectangle": "box", "ellipse": "ellipse", "text": "plaintext"}
@@ -41,14 +39,14 @@ def quote(text: str, newline: str = "\\n") -> str:
 
 
 def _lines(sheet: Sheet) -> Iterator[str]:
-    frame, writer = sheet.frame, _Writer(sheet)
-    box = ",".join(plain(side) for side in (frame.left, frame.bottom, frame.right, frame.top))
+    frame, writer = sheet.frame, _Writer(dark=sheet.theme == "dark")
+    box = f"{_point((frame.left, frame.bottom))},{_point((frame.right, frame.top))}"
     paper = colour("paper", dark=writer.dark)
     yield "digraph unrolled {"
-    yield f'graph [bb="{box}" layout="nop2" bgcolor="{paper}" fontname="{writer.font}" pad="0" margin="0"'
+    yield f'graph [bb="{box}" layout="nop2" bgcolor="{paper}" fontname="{FONT}" pad="0" margin="0"'
     yield f"  outputorder=nodesfirst splines=true tooltip={quote(one_line(sheet.title))}];"
-    yield f'node [fontname="{writer.font}" fixedsize="true" margin="0"];'
-    yield f'edge [fontname="{writer.font}" fontsize="10.5" arrowsize="0.6"];'
+    yield f'node [fontname="{FONT}" fixedsize="true" margin="0"];'
+    yield f'edge [fontname="{FONT}"];'
     # Two invisible corners make every renderer keep the whole frame, also those that compute their own.
     for name, x, y in (("corner0", frame.left, frame.bottom), ("corner1", frame.right, frame.top)):
         at = _point((x, y))
@@ -59,11 +57,10 @@ def _lines(sheet: Sheet) -> Iterator[str]:
 
 
 class _Writer:
-    """Knows the theme and the fonts of a sheet."""
+    """Knows the theme."""
 
-    def __init__(self, sheet: Sheet) -> None:
-        self.dark = sheet.theme == "dark"
-        self.font, self.bold = (FINE, f"{FINE} Bold") if sheet.unit == "px" else (FONT, f"{FONT}-Bold")
+    def __init__(self, *, dark: bool) -> None:
+        self.dark = dark
 
     def node(self, shape: Shape) -> str:
         label = quote(shape.text, _JUSTIFY[shape.align])
@@ -71,12 +68,12 @@ class _Writer:
             label = label[:-1] + _JUSTIFY[shape.align] + '"'
         parts = [
             f'shape="{_FORMS[shape.form]}"',
-            f'pos="{plain(shape.box.x)},{plain(shape.box.y)}"',
+            f'pos="{_point((shape.box.x, shape.box.y))}"',
             f'width="{_inches(shape.box.width)}" height="{_inches(shape.box.height)}"',
             f'label={label} fontsize="{plain(shape.size)}" fontcolor="{self._colour(shape.ink)}"',
         ]
         if shape.bold:
-            parts.append(f'fontname="{self.bold}"')
+            parts.append(f'fontname="{FONT} Bold"')
         if shape.form != "text":
             styles = [*(["rounded"] if shape.form == "box" else []), *(["filled"] if shape.fill else [])]
             styles += [] if shape.line == "solid" else [shape.line]
@@ -96,14 +93,14 @@ class _Writer:
             parts.append(f'style="{curve.line}"')
         if curve.head != "filled":
             parts.append(f'arrowhead="{"empty" if curve.head == "hollow" else "none"}"')
-        elif curve.head_length != HEAD:
+        if curve.head != "none":
             parts.append(f'arrowsize="{plain(_outlined(curve)[0])}"')
         if curve.text:
             parts.append(
                 f'label={quote(curve.text)} lp="{_point(curve.text_at)}" fontcolor="{self._colour(curve.ink)}"'
             )
-            parts += [f'fontsize="{plain(curve.text_size)}"'] if curve.text_size != TEXT else []
-            parts += [f'fontname="{self.bold}"'] if curve.bold else []
+            parts.append(f'fontsize="{plain(curve.text_size)}"')
+            parts += [f'fontname="{FONT} Bold"'] if curve.bold else []
         if curve.hint:
             parts.append(f"tooltip={quote(curve.hint)}")
         return f"{curve.source or 'corner0'} -> {curve.target or 'corner1'} [{' '.join(parts)}];"
@@ -116,10 +113,8 @@ def _way(curve: Curve) -> str:
     """Return the points of a curve, with its tip where it has a head."""
     if curve.head == "none":
         return " ".join(map(_point, curve.points))
-    tip, base = curve.points[-1], _before(curve.points, 5.0 + 1.2 * curve.thickness)
-    if curve.head_length != HEAD:
-        size, over = _outlined(curve)
-        tip, base = _before(curve.points, over), _before(curve.points, over + 8 * size)
+    size, over = _outlined(curve)
+    tip, base = _before(curve.points, over), _before(curve.points, over + 8 * size)
     return f"e,{_point(tip)} " + " ".join(map(_point, (*curve.points[:-1], base)))
 
 
@@ -143,7 +138,7 @@ def _before(points: tuple[Point, ...], distance: float) -> Point:
 
 
 def _point(point: Point) -> str:
-    return f"{plain(point[0])},{plain(point[1])}"
+    return f"{plain(point[0])},{plain(-point[1])}"
 
 
 def _inches(points: float) -> str:

@@ -1,7 +1,4 @@
-"""Turn DOT text into png or pdf with whichever Graphviz there is; positions stay as they are.
-
-A `dot` on the PATH is used first, else the Graphviz inside the wheels of pygraphviz, in this process.
-"""
+"""Turn DOT text into png or pdf with the Graphviz inside the wheels of pygraphviz; positions stay as they are."""
 
 from __future__ import annotations
 
@@ -9,22 +6,19 @@ import contextlib
 import io
 import os
 import re
-import shutil
 import warnings
 from collections.abc import Iterator
 
-from rnngraph.errors import LONGEST_QUOTE, MissingToolError, said
+from rnngraph.errors import MissingToolError, said
 from rnngraph.graph.sheet import Sheet
 from rnngraph.render.picture.dot import dot
 
 # Graphviz' bitmap libraries refuse or shrink what is larger than this many pixels on a side.
 LARGEST_SIDE = 32_000
-DPI = 120.0
-FINE = 144.0  # of a sheet in pixels, each of which becomes two by two
+DPI = 144.0  # a pixel becomes two by two
 NO_GRAPHVIZ = (
-    "no Graphviz was found: there is no `dot` on the PATH and pygraphviz is not installed; "
-    "run `pip install pygraphviz`, or install Graphviz (https://graphviz.org/download), "
-    "or write .svg, .html, .dot, .json or .mmd"
+    "png and pdf are drawn by the Graphviz of pygraphviz, which is not installed; run `pip install pygraphviz`, or "
+    "write .svg, .html, .dot, .json or .mmd"
 )
 
 
@@ -36,7 +30,7 @@ def pdf(sheet: Sheet) -> bytes:
 
 def png(sheet: Sheet) -> bytes:
     """Return a sheet as a bitmap; warn where it had to be made smaller to be possible at all."""
-    longest, wanted = max(sheet.frame.width, sheet.frame.height), FINE if sheet.unit == "px" else DPI
+    longest, wanted = max(sheet.frame.width, sheet.frame.height), DPI
     dpi = min(wanted, LARGEST_SIDE * 72 / longest)
     if dpi < wanted:
         warnings.warn(
@@ -54,47 +48,23 @@ def run_graphviz(source: str, format: str) -> bytes:  # noqa: A002 - the field's
     """Draw DOT text with pinned positions.
 
     Raises:
-        MissingToolError: there is neither a `dot` on the PATH nor pygraphviz, or the one that is there fails.
-    """
-    try:
-        if find_dot() is None:
-            return run_in_process(source, format)
-        import graphviz
-
-        data = source.encode("utf-8", "replace")  # a lone surrogate has no UTF-8
-        picture = bytes(graphviz.pipe("neato", format, data, neato_no_op=2, quiet=True))
-        if not picture:
-            raise ValueError("it gave nothing")
-        return picture
-    except (MissingToolError, MemoryError):
-        raise
-    except Exception as error:  # a version that lacks the format, a program that is broken or was killed
-        told = getattr(error, "stderr", None) or said(error)
-        told = " ".join(told.decode("utf-8", "replace").split()) if isinstance(told, bytes) else str(told)
-        raise MissingToolError(
-            f"Graphviz cannot draw this as {format}: {told[:LONGEST_QUOTE].removesuffix('.')}; "
-            "install another Graphviz, or write .svg, .html, .dot, .json or .mmd."
-        ) from None
-
-
-def find_dot() -> str | None:
-    """Return the path of the system's `dot`, None where there is none."""
-    return shutil.which("dot")
-
-
-def run_in_process(source: str, format: str) -> bytes:  # noqa: A002 - the field's own word
-    """Draw with the Graphviz that pygraphviz carries.
-
-    Raises:
-        MissingToolError: pygraphviz is not installed.
+        MissingToolError: pygraphviz is not installed, or cannot draw this.
     """
     try:
         import pygraphviz
     except ImportError:
         raise MissingToolError(NO_GRAPHVIZ) from None
-    # It warns of slow layouts for large graphs on stderr, but nothing is laid out here.
-    with contextlib.redirect_stderr(io.StringIO()), _quiet_library():
-        return bytes(pygraphviz.AGraph(string=source).draw(format=format, prog="nop2"))
+    try:
+        # It warns of slow layouts for large graphs on stderr, but nothing is laid out here.
+        with contextlib.redirect_stderr(io.StringIO()), _quiet_library():
+            return bytes(pygraphviz.AGraph(string=source).draw(format=format, prog="nop2"))
+    except MemoryError:
+        raise
+    except Exception as error:  # a Graphviz that lacks the format or breaks
+        raise MissingToolError(
+            f"Graphviz cannot draw this as {format}: {said(error).removesuffix('.')}; install another pygraphviz, or "
+            "write .svg, .html, .dot, .json or .mmd."
+        ) from None
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """Write a drawing as JSON: rows, columns, vertices, edges and bands with positions and magnitudes, for other programs.
 
-Numbers that are not known are null, and every magnitude says its status.
+Numbers that are not known are null, and every magnitude says its status. Positions are pixels; y goes up.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rnngraph.graph.draw import Drawing
+from rnngraph.graph.layout.geometry import Box
 from rnngraph.graph.model import Band, Column, Edge, Graph, Vertex
 from rnngraph.graph.summary import Summary
 from rnngraph.render.strict import picked, plain
@@ -32,12 +33,11 @@ def document(drawing: Drawing) -> dict[str, Any]:
     graph = drawing.graph
     shapes = {shape.id: shape for shape in drawing.shapes if shape.role == "vertex"}
     curves = {curve.id: curve for curve in drawing.curves}
-    frame = drawing.frame
     found: dict[str, Any] = plain({
         "schema": SCHEMA,
         **picked(graph, "title", "subtitle", "timesteps", "batch"),
         "seen_from": _seen_from(graph),
-        "frame": {side: _round(getattr(frame, side)) for side in ("left", "bottom", "width", "height")},
+        "frame": _frame(drawing.frame),
         "columns": [_column(column) for column in graph.columns],
         "rows": [asdict(row) for row in graph.rows],
         "vertices": [_vertex(vertex, shapes[vertex.id].box) for vertex in graph.vertices if vertex.id in shapes],
@@ -82,6 +82,11 @@ def magnitude(found: Summary | None) -> dict[str, Any] | None:
     return {"value": found.high, **picked(found, "log10", "low"), "status": found.status.name.lower()}
 
 
+def _frame(box: Box) -> dict[str, float]:
+    corner = {"left": _round(box.left), "bottom": _round(-box.bottom)}
+    return corner | {"width": _round(box.width), "height": _round(box.height)}
+
+
 def _column(column: Column) -> dict[str, Any]:
     return {
         **picked(column, "kind", "ranges", "count", "label"),
@@ -90,13 +95,16 @@ def _column(column: Column) -> dict[str, Any]:
     }
 
 
-def _vertex(vertex: Vertex, box: Any) -> dict[str, Any]:
+def _vertex(vertex: Vertex, box: Box) -> dict[str, Any]:
     return {
         **picked(vertex, "id", "kind", "label"),
         "row": vertex.row if vertex.row >= 0 else None,
         **picked(vertex, "column", "nodes"),
         "state": vertex.state or None,
-        **{name: _round(length) for name, length in asdict(box).items()},
+        "x": _round(box.x),
+        "y": _round(-box.y),
+        "width": _round(box.width),
+        "height": _round(box.height),
         **{name: magnitude(one) for name, one in picked(vertex, "grad", "saturated", "activation").items()},
         "first_nonfinite": vertex.first_nonfinite,
         "mark": vertex.mark or None,
@@ -114,7 +122,7 @@ def _edge(edge: Edge, points: tuple[tuple[float, float], ...]) -> dict[str, Any]
         "label": edge.label or None,
         "cut": edge.cut,
         "unreached": edge.unreached or None,
-        "points": [[_round(x), _round(y)] for x, y in points],
+        "points": [[_round(x), _round(-y)] for x, y in points],
     }
 
 

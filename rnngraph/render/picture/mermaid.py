@@ -67,7 +67,7 @@ def _vertex(shape: Shape, label: str) -> str:
 
 
 def _edge(curve: Curve) -> str:
-    arrow = "-->" if curve.kind == "forward" else "==>" if curve.kind == "backward" else "-->"
+    arrow = "==>" if curve.kind == "backward" else "-->"
     label = f"|{quote(curve.text)}|" if curve.text else ""
     return f"{curve.source} {arrow}{label} {curve.target}"
 

@@ -27,7 +27,7 @@ def svg(sheet: Sheet) -> str:
 
 
 class _Writer:
-    """Knows the frame, in which y goes down, and the theme."""
+    """Knows the frame and the theme."""
 
     def __init__(self, sheet: Sheet) -> None:
         self.sheet, self.left, self.top = sheet, sheet.frame.left, sheet.frame.top
@@ -42,7 +42,7 @@ class _Writer:
         yield '<?xml version="1.0" encoding="UTF-8"?>'
         yield (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="rnngraph" viewBox="0 0 {width} {height}" '
-            f'width="{width}{sheet.unit}" height="{height}{sheet.unit}" role="img" font-family="{FONT}">'
+            f'width="{width}px" height="{height}px" role="img" font-family="{FONT}">'
         )
         yield f"<title>{_text(sheet.title)}</title>"
         yield f"<desc>{_text(sheet.description)}</desc>"
@@ -78,8 +78,9 @@ class _Writer:
         lines = shape.text.split("\n") if shape.text else []
         at = {"left": box.left, "middle": box.x, "right": box.right}[shape.align]
         for number, line in enumerate(lines):
-            y = box.y - (number - (len(lines) - 1) / 2) * shape.leading * shape.size
-            parts.append(self._words(line, (at, y), shape))
+            y = box.y + (number - (len(lines) - 1) / 2) * shape.leading * shape.size
+            parts.append(self._line(line, (at, y), shape.size, shape.ink, _ANCHORS[shape.align], bold=shape.bold,
+                                    halo=shape.halo))  # fmt: skip
         kind = f' class="{shape.role}"' if shape.role == "vertex" else ""
         hint = f"<title>{_text(shape.hint)}</title>" if shape.hint else ""
         return f"<g{kind}>{hint}{''.join(parts)}</g>" if hint or kind else "".join(parts)
@@ -95,11 +96,8 @@ class _Writer:
         corner = ' rx="6"' if shape.form == "box" else ""
         return f'<rect x="{x}" y="{y}" width="{plain(box.width)}" height="{plain(box.height)}"{corner}{paint}{line}/>'
 
-    def _words(self, line: str, at: Point, shape: Shape) -> str:
-        return self._line(line, at, shape.size, shape.ink, _ANCHORS[shape.align], bold=shape.bold, halo=shape.halo)
-
     def _line(self, line: str, at: Point, size: float, ink: str, anchor: str, *, bold: bool, halo: bool) -> str:
-        x, y = self._at((at[0], at[1] - BASELINE * size))
+        x, y = self._at((at[0], at[1] + BASELINE * size))
         weight = ' font-weight="700"' if bold else ""
         around = ' paint-order="stroke" stroke-width="4" stroke-linejoin="round"' if halo else ""
         paint = self._paint("fill", ink, "stroke", "paper" if halo else "")
@@ -141,7 +139,7 @@ class _Writer:
         return (*curve.points[:-1], base), f'<polygon points="{shown}"{paint}/>'
 
     def _at(self, point: Point) -> tuple[str, str]:
-        return plain(point[0] - self.left), plain(self.top - point[1])
+        return plain(point[0] - self.left), plain(point[1] - self.top)
 
     def _pair(self, point: Point) -> str:
         return ",".join(self._at(point))

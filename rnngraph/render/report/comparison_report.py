@@ -13,13 +13,11 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from rnngraph.diagnosis.sentences import percent
-from rnngraph.graph.charts.frame import Paper
 from rnngraph.graph.charts.overlay import Curve, Panel, credit_panel, draw_panels
-from rnngraph.graph.key import Swatch
+from rnngraph.graph.paper import Paper, Swatch
 from rnngraph.graph.sheet import Sheet
 from rnngraph.history.compare.contrast import (
     NOT_IN_COMMON,
@@ -40,7 +38,7 @@ from rnngraph.render.report.history_report import (
     reading_document,
     trend_document,
 )
-from rnngraph.render.report.text import number_text, percent_text, printable, steps_text
+from rnngraph.render.report.text import number_text, percent_text, plain_table, printable, steps_text
 from rnngraph.render.strict import json_line, picked
 from rnngraph.trace.magnitudes import Floats
 
@@ -58,10 +56,8 @@ class ComparisonReport:
         yield Text(printable(first), style="bold")
         yield from (Text(printable(one), style="yellow" if one.startswith(NOT_IN_COMMON) else "") for one in others)
         yield Text()
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         headings, *rows = comparison_table(self.comparison)
-        for heading in headings:
-            table.add_column(heading, overflow="fold", min_width=8)
+        table = plain_table(*headings, min_width=8)
         for row in rows:
             cells = [printable(cell) for cell in row]
             table.add_row(*cells, style="" if cells[1] == cells[2] else "bold")

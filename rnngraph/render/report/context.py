@@ -13,8 +13,8 @@ from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
 from rnngraph.diagnosis.sentences import part_text
-from rnngraph.graph.charts.frame import SMALL, Paper
 from rnngraph.graph.layout.metrics import fit
+from rnngraph.graph.paper import SMALL, Paper
 from rnngraph.graph.sheet import Shape, Sheet, rectangle, rule, words
 from rnngraph.render.report.text import number_text, printable
 from rnngraph.render.strict import json_line, picked

@@ -17,16 +17,15 @@ from rich.table import Table
 from rich.text import Text
 
 from rnngraph.diagnosis.sentences import share_text
-from rnngraph.graph.charts.frame import Paper
 from rnngraph.graph.charts.overlay import Curve, Panel, credit_panel, draw_panels
-from rnngraph.graph.key import Swatch
+from rnngraph.graph.paper import Paper, Swatch
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.style.palette import strengths
 from rnngraph.history.course import History, Series, history_sentences, now_sentence, skipped_sentences, trend_sentence
 from rnngraph.history.measurement import Measurement, Reading
 from rnngraph.history.trend import CLOSING, OPENING, Trend
 from rnngraph.render.report.seen.sparklines import character
-from rnngraph.render.report.text import number_text, printable, steps_text
+from rnngraph.render.report.text import number_text, plain_table, printable, steps_text
 from rnngraph.render.strict import json_line, picked
 
 WIDEST = 60  # characters of a sparkline
@@ -55,7 +54,7 @@ class HistoryReport:
 
 
 def _sparklines(history: History, width: int) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table = plain_table()
     table.add_column(overflow="fold", max_width=max(width // 3, 8), style="bold")
     room = max(min(width // 3, WIDEST), 4)
     table.add_column(no_wrap=True)
@@ -86,11 +85,9 @@ def _ends(one: Series, place: int) -> str:
 
 
 def _table(history: History) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    headings, *rows = history_table(history)
-    for heading in headings:
-        last = heading == "flags"
-        table.add_column(heading, justify="left" if last else "right", overflow="fold", no_wrap=not last)
+    (*headings, last), *rows = history_table(history)
+    table = plain_table(*headings, justify="right", no_wrap=True)
+    table.add_column(last, overflow="fold")
     for *numbers, flags in rows:
         table.add_row(*numbers, Text(flags, style="" if flags.split(",")[0] in _FINE else "yellow"))
     return table

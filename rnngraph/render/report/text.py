@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from rnngraph.diagnosis.sentences import part_text
@@ -80,6 +82,14 @@ def wrapped(text: str, console: Console, width: int, style: str = "") -> Iterato
     for line in Text(text, style=style).wrap(console, max(width, 1)):
         line.rstrip()
         yield line
+
+
+def plain_table(*headings: str, **options: Any) -> Table:
+    """Make a table without lines, whose columns take several where they are too narrow."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=bool(headings))
+    for heading in headings:
+        table.add_column(heading, **{"overflow": "fold"} | options)
+    return table
 
 
 def printable(text: str) -> str:

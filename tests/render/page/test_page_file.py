@@ -181,11 +181,11 @@ def test_the_pages_columns_are_those_of_the_drawing() -> None:
             curves.append([value + x if place % 2 == 0 else value for place, value in enumerate(edge["points"])])
         x += column["width"]
     placed = [one.box for one in drawing.shapes if one.role == "vertex"]
-    top = max(one.top for one in placed)
-    wanted = [(one.left, top - one.top, one.width, one.height) for one in placed]
+    left, top = drawing.grid.columns[0].start, min(one.top for one in placed)
+    wanted = [(one.left - left, one.top - top, one.width, one.height) for one in placed]
     # positions are written to a tenth of a point, so that each is off by 0.05 and a sum of columns by a little more
     assert np.abs(np.array(sorted(boxes)) - np.array(sorted(wanted))).max() < 0.35
-    arrows = [[n for px, py in one.points for n in (px, top - py)] for one in drawing.curves]
+    arrows = [[n for px, py in one.points for n in (px, py - top)] for one in drawing.curves]
     assert sorted(map(len, curves)) == sorted(map(len, arrows))
     assert {round(min(one[1::2])) for one in curves} == {round(min(one[1::2])) for one in arrows}
 

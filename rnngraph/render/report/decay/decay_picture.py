@@ -10,13 +10,13 @@ from typing import Any
 
 from rnngraph.errors import InputError
 from rnngraph.graph.charts.axes import AXIS, Axes
-from rnngraph.graph.charts.frame import SMALL, TEXT, Paper
-from rnngraph.graph.key import Swatch
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.metrics import fit, fit_end, width_of, wrap
+from rnngraph.graph.paper import SMALL, TEXT, Paper, Swatch
 from rnngraph.graph.sheet import Sheet, paragraph, rectangle, rule, words
+from rnngraph.graph.style.palette import Scale
 from rnngraph.render.report.decay.decay_report import halving, reach, summary_of
-from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text
+from rnngraph.render.report.decay.histogram import axis_of, counts, decade_text, decades_of, place_of
 from rnngraph.render.report.text import steps_text
 from rnngraph.trace.decay import DecayReport, Five, LayerDecay
 from rnngraph.trace.magnitudes import Floats
@@ -79,10 +79,10 @@ def _columns(paper: Paper, *, live: bool) -> _Columns:
     return _Columns((left, _NAMES), plot, (right - _NUMBERS, _NUMBERS), (right + _GAP, _CURVE))
 
 
-def _ruler(paper: Paper, axis: Axis, plot: tuple[float, float], name: str) -> None:
+def _ruler(paper: Paper, axis: Scale, plot: tuple[float, float], name: str) -> None:
     left, wide = plot
-    for decade in axis.ticks(int(wide // 36)):
-        x = left + axis.share(10.0**decade) * wide
+    for decade in decades_of(axis, int(wide // 36)):
+        x = left + axis.share(decade) * wide
         paper.shapes.append(
             words(f"{name}{decade}".replace("-", "u"), "legend", decade_text(decade), x, paper.y, SMALL, ink="muted")
         )
@@ -94,7 +94,7 @@ class _Row:
 
     paper: Paper
     layer: LayerDecay
-    axis: Axis
+    axis: Scale
     columns: _Columns
     name: str
 
@@ -117,7 +117,7 @@ class _Row:
 
     def _x(self, half_life: float) -> float:
         left, wide = self.columns.plot
-        return left + self.axis.share(half_life) * wide
+        return left + place_of(half_life, self.axis) * wide
 
     def _write(self, text: str, x: float, y: float, size: float = SMALL, **style: Any) -> None:
         shapes = self.paper.shapes
@@ -147,9 +147,9 @@ class _Row:
             said = f"published start: {steps_text(low)} to {steps_text(high)} steps"
             x, long = self._x(low), max(self._x(high) - self._x(low), 2)
             shapes.append(rectangle(f"{self.name}p", "band", x, base - _TALL, long, _TALL, fill=BAND, hint=said))
-        for decade in range(axis.low, axis.high + 1):
+        for decade in range(int(axis.low), int(axis.high) + 1):
             name, thick = f"{self.name}g{decade}".replace("-", "u"), 1.0 if decade == 0 else 0.4
-            x = self._x(10.0**decade) - thick / 2
+            x = left + axis.share(decade) * wide - thick / 2
             shapes.append(rectangle(name, "band", x, base - _TALL, thick, _TALL, fill="line"))
         bins = int(wide // _BIN)
         found, pitch = counts(self.layer.half_lives, axis, bins), wide / bins

@@ -15,10 +15,11 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text
+from rnngraph.graph.style.palette import Scale
+from rnngraph.render.report.decay.histogram import axis_of, counts, decade_text, decades_of
 from rnngraph.render.report.lags_report import LagSummary, summed, together_rows
 from rnngraph.render.report.seen.sparklines import character
-from rnngraph.render.report.text import printable, steps_text
+from rnngraph.render.report.text import plain_table, printable, steps_text
 from rnngraph.render.strict import json_line, picked
 from rnngraph.trace.decay import DecayFinding, DecayReport, Five, LayerDecay
 from rnngraph.trace.model import FORWARD
@@ -63,9 +64,8 @@ def _table(report: DecayReport, width: int) -> Table:
     wrong = [_wrong(layer) for layer in report.layers]
     taken = min(max(map(len, names)), width // 2) + max(len(layer.family) for layer in report.layers) + _NUMBERS
     bins = min(width - taken - min(max(map(len, wrong)), LEAST_WRONG) - 7 * GAP, WIDEST_HISTOGRAM)
-    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
     least = min(max(map(len, names)), max(width // 3, 12))
-    table.add_column("layer", overflow="fold", min_width=least, max_width=max(width // 2, 12))
+    table = plain_table("layer", min_width=least, max_width=max(width // 2, 12))
     table.add_column("family", no_wrap=True)
     for heading in ("decays", "shortest", "median", "longest"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -89,18 +89,18 @@ def _lines(report: DecayReport) -> Text:
     return Text("\n").join(parts)
 
 
-def _ruler(axis: Axis, bins: int) -> Text:
+def _ruler(axis: Scale, bins: int) -> Text:
     """Write the ticks of the axis over its columns; the first and the last stay within."""
     line = [" "] * bins
-    for decade in axis.ticks(max(bins // 6, 2)):
+    for decade in decades_of(axis, max(bins // 6, 2)):
         text = decade_text(decade)
-        place = min(round((decade - axis.low) / (axis.high - axis.low) * bins), bins - len(text))
+        place = min(round(axis.share(decade) * bins), bins - len(text))
         if all(sign == " " for sign in line[max(place - 1, 0) : place + len(text)]):
             line[place : place + len(text)] = text
     return Text("".join(line), style="dim")
 
 
-def histogram(layer: LayerDecay, axis: Axis, bins: int) -> str:
+def histogram(layer: LayerDecay, axis: Scale, bins: int) -> str:
     """Draw how many half-lives fall where, one character a part of the axis; a blank is none."""
     found = counts(layer.half_lives, axis, bins)
     most = max(int(found.max()), 1)
@@ -145,8 +145,7 @@ def live_parts(report: DecayReport, *, width: int) -> Iterator[RenderableType]:
     layers = [layer for layer in report.layers if layer.live is not None]
     if not layers:
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("layer", overflow="fold", max_width=max(width // 2, 12))
+    table = plain_table("layer", max_width=max(width // 2, 12))
     for heading in ("at zero input", "on the batch", "credit halves in", "reaches lag"):
         table.add_column(heading, justify="right")
     for layer in layers:

@@ -6,53 +6,43 @@ In: a `DecayReport`. Out: plain numbers, for the terminal and for the picture.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
+from rnngraph.graph.style.palette import Scale
 from rnngraph.trace.decay import DecayReport
 from rnngraph.trace.magnitudes import Floats, Integers
 
 NARROWEST, WIDEST = -3, 7  # decades of steps; what lies beyond is shown at the ends
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """Decimal logarithms of the shortest and the longest half-life that are shown, in whole decades."""
-
-    low: int
-    high: int
-
-    def share(self, half_life: float) -> float:
-        """Place a half-life between 0, the left end, and 1, the right end; beyond them it is held to them."""
-        if half_life <= 0:
-            return 0.0
-        if math.isinf(half_life):
-            return 1.0
-        return min(1.0, max(0.0, (math.log10(half_life) - self.low) / (self.high - self.low)))
-
-    def ticks(self, most: int) -> list[int]:
-        """Choose whole decades to be written, at most so many."""
-        step = max(1, math.ceil((self.high - self.low) / max(most - 1, 1)))
-        return list(range(self.low, self.high + 1, step))
+def place_of(half_life: float, axis: Scale) -> float:
+    """Place a half-life between 0, the left end, and 1, the right end; beyond them it is held to them."""
+    return axis.share(math.log10(half_life)) if half_life > 0 else 0.0
 
 
-def axis_of(report: DecayReport) -> Axis:
-    """Span the half-lives of all layers, those of a batch and the published starts."""
+def decades_of(axis: Scale, most: int) -> list[int]:
+    """Choose whole decades to be written, at most so many."""
+    low, high = int(axis.low), int(axis.high)
+    return list(range(low, high + 1, max(1, math.ceil((high - low) / max(most - 1, 1)))))
+
+
+def axis_of(report: DecayReport) -> Scale:
+    """Span, in whole decades of steps, the half-lives of all layers, those of a batch and the published starts."""
     parts = [one.half_lives.ravel() for one in report.layers]
     parts += [one.live.half_lives.ravel() for one in report.layers if one.live and one.live.half_lives is not None]
     parts += [np.array([one.published[0][1], one.published[1][3]]) for one in report.layers if one.published]
     every = np.concatenate([*parts, np.empty(0)])
     known = every[np.isfinite(every) & (every > 0)]
     if not known.size:
-        return Axis(-1, 3)
+        return Scale(-1, 3)
     low, high = math.floor(math.log10(known.min())), math.ceil(math.log10(known.max()))
     low, high = max(low, NARROWEST), min(high, WIDEST)
     low = min(low, WIDEST - 1)
-    return Axis(low, max(high, low + 1))
+    return Scale(low, max(high, low + 1))
 
 
-def counts(half_lives: Floats, axis: Axis, bins: int) -> Integers:
+def counts(half_lives: Floats, axis: Scale, bins: int) -> Integers:
     """Count the half-lives in each of `bins` equal parts of the axis; NaN is left out."""
     known = half_lives[~np.isnan(half_lives)].ravel()
     with np.errstate(divide="ignore"):

@@ -19,10 +19,11 @@ from rich.text import Text
 from rnngraph.diagnosis.one_loss import OneLoss
 from rnngraph.diagnosis.sentences import amount_text
 from rnngraph.graph.one_loss.bars import axis_of
+from rnngraph.graph.one_loss.strips import Sum, sum_of
 from rnngraph.graph.sizes import round_step
 from rnngraph.graph.steps import spans_of
 from rnngraph.graph.style.left import FLOOR, floor_of
-from rnngraph.render.report.seen.sparklines import Row, Spans, Sum, character, row_of, smallest, style, sum_of
+from rnngraph.render.report.seen.sparklines import Row, Spans, character, row_of, smallest, style
 from rnngraph.render.report.text import printable
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import Trace

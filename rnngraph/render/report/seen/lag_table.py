@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
@@ -64,16 +65,11 @@ def chosen_lags(walks: Sequence[Walk], columns: int) -> list[int]:
     lags = sorted({int(lag) for walk in walks for lag in walk.lags[walk.inside]})
     if len(lags) <= columns:
         return lags
-    near = min(max(_marked(walk) for walk in walks) + 2, len(lags))
-    if near + _FURTHER > columns >= near / 2 + _FURTHER:
-        near = columns - _FURTHER
-    elif near + _FURTHER > columns:  # the mark is far: steps that grow, of which each is a round share of all
-        places = {round((len(lags) - 1) ** (place / (columns - 1))) for place in range(1, columns)} | {0}
-        return [lags[place] for place in sorted(places)]
-    further, count = set[int](), columns - near
-    for place in range(1, count + 1):
-        further.add(round(near - 1 + (len(lags) - near) * (2.0**place - 1) / (2.0**count - 1)))
-    return lags[:near] + [lags[place] for place in sorted(further) if place >= near]
+    near = max(_marked(walk) for walk in walks) + 2
+    # Where the mark is far, the steps grow from the first on.
+    near = min(near, columns - _FURTHER) if columns >= near / 2 + _FURTHER else 1
+    further = np.geomspace(1, len(lags) - near, columns - near + 1)[1:].round().astype(int)
+    return [*lags[:near], *(lags[near - 1 + place] for place in np.unique(further))]
 
 
 def _marked(walk: Walk) -> int:

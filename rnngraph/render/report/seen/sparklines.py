@@ -1,7 +1,6 @@
 """The rows of one loss as data: for every walk what is left by timestep, and where it ends, in words.
 
-In: a `OneLoss` and its trace. Out: `Row`s, and the sum over all losses as one more; and for a number over the steps a
-character a step or a bin of steps.
+In: a walk. Out: a `Row`; and for a number over the steps a character a step or a bin of steps.
 """
 
 from __future__ import annotations
@@ -12,12 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnngraph.diagnosis.one_loss import OneLoss, Walk
+from rnngraph.diagnosis.one_loss import Walk
 from rnngraph.diagnosis.sentences import percent, share_text, times_text
 from rnngraph.graph.style.left import EXPLODED, GROWTH, MARK
 from rnngraph.render.report.text import BAR_STYLE, BARS
 from rnngraph.trace.magnitudes import Floats
-from rnngraph.trace.model import Trace
 
 LESS = "·"
 # Legible on dark and on light; what is under the mark is dim on both.
@@ -81,39 +79,3 @@ def _end(walk: Walk) -> tuple[str, str]:
     end = int(known[-1])
     where = "the cut" if walk.cut and end == len(walk.steps) - 1 else f"t={walk.steps[end]}"
     return f"at {where}", share_text(float(walk.decades[end]))
-
-
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """The norm of the gradient of all losses at every step, over the states of the layer that the loss enters."""
-
-    name: str
-    losses: int
-    values: Floats  # (own T,) NaN where it is not known
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """The smallest and the largest of the steps that get any."""
-        known = self.values[self.values > 0]
-        return float(known.min()), float(known.max())
-
-    @property
-    def flat(self) -> bool:
-        """Whether it hardly varies."""
-        low, high = self.ends
-        return high < 2 * low  # of what varies by less nothing can be read
-
-
-def sum_of(trace: Trace, seen: OneLoss) -> Sum | None:
-    """Add up what all losses bring to the states of the topmost row; None where it is one loss, or nothing is known."""
-    available = trace.lags[0].available
-    if not seen.walks or available < 2 or seen.joint:
-        return None
-    top = seen.downwards[0].recurrence
-    names = [one.name for one in trace.recurrences if (one.clock, one.layer) == (top.clock, top.layer)]
-    states = [state for state in trace.states if state.recurrence in names]
-    grads = np.stack([state.grad.value[: top.timesteps] for state in states])
-    values = np.hypot.reduce(np.nan_to_num(grads))
-    values[np.isnan(grads).all(axis=0) | ~top.valid.any(axis=0)] = np.nan
-    found = Sum(states[0].name if len(states) == 1 else names[0], available, values)
-    return found if (values > 0).sum() > 1 else None
