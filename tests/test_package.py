@@ -93,7 +93,7 @@ def test_imports_go_one_way() -> None:
     assert not any(wrong.values()), {name: found for name, found in wrong.items() if found}
 
 
-HEAVY = ("typer", "rich", "pygraphviz", "torch", "jax", "h5py", "safetensors", "click")
+HEAVY = ("typer", "rich", "graphviz", "pygraphviz", "torch", "jax", "h5py", "safetensors", "click")
 
 
 def printed(code: str) -> str:

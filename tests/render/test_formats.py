@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from functools import cache
@@ -35,6 +36,17 @@ BEGINNINGS = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digra
 SVG = "{http://www.w3.org/2000/svg}"
 
 
+@pytest.fixture(params=["dot", "pygraphviz"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Draw once with the program and once without it."""
+    if request.param == "pygraphviz":
+        monkeypatch.setenv("PATH", "")
+        pytest.importorskip("pygraphviz")
+    elif graphviz.find_dot() is None:
+        pytest.skip("no dot on the PATH")
+    return str(request.param)
+
+
 def texts(data: bytes) -> list[str]:
     return ["".join(node.itertext()).replace("\u00a0", " ") for node in ElementTree.fromstring(data).iter(f"{SVG}text")]
 
@@ -44,17 +56,21 @@ def twice(sample: str) -> tuple[Drawing, Drawing]:
     return draw(SAMPLES[sample]), draw(SAMPLES[sample])
 
 
-BY_GRAPHVIZ = ("png", "pdf")
+BY_GRAPHVIZ = ("svg", "png", "pdf")
 
 
-@pytest.mark.parametrize("name", BY_GRAPHVIZ)
-def test_every_format_that_graphviz_draws(name: str) -> None:
-    begins_and_is_the_same(name, "deep")
+@pytest.mark.parametrize(
+    ("name", "sample"),
+    [(name, one) for name in BY_GRAPHVIZ for one in (SAMPLES if name == "svg" else ["deep"])],
+)
+def test_every_format_that_graphviz_draws(name: str, sample: str, backend: str) -> None:
+    begins_and_is_the_same(name, sample)
 
 
 @pytest.mark.parametrize("name", [row.name for row in RENDERERS if row.name not in BY_GRAPHVIZ])
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_every_other_format(name: str, sample: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     begins_and_is_the_same(name, sample)
 
@@ -105,7 +121,8 @@ def test_any_label_survives_dot_and_svg(labels: list[str]) -> None:
     quoted = [dot.quote(one) for one in shown]
     nodes = [f'n{at} [pos="{at},0" label={one} tooltip={one}];' for at, one in enumerate(quoted)]
     source = f"digraph {{ {' '.join(nodes)} }}"
-    assert texts(graphviz.run_graphviz(source, "svg")) == shown
+    for data in (graphviz.run_graphviz(source, "svg"), graphviz.run_in_process(source, "svg")):
+        assert texts(data) == shown
 
 
 @settings(max_examples=200)
@@ -137,7 +154,7 @@ def test_any_label_stays_inside_its_mermaid_quotes(label: str) -> None:
         "\uffff",
     ],
 )
-def test_labels_that_mean_something_to_graphviz(label: str) -> None:
+def test_labels_that_mean_something_to_graphviz(label: str, backend: str) -> None:
     trace = make_trace("tanh", 1, labels=(label,), model=label)
     found = texts(render_bytes(draw(trace), "svg"))
     assert found.count(one_line(label)) == 2  # the title and the word under the step
@@ -176,6 +193,7 @@ def test_dot_writes_a_position_for_everything() -> None:
 
 
 def test_no_graphviz_at_all_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     drawing = draw(SAMPLES["one"])
     with pytest.raises(MissingToolError, match=r"pip install pygraphviz.*\.svg"):
@@ -252,14 +270,24 @@ def test_options_change_the_picture() -> None:
 
 
 def test_without_graphviz_a_notebook_still_gets_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     found = bundle(draw(SAMPLES["one"]))
     assert set(found) == {"text/html", "text/plain", "image/svg+xml"}
 
 
-def test_drawing_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+def test_drawing_in_process_prints_nothing(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
     render_bytes(draw(make_trace("tanh", 150), steps="all"), "pdf")
     assert "Warning" not in capfd.readouterr().err
+
+
+@pytest.mark.skipif(graphviz.find_dot() is None, reason="no dot on the PATH")
+def test_the_dot_file_keeps_its_positions_under_a_bare_dot(tmp_path: Path) -> None:
+    drawing = draw(SAMPLES["deep"])
+    (tmp_path / "a.dot").write_bytes(render_bytes(drawing, "dot"))
+    done = subprocess.run(["dot", "-Tsvg", "a.dot"], cwd=tmp_path, capture_output=True, check=True)
+    assert done.stdout == graphviz.run_graphviz(render_bytes(drawing, "dot").decode(), "svg")
 
 
 @pytest.mark.parametrize("title", ['%%{init: {"securityLevel": "loose"}}%%', "}%%{wrap"])

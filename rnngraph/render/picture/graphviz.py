@@ -1,4 +1,7 @@
-"""Turn DOT text into png or pdf with the Graphviz inside the wheels of pygraphviz; positions stay as they are."""
+"""Turn DOT text into png or pdf with whichever Graphviz there is; positions stay as they are.
+
+A `dot` on the PATH is used first, else the Graphviz inside the wheels of pygraphviz, in this process.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,11 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import warnings
 from collections.abc import Iterator
 
-from rnngraph.errors import MissingToolError, said
+from rnngraph.errors import LONGEST_QUOTE, MissingToolError, said
 from rnngraph.graph.sheet import Sheet
 from rnngraph.render.picture.dot import dot
 
@@ -17,8 +21,9 @@ from rnngraph.render.picture.dot import dot
 LARGEST_SIDE = 32_000
 DPI = 144.0  # a pixel becomes two by two
 NO_GRAPHVIZ = (
-    "png and pdf are drawn by the Graphviz of pygraphviz, which is not installed; run `pip install pygraphviz`, or "
-    "write .svg, .html, .dot, .json or .mmd"
+    "no Graphviz was found: there is no `dot` on the PATH and pygraphviz is not installed; "
+    "run `pip install pygraphviz`, or install Graphviz (https://graphviz.org/download), "
+    "or write .svg, .html, .dot, .json or .mmd"
 )
 
 
@@ -48,23 +53,47 @@ def run_graphviz(source: str, format: str) -> bytes:  # noqa: A002 - the field's
     """Draw DOT text with pinned positions.
 
     Raises:
-        MissingToolError: pygraphviz is not installed, or cannot draw this.
+        MissingToolError: there is neither a `dot` on the PATH nor pygraphviz, or the one that is there fails.
+    """
+    try:
+        if find_dot() is None:
+            return run_in_process(source, format)
+        import graphviz
+
+        data = source.encode("utf-8", "replace")  # a lone surrogate has no UTF-8
+        picture = bytes(graphviz.pipe("neato", format, data, neato_no_op=2, quiet=True))
+        if not picture:
+            raise ValueError("it gave nothing")
+        return picture
+    except (MissingToolError, MemoryError):
+        raise
+    except Exception as error:  # a version that lacks the format, a program that is broken or was killed
+        told = getattr(error, "stderr", None) or said(error)
+        told = " ".join(told.decode("utf-8", "replace").split()) if isinstance(told, bytes) else str(told)
+        raise MissingToolError(
+            f"Graphviz cannot draw this as {format}: {told[:LONGEST_QUOTE].removesuffix('.')}; "
+            "install another Graphviz, or write .svg, .html, .dot, .json or .mmd."
+        ) from None
+
+
+def find_dot() -> str | None:
+    """Return the path of the system's `dot`, None where there is none."""
+    return shutil.which("dot")
+
+
+def run_in_process(source: str, format: str) -> bytes:  # noqa: A002 - the field's own word
+    """Draw with the Graphviz that pygraphviz carries.
+
+    Raises:
+        MissingToolError: pygraphviz is not installed.
     """
     try:
         import pygraphviz
     except ImportError:
         raise MissingToolError(NO_GRAPHVIZ) from None
-    try:
-        # It warns of slow layouts for large graphs on stderr, but nothing is laid out here.
-        with contextlib.redirect_stderr(io.StringIO()), _quiet_library():
-            return bytes(pygraphviz.AGraph(string=source).draw(format=format, prog="nop2"))
-    except MemoryError:
-        raise
-    except Exception as error:  # a Graphviz that lacks the format or breaks
-        raise MissingToolError(
-            f"Graphviz cannot draw this as {format}: {said(error).removesuffix('.')}; install another pygraphviz, or "
-            "write .svg, .html, .dot, .json or .mmd."
-        ) from None
+    # It warns of slow layouts for large graphs on stderr, but nothing is laid out here.
+    with contextlib.redirect_stderr(io.StringIO()), _quiet_library():
+        return bytes(pygraphviz.AGraph(string=source).draw(format=format, prog="nop2"))
 
 
 @contextlib.contextmanager
