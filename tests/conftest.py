@@ -31,6 +31,7 @@ def pytest_collection() -> Generator[None, object, object]:
     gc.disable()
     result = yield
     gc.freeze()
+    gc.set_threshold(10_000)
     gc.enable()
     return result
 
