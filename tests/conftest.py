@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
 # Before NumPy and PyTorch count the cores: threads of small products only wait for each other.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from importlib.util import find_spec
 
 import pytest
@@ -22,6 +23,17 @@ collect_ignore_glob = [] if find_spec("torch") else ["sources/torch/*", "monitor
 # How long an example takes says how busy the machine is.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep what is collected out of every search for garbage: with PyTorch these are a million objects that stay."""
+    gc.disable()
+    result = yield
+    gc.freeze()
+    gc.set_threshold(10_000)
+    gc.enable()
+    return result
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ drops them for a pipe and for NO_COLOR, and takes the width from the terminal or
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,14 +28,13 @@ NARROWEST = 30  # below it, every line would be broken letter by letter
 PATIENCE_SECONDS = 1.0
 _REFRESH_SECONDS = 0.1
 LONGEST_SENTENCE = 2000  # of a message; who gave a megabyte as a name does not want it back
+_UNUSUAL = re.compile(r"[^ -~\n\t]")
 _JOINERS = "\u200c\u200d"  # they stand inside of words and of emoji, and turn nothing
 
 
 def shown(text: str) -> str:
     """Write what a terminal would obey, or could not show, as JSON writes it; lines and tabs stay."""
-    if text.isprintable():
-        return text
-    return "".join(sign if _harmless(sign) else _code(sign) for sign in text)
+    return text if text.isprintable() else _UNUSUAL.sub(lambda found: _known(found[0]), text)
 
 
 def one_line(text: str) -> str:
@@ -47,11 +47,9 @@ def one_line(text: str) -> str:
     return f"{line[: LONGEST_SENTENCE * 3 // 4]} … {line[-LONGEST_SENTENCE // 4 :]}"
 
 
-def _harmless(sign: str) -> bool:
-    return sign.isprintable() or sign in "\n\t" or sign in _JOINERS or unicodedata.category(sign) == "Zs"
-
-
-def _code(sign: str) -> str:
+def _known(sign: str) -> str:
+    if sign.isprintable() or sign in _JOINERS or unicodedata.category(sign) == "Zs":
+        return sign
     pairs = sign.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{pairs[place : place + 4]}" for place in range(0, len(pairs), 4))
 

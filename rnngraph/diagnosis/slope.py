@@ -18,7 +18,10 @@ def theil_sen(x: Floats, y: Floats) -> float:
         kept = np.linspace(0, len(x) - 1, _POINTS).round().astype(int)
         x, y = x[kept], y[kept]
     first, second = _every_two(len(x))
-    return float(np.median((y[second] - y[first]) / (x[second] - x[first])))
+    slopes = (y[second] - y[first]) / (x[second] - x[first])
+    middle = [(slopes.size - 1) // 2, slopes.size // 2]
+    slopes.partition(middle)  # half the time of np.median, which is taken of every loss and sample
+    return float(slopes[middle].mean())
 
 
 @cache

@@ -5,7 +5,10 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +41,9 @@ def ratios(ours: Callable[[], object], theirs: Callable[[], object], *, rounds: 
         one = statistics.median(seconds(ours) for _ in range(each))
         found.append(one / statistics.median(seconds(theirs) for _ in range(each)))
     return found
+
+
+def alone(measure: Callable[..., list[float]], *arguments: Any) -> list[float]:
+    """Measure in a fresh process: how memory is had there does not depend on what other rows have let go of."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(measure, *arguments).result()

@@ -141,8 +141,10 @@ MUTANTS: tuple[tuple[str, str, str, str], ...] = (
 
 
 def checked(network: str, backward: Any = None) -> Any:
+    """Check a pair; a mistake must show along any one direction, and what is said of it does not come from more."""
     named = {name: getattr(students, f"{network}_{name}") for name in ("forward", "backward")}
-    return rg.check(named["forward"], backward or named["backward"], *ARGUMENTS[network])
+    directions = 3 if backward is None else 1
+    return rg.check(named["forward"], backward or named["backward"], *ARGUMENTS[network], directions=directions)
 
 
 @pytest.mark.parametrize("network", list(ARGUMENTS))

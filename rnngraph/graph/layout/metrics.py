@@ -12,25 +12,38 @@ from collections.abc import Sequence
 
 ELLIPSIS = "…"
 LONGEST_LABEL = 1000  # characters; of signs without a width, thousands would fit into any
-# From the space to the tilde, regular and bold.
-_PLAIN = (
+_OTHERS = {
+    "\u00a0": 348, "×": 838, "·": 380, "…": 1000, "←": 1000, "→": 1000, "—": 1000, "\u2013": 556, "‖": 500, "∂": 544,
+    "◂": 600, "▸": 600, "σ": 779, "²": 438,
+}  # fmt: skip
+
+
+class _Widths(dict[str, int]):
+    """The width of every character, of those from the space to the tilde and some others as given."""
+
+    def __init__(self, *given: int) -> None:
+        super().__init__(zip(map(chr, range(32, 127)), given, strict=True), **_OTHERS)
+
+    def __missing__(self, character: str) -> int:
+        width = 1100 if unicodedata.east_asian_width(character) in "WF" else 750
+        found = self[character] = 0 if unicodedata.combining(character) else width
+        return found
+
+
+_PLAIN = _Widths(
     318, 401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337, 636, 636, 636, 636, 636, 636,
     636, 636, 636, 636, 337, 337, 838, 838, 838, 531, 1000, 684, 686, 698, 770, 632, 575, 775, 752, 295, 295, 656,
     557, 863, 748, 787, 603, 787, 695, 635, 611, 732, 684, 989, 685, 611, 685, 390, 337, 390, 838, 500, 500, 613,
     635, 550, 635, 615, 352, 635, 634, 278, 278, 579, 278, 974, 634, 612, 635, 635, 411, 521, 392, 634, 592, 818,
     592, 592, 525, 636, 337, 636, 838,
 )  # fmt: skip
-_BOLD = (
+_BOLD = _Widths(
     348, 456, 521, 838, 696, 1002, 872, 306, 457, 457, 523, 838, 380, 415, 380, 365, 696, 696, 696, 696, 696, 696,
     696, 696, 696, 696, 400, 400, 838, 838, 838, 580, 1000, 774, 762, 734, 830, 683, 683, 821, 837, 372, 372, 775,
     637, 995, 837, 850, 733, 850, 770, 720, 682, 812, 774, 1103, 771, 724, 725, 457, 365, 457, 838, 500, 500, 675,
     716, 593, 716, 678, 435, 716, 712, 343, 343, 665, 343, 1042, 712, 687, 716, 716, 493, 595, 478, 712, 652, 924,
     645, 652, 582, 712, 365, 712, 838,
 )  # fmt: skip
-_OTHERS = {
-    "\u00a0": 348, "×": 838, "·": 380, "…": 1000, "←": 1000, "→": 1000, "—": 1000, "\u2013": 556, "‖": 500, "∂": 544,
-    "◂": 600, "▸": 600, "σ": 779, "²": 438,
-}  # fmt: skip
 _TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=\blag) (?=\d)| (?=×\d)| (?=·)")  # blanks at which no line ends
 _PARTS = re.compile(r"[^ ._]*[ ._]|[^ ._]+")  # of a name
 _MOST_WORDS = 4000  # characters of a paragraph that are looked at
@@ -41,11 +54,7 @@ def width_of(text: str, size: float, *, bold: bool = False) -> float:
     if "\n" in text:
         return max(width_of(line, size, bold=bold) for line in text.split("\n"))
     widths = _BOLD if bold else _PLAIN
-    total = 0
-    for character in text:
-        code = ord(character)
-        total += widths[code - 32] if 32 <= code < 127 else _other(character)
-    return total * size / 1000
+    return sum(map(widths.__getitem__, text)) * size / 1000
 
 
 def fit(text: str, width: float, size: float, *, bold: bool = False) -> str:
@@ -125,11 +134,3 @@ def name_lines(name: str, width: float, size: float, *, most: int) -> list[str]:
     if len(lines) > most:
         lines = [fit_end(ELLIPSIS + lines[-most], width, size, bold=True), *lines[len(lines) - most + 1 :]]
     return [line.rstrip() for line in lines]
-
-
-def _other(character: str) -> int:
-    if character in _OTHERS:
-        return _OTHERS[character]
-    if unicodedata.combining(character):
-        return 0
-    return 1100 if unicodedata.east_asian_width(character) in "WF" else 750

@@ -94,7 +94,7 @@ def plain_table(*headings: str, **options: Any) -> Table:
 
 def printable(text: str) -> str:
     """Replace what a terminal would act on (newlines, escapes, marks of direction) by its code."""
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 KEYS = ("where", "why", "try")
