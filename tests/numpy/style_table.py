@@ -49,6 +49,9 @@ STYLES: dict[str, Network] = {
     "autoregression": Network(carried.autoregression, (ALONE, W), (Expected("W", 6),)),
     "clockwork": Network(carried.clockwork, (ALONE, *CELL), (Expected("Wh", 6),)),
     "three paces": Network(carried.three_paces, (BY_TIME, *CELL), (Expected("Wh", 6, batch=3),)),
+    "put together": Network(
+        carried.put_together, (ALONE, draw(6, 4), draw(4, 3), draw(1)), (Expected("W", 6, units=3),)
+    ),
     "modules in a list": Network(carried.modules, (BY_TIME, *CELL), (Expected("Wh", 6, batch=3, units=2),)),
     "a list from its end": Network(
         carried.list_from_its_end, ([*BY_TIME], *CELL), (Expected("Wh", 6, batch=3, direction="reverse"),)
