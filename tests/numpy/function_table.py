@@ -154,9 +154,10 @@ that the other one is the batch. Runs of one cell that take turns along one sequ
 back, are one recurrence. A batch that shrinks or grows is put into the whole one, and a sample counts where it is
 there. Places that fall from step to step are the reverse direction. `steps=` says how many timesteps there are where
 one step takes several products, and that there are steps where each multiplies by data of its own (an unrolled
-learner). An array of which parts apart are put again and again is one state, at whatever paces they change. Where
-nothing is found, weights that differ in constants alone, such as the number of the step, count as one. What is not
-found is declared: `tape.state`; of several, `only=` names those that are wanted.
+learner). An array of which parts apart are put at paces of their own is one state; of one into which every step puts
+the input and the state anew, the part that holds the state is. Where nothing is found, weights that differ in constants
+alone, such as the number of the step, count as one. What is not found is declared: `tape.state`; of several, `only=`
+names those that are wanted.
 
 What a step is fed is what its weights multiply and no other step has: `x[t]`, a column, a word that is looked up or
 one-hot, the part of a join that does not come from the state. Two recurrences that read the same data, one of them

@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.draws import draw
 from tests.numpy import carried_networks as carried
-from tests.numpy import styles
+from tests.numpy import nested_networks, styles
 from tests.numpy.networks import Expected, Network, draws
 
 BY_TIME = draw(6, 3, 2, scale=1.0)  # 6 steps, 3 samples, 2 inputs
@@ -113,6 +113,9 @@ STYLES: dict[str, Network] = {
     "dilations": Network(
         styles.dilations, (draw(12, 2), [CELL, draws((4, 4), (4, 4)), draws((4, 4), (4, 4))]),
         tuple(Expected(f"layers_{k}_1", 12) for k in range(3)),
+    ),
+    "layers that were added": Network(
+        styles.Added(nested_networks.GatesInDicts()).forward, (BY_SAMPLE,), (Expected("W", 6, ("h", "c"), batch=3),)
     ),
     "convolved": Network(styles.convolved, (ALONE, draw(3, 2, 4), draw(4)), ()),
     "residual layers": Network(styles.residual_layers, (draw(3, 4), DEEP), ()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -249,3 +250,16 @@ def multiplied_by_its_input(x: Any, W: Any, U: Any) -> Any:
     for t in range(x.shape[1]):
         h = np.tanh(np.einsum("ni,ijk,nj->nk", x[:, t], W, h) + x[:, t] @ U)
     return (h**2).sum()
+
+
+class Added:
+    """Layers of other modules, of which this one names none, and what they gave in a deque."""
+
+    def __init__(self, *layers: Any) -> None:
+        self.layers, self.given = [*layers], deque[Any](maxlen=2)
+
+    def forward(self, x: Any) -> Any:
+        for layer in self.layers:
+            x = layer.forward(x)
+        self.given.append(x)
+        return list(self.given)
