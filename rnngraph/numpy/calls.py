@@ -137,6 +137,7 @@ def _names_returned(code: Any) -> list[str]:
         tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
     except (OSError, TypeError, SyntaxError):
         return []
-    last = [one.value for one in ast.walk(tree) if isinstance(one, ast.Return)][-1:]
+    returns = sorted((one for one in ast.walk(tree) if isinstance(one, ast.Return)), key=lambda one: one.lineno)
+    last = [one.value for one in returns[-1:]]
     parts = last[0].elts if last and isinstance(last[0], ast.Tuple) else []
     return [one.id if isinstance(one, ast.Name) else "" for one in parts]

@@ -86,7 +86,8 @@ def gradients_in(outputs: Any, forward: Any, arrays: Mapping[str, Any]) -> dict[
         named = [(name, one) for name, one in named if name not in plain]
         named += [pair for one in outputs if isinstance(one, dict) for pair in one.items() if isinstance(pair[0], str)]
     found = {}
-    for name, one in named:
+    for name, one in named:  # a list holds those of a list of arrays
+        named += [(f"{name}.{place}", part) for place, part in enumerate(one if isinstance(one, tuple | list) else ())]
         places = owners(name, list(arrays))
         if len(places) == 1 and isinstance(one, np.ndarray) and np.shape(list(arrays.values())[places[0]]) == one.shape:
             found[name] = one

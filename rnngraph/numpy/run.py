@@ -90,7 +90,7 @@ def _replace_held(one: types.FunctionType, stand_for: Any, undo: contextlib.Exit
     for name, cell in zip(one.__code__.co_freevars, one.__closure__ or (), strict=True):
         if cell != types.CellType():
             undo.callback(setattr, cell, "cell_contents", cell.cell_contents)
-            cell.cell_contents = stand_for(name, cell.cell_contents, holds=not callable(cell.cell_contents))
+            cell.cell_contents = stand_for(name, cell.cell_contents)
 
 
 def _substitute(old: Any, numpy: types.ModuleType | None, *, beside: bool = True) -> Any:

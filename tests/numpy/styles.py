@@ -263,3 +263,5 @@ class Added:
             x = layer.forward(x)
         self.given.append(x)
         return list(self.given)
+
+    __call__ = forward
