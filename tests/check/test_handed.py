@@ -146,11 +146,13 @@ def test_lists_of_gradients_that_a_function_returns_are_handed_over(named: bool)
     def loss(params: list[Any]) -> Any:
         dparams = [3 * params[0] ** 2, 2 * params[1] ** 2]
         total = sum((one**3).sum() for one in params)
+        params = [2 * one for one in params]
         if named:
             return total, {"dparams": dparams}
-        return total, dparams
+        return total, dparams, params
 
     traced = rg.trace_function(loss, [draw(2), draw(2, seed=1)])
+    assert [*traced.handed] == ["dparams.0", "dparams.1"]
     report = rg.check(traced, traced.handed)
     assert [row.name for row in report.rows if not row.passed] == ["dparams.1"]
 
