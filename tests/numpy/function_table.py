@@ -160,8 +160,9 @@ alone, such as the number of the step, count as one. What is not found is declar
 names those that are wanted.
 
 What a step is fed is what its weights multiply and no other step has: `x[t]`, a column, a word that is looked up or
-one-hot, the part of a join that does not come from the state. Two recurrences that read the same data, one of them
-turned round, are two directions. A layer that reads the states of the same step takes its steps together with it.
+one-hot, the part of a join that does not come from the state; where they multiply none, what enters element by element.
+Two recurrences that read the same data, one of them turned round, are two directions. A layer that reads the states of
+the same step takes its steps together with it.
 
 ## Ties
 

@@ -103,6 +103,16 @@ def delta_rule(x: Any, Wk: Any, Wv: Any, weigh: Any) -> Any:
     return total
 
 
+def filtered(x: Any, A: Any, weigh: Any) -> Any:
+    """A hidden Markov model, fed the logarithms of likelihoods: no weight multiplies them."""
+    h, total = np.ones((N, D)), 0.0
+    for t in range(T):
+        h = h @ np.exp(A) * np.exp(x[t])
+        total = total + weigh[t] * np.sum(np.log(np.sum(h, axis=1)))
+        h = h / np.sum(h, axis=1, keepdims=True)
+    return total
+
+
 def words(table: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
     h, total = np.zeros(H), 0.0
     for t in range(T):
@@ -161,6 +171,7 @@ SIMPLE = (draw(D, H), draw(H, H))
     (two_layers, (*SIMPLE, draw(H, H, seed=1), draw(H, H, seed=2))), (leaky, SIMPLE), (dropped, SIMPLE),
     (reset_gru, (draw(N, H), *SIMPLE, draw(D, H, seed=1), draw(H, H, seed=1), draw(H, H, seed=2))),
     (with_ones, (draw(D + H + 1, H),)), (delta_rule, (draw(D, H), draw(D, H, seed=1))),
+    (filtered, (draw(D, D),)),
 ])  # fmt: skip
 def test_data_of_every_step(forward: Callable[..., Any], others: tuple[Any, ...]) -> None:
     x = draw(T, N, D)
