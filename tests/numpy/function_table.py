@@ -137,10 +137,11 @@ a GRU's update gate weighs.
 
 ## How recurrences are found
 
-A weight is recurrent where it multiplies something that depends on its own earlier product; equal expressions are
-one weight, and so are equal matrices that are written into the code. The place along that chain is the timestep.
-Weights that depend on each other are one cell, products that do not are runs of their own, and a product that depends
-on two runs is a tree and none. A step that multiplies by weights of its own is a layer of a deep network.
+A weight is recurrent where it multiplies something that depends on its own earlier product; equal expressions are one
+weight, and so are equal matrices that are written into the code. The place along that chain is the timestep. Weights
+that depend on each other are one cell, products that do not are runs of their own, and a product that depends on two
+runs is a tree and none, unless one of them goes on by itself: the other is above it. A step that multiplies by weights
+of its own is a layer of a deep network.
 
 Where no such weight is, what is carried element by element is found by its way: the operations that lead from a value
 to a later one like it, and by the same operations to one later still. What multiplies it may be a number (a leak), a

@@ -114,6 +114,10 @@ STYLES: dict[str, Network] = {
         styles.dilations, (draw(12, 2), [CELL, draws((4, 4), (4, 4)), draws((4, 4), (4, 4))]),
         tuple(Expected(f"layers_{k}_1", 12) for k in range(3)),
     ),
+    "kalman": Network(
+        styles.kalman, (draw(6, 1), np.eye(2) + draw(2, 2), draw(1, 2)),
+        (Expected("move", 5, units=2), Expected("move_1", 5, batch=2, units=2)),
+    ),
     "layers that were added": Network(
         styles.Added(nested_networks.GatesInDicts()).forward, (BY_SAMPLE,), (Expected("W", 6, ("h", "c"), batch=3),)
     ),

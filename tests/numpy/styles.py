@@ -252,6 +252,19 @@ def multiplied_by_its_input(x: Any, W: Any, U: Any) -> Any:
     return (h**2).sum()
 
 
+def kalman(seen: Any, move: Any, see: Any) -> Any:
+    """A mean and a covariance, moved by one matrix; the mean is moved by what the covariance weighs, too."""
+    mean, covariance, loss = np.zeros(len(move)), np.eye(len(move)), 0.0
+    for now in seen:
+        mean, covariance = move @ mean, move @ covariance @ move.T + 0.1 * np.eye(len(move))
+        spread = see @ covariance @ see.T + np.eye(len(see))
+        gain = covariance @ see.T @ np.linalg.inv(spread)
+        error = now - see @ mean
+        loss = loss + error @ np.linalg.inv(spread) @ error
+        mean, covariance = mean + gain @ error, covariance - gain @ see @ covariance
+    return loss
+
+
 class Added:
     """Layers of other modules, of which this one names none, and what they gave in a deque."""
 

@@ -103,11 +103,11 @@ def delta_rule(x: Any, Wk: Any, Wv: Any, weigh: Any) -> Any:
     return total
 
 
-def filtered(x: Any, A: Any, weigh: Any) -> Any:
+def filtered(x: Any, W: Any, weigh: Any) -> Any:
     """A hidden Markov model, fed the logarithms of likelihoods: no weight multiplies them."""
     h, total = np.ones((N, D)), 0.0
     for t in range(T):
-        h = h @ np.exp(A) * np.exp(x[t])
+        h = h @ np.exp(W) * np.exp(x[t])
         total = total + weigh[t] * np.sum(np.log(np.sum(h, axis=1)))
         h = h / np.sum(h, axis=1, keepdims=True)
     return total
