@@ -95,6 +95,9 @@ def _data_of(
                 waiting += [(part, k) for part in outside if part not in data[j]]  # a first state behind a gate of data
             for part in data[j]:
                 held.setdefault(numbers[part], {}).setdefault(k, set()).add(part)
+    plain = {number: _number(nodes[min(next(iter(at.values())))]) for number, at in held.items()}
+    if len(set(plain.values()) - {None}) < 2:  # by which states are reset, or a bias is joined
+        held = {number: at for number, at in held.items() if plain[number] is None}
     found: Data = [{} for _ in range(one.time)]
     most, often = max(one.time - 1, 2), dict[Any, set[int]]()  # at how many steps, of which a weight has all
     said = {number: _said(nodes, number, at) for number, at in held.items()}
@@ -109,6 +112,14 @@ def _data_of(
                 found[k][number] = ids
     found = [_first(nodes, some) if len(some) > 1 else some for some in found]
     return found if sum(map(bool, found)) >= most else []
+
+
+def _number(node: Node) -> float | None:
+    """Give the number that all of a constant is."""
+    value = node.value
+    if node.requires or (value.size and value.min() != value.max()):
+        return None
+    return float(value.flat[0]) if value.size else 0.0
 
 
 def _said(nodes: Sequence[Node], number: int, at: dict[int, set[int]]) -> Any:
