@@ -15,6 +15,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from rnngraph.errors import InputError
+
 FOREIGN = {"numpy", "rnngraph", "scipy", "torch", "pandas", "matplotlib", "sklearn"}
 DEPTH = 4  # of objects in objects
 _PLAIN = frozenset((int, float, str, bool, np.ndarray))  # hold no function
@@ -112,6 +114,8 @@ def rebuilt(x: Any, name: str, leaf: Leaf, seen: dict[int, tuple[Any, Any]], dep
     made = x
     if is_leaf(x):
         made = leaf(x, name or "x")
+    elif isinstance(x, np.matrix) and x.dtype.kind == "f":
+        raise InputError(f"{name or 'x'} is a np.matrix, whose * is a product; give np.asarray of it, and use @.")
     elif type(x) is np.ndarray:
         made = seen.setdefault(id(x), (x.copy(), x))[0]
         for place in np.ndindex(x.shape if x.dtype == object else 0):  # an array of arrays
