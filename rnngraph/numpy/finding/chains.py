@@ -5,7 +5,7 @@ In: the nodes of a tape and the uses of weights. Out: chains, with a step for ev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rnngraph.autodiff.node import CONSTANT, Node
@@ -77,44 +77,28 @@ def _runs(nodes: Sequence[Node], numbers: Sequence[int], uses: dict[Key, list[Us
     clock = max(uses, key=lambda key: (_is_given(nodes, uses[key]), longest[key]))
     same = [depths[key] for key in uses if longest[key] == longest[clock]]
     deepest = same[0] if len(same) == 1 else list(map(max, *same))
-    weighed, weights = {use.node for some in uses.values() for use in some}, _weights(nodes, uses)
+    weighed, depth = {use.node for some in uses.values() for use in some}, depths[clock]
     found, below = list[Chain](), set[int]()
     while True:
-        roots = _roots(nodes, numbers, uses[clock], below)
-        some = [
-            Chain(products, weights, weighed, inside, _differing(nodes, products))
-            for root in sorted({roots[use.node] for use in uses[clock]})
-            for products, inside in _run(numbers, nodes, uses[clock], depths[clock], deepest, roots, root, steps)
-        ]
-        found += some
-        below = below.union(*(run.steps for run in some))
-        # What depends on two runs is a tree, unless one of them goes on by itself: that one is below the other.
-        if not some or all(use.node in below for use in uses[clock]):
+        roots, known = _roots(nodes, numbers, uses[clock], below), len(found)
+        for root in sorted({roots[use.node] for use in uses[clock]} - {0}):
+            if root & (root - 1):
+                continue  # it depends on two runs: a tree, unless one of them, found below, goes on by itself
+            levels: dict[int, dict[int, Use]] = {}
+            for use in uses[clock]:
+                if roots[use.node] == root:
+                    operand = numbers[nodes[use.node].inputs[use.state]]
+                    levels.setdefault(depth[use.node], {}).setdefault(operand, use)
+            if len(levels) < 2 or any(len(level) > 1 for level in levels.values()):
+                continue
+            products = [next(iter(levels[k].values())) for k in sorted(levels)]
+            stride = len(products) // steps if steps and len(products) % steps == 0 else 1
+            first, last = min(levels), (len(products) - 1) // stride
+            inside = {i: min((deepest[i] - first) // stride, last) for i in range(len(nodes)) if roots[i] == root}
+            found.append(Chain(products[::stride], _weights(nodes, uses), weighed, inside, _differing(nodes, products)))
+        below = below.union(*(run.steps for run in found[known:]))
+        if len(found) == known or all(use.node in below for use in uses[clock]):
             return found
-
-
-def _run(
-    numbers: Sequence[int], nodes: Sequence[Node], uses: list[Use], depths: list[int], deepest: list[int],
-    roots: list[int], root: int, steps: int | None,
-) -> Iterator[tuple[list[Use], dict[int, int]]]:  # fmt: skip
-    if root & (root - 1) or not root:
-        return
-    levels: dict[int, dict[int, Use]] = {}
-    for use in uses:
-        if roots[use.node] == root:
-            operand = numbers[nodes[use.node].inputs[use.state]]
-            levels.setdefault(depths[use.node], {}).setdefault(operand, use)
-    if len(levels) < 2 or any(len(level) > 1 for level in levels.values()):
-        return
-    products = [next(iter(levels[depth].values())) for depth in sorted(levels)]
-    stride = len(products) // steps if steps and len(products) % steps == 0 else 1
-    first, last = min(levels), (len(products) - 1) // stride
-    inside: dict[int, int] = {}
-    for i in range(products[0].node, len(nodes)):
-        if roots[i] == root:
-            step = (deepest[i] - first) // stride
-            inside[i] = step if step < last else last
-    yield products[::stride], inside
 
 
 def _differing(nodes: Sequence[Node], products: list[Use]) -> int | None:
