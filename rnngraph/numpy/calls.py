@@ -105,10 +105,10 @@ def flattened(x: Any, path: tuple[Any, ...] = ()) -> list[tuple[tuple[Any, ...],
 
 def owners(gradient: str, names: Sequence[str]) -> list[int]:
     """Find the arrays of which a gradient is by its name: dWx, grad_Wx or Wx_grad, also within params."""
-    path, last, number = _parted(gradient)
+    path, last, number = parted(gradient)
     wanted = {last, last.removesuffix(BEHIND), *(last.removeprefix(one) for one in BEFORE)}
     wanted = {one + number for one in wanted}
-    whole, lasts = {path + one for one in wanted}, ["".join(_parted(name)[1:]) for name in names]
+    whole, lasts = {path + one for one in wanted}, ["".join(parted(name)[1:]) for name in names]
     inside = [next((one for one in whole if path and name.endswith(f".{one}")), None) for name in names]
     for some, known in ((whole, names), (whole, inside), (wanted, names), (wanted, lasts)):
         found = [place for place, name in enumerate(known) if name in some]
@@ -117,7 +117,7 @@ def owners(gradient: str, names: Sequence[str]) -> list[int]:
     return []
 
 
-def _parted(name: str) -> tuple[str, str, str]:
+def parted(name: str) -> tuple[str, str, str]:
     """Part a name into what it stands in, its own, and its number in a list: params.dWx.0."""
     own = name
     while own.rpartition(".")[0] and own.rpartition(".")[2].isdigit():
@@ -137,6 +137,7 @@ def _names_returned(code: Any) -> list[str]:
         tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
     except (OSError, TypeError, SyntaxError):
         return []
-    last = [one.value for one in ast.walk(tree) if isinstance(one, ast.Return)][-1:]
+    returns = sorted((one for one in ast.walk(tree) if isinstance(one, ast.Return)), key=lambda one: one.lineno)
+    last = [one.value for one in returns[-1:]]
     parts = last[0].elts if last and isinstance(last[0], ast.Tuple) else []
     return [one.id if isinstance(one, ast.Name) else "" for one in parts]

@@ -67,7 +67,7 @@ class Methods(NDArrayOperatorsMixin):
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
         """Give a plain array where no gradient is lost with it."""
         self._refuse(
-            "making a plain NumPy array of it (assignment into a plain array, plain.dot(it), plotting, compiled code)"
+            "making a plain NumPy array of it (assignment into a plain array, plain.dot(it), np.matrix, plotting)"
         )
         return np.array(self.value, dtype)
 

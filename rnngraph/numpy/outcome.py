@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from rnngraph.errors import InputError
-from rnngraph.numpy.calls import names_returned, owners
+from rnngraph.numpy.calls import names_returned, owners, parted
 from rnngraph.numpy.values import Handle
 
 Path: TypeAlias = tuple[Any, ...]  # the keys and places that lead to an array
@@ -79,14 +79,15 @@ def gradients_in(outputs: Any, forward: Any, arrays: Mapping[str, Any]) -> dict[
     `arrays` are those that were recorded, by name. What could belong to several of them, or has another shape, is left.
     """
     named: list[tuple[str, Any]] = []
-    plain = {key.rpartition(".")[2] for key in arrays}
+    plain = {parted(key)[1] for key in arrays}
     if isinstance(outputs, tuple | list):
         names = names_returned(forward)
         named = [pair for pair in zip(names, outputs, strict=False) if len(names) == len(outputs)]
         named = [(name, one) for name, one in named if name not in plain]
         named += [pair for one in outputs if isinstance(one, dict) for pair in one.items() if isinstance(pair[0], str)]
     found = {}
-    for name, one in named:
+    for name, one in named:  # a list holds those of a list of arrays
+        named += [(f"{name}.{place}", part) for place, part in enumerate(one if isinstance(one, tuple | list) else ())]
         places = owners(name, list(arrays))
         if len(places) == 1 and isinstance(one, np.ndarray) and np.shape(list(arrays.values())[places[0]]) == one.shape:
             found[name] = one

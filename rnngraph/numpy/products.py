@@ -22,7 +22,7 @@ def _dot(a: Any, b: Any) -> Any:
     if not min(a.ndim, b.ndim):
         return a * b
     if b.ndim > 2:
-        raise InputError("np.dot of arrays of three axes is not differentiated here; use np.einsum or np.matmul.")
+        return _tensordot(a, b, axes=(-1, -2))
     return product(a, b)
 
 
@@ -31,7 +31,7 @@ rule(np.matmul)(product)
 
 @rule(np.inner)
 def _inner(a: Any, b: Any) -> Any:
-    return _dot(a, b.T if np.ndim(value_of(b)) > 1 else b)
+    return _dot(a, b.mT if np.ndim(value_of(b)) > 1 else b)
 
 
 @rule(np.vdot)

@@ -9,13 +9,17 @@ import copy
 import functools
 import sys
 import types
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from rnngraph.errors import InputError
+
 FOREIGN = {"numpy", "rnngraph", "scipy", "torch", "pandas", "matplotlib", "sklearn"}
 DEPTH = 4  # of objects in objects
+_PLAIN = frozenset((int, float, str, bool, np.ndarray))  # hold no function
 Leaf: TypeAlias = Callable[[Any, str], Any]  # (array, name) -> what stands for it
 
 
@@ -73,8 +77,11 @@ def namespaces(*start: Any) -> tuple[Spaces, list[types.FunctionType]]:
                 holding.append(one)
         elif hasattr(one, "__wrapped__"):
             todo.append(one.__wrapped__)
+        elif isinstance(one, list | tuple | deque | dict):
+            held = one.values() if isinstance(one, dict) else one
+            todo += [value for value in held if type(value) not in _PLAIN]
         elif hasattr(one, "__dict__") and not isinstance(one, types.ModuleType):
-            todo.append(type(one))
+            todo += [type(one), *(vars(one).values() if _is_users_type(type(one)) else ())]
     return list(spaces.values()), holding
 
 
@@ -107,19 +114,22 @@ def rebuilt(x: Any, name: str, leaf: Leaf, seen: dict[int, tuple[Any, Any]], dep
     made = x
     if is_leaf(x):
         made = leaf(x, name or "x")
+    elif isinstance(x, np.matrix) and x.dtype.kind == "f":
+        raise InputError(f"{name or 'x'} is a np.matrix, whose * is a product; give np.asarray of it, and use @.")
     elif type(x) is np.ndarray:
         made = seen.setdefault(id(x), (x.copy(), x))[0]
         for place in np.ndindex(x.shape if x.dtype == object else 0):  # an array of arrays
             made[place] = rebuilt(x[place], ".".join([name, *map(str, place)]), leaf, seen, depth + 1)
-    elif type(x) is list:
-        made = seen.setdefault(id(x), ([], x))[0]
-        made.extend([rebuilt(one, _joined(name, place), leaf, seen, depth + 1) for place, one in enumerate(x)])
     elif isinstance(x, tuple):
         keys = getattr(x, "_fields", range(len(x)))
         some = [rebuilt(one, _joined(name, key), leaf, seen, depth + 1) for key, one in zip(keys, x, strict=True)]
         made = type(x)(*some) if hasattr(x, "_fields") else tuple(some)
-    elif isinstance(x, dict) or (depth < DEPTH and _holds_more(x)):
+    elif isinstance(x, list | deque | dict) or (depth < DEPTH and _holds_more(x)):
         made = seen.setdefault(id(x), (copy.copy(x), x))[0]  # first, for what holds itself
+        if isinstance(x, list | deque):
+            some = [rebuilt(one, _joined(name, place), leaf, seen, depth + 1) for place, one in enumerate(x)]
+            made.clear()
+            made.extend(some)
         if isinstance(x, dict):
             made.update({key: rebuilt(one, _joined(name, key), leaf, seen, depth + 1) for key, one in x.items()})
         for key, one in getattr(x, "__dict__", {}).items():

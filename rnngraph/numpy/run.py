@@ -6,6 +6,7 @@ In: a function, arguments, and what stands for an array. Out: what it returned. 
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import random
 import threading
@@ -19,6 +20,7 @@ from rnngraph.numpy.calls import argument_names
 from rnngraph.numpy.reach import Leaf, bound, is_leaf, namespaces, rebuilt
 
 _NAMES = vars(np)
+_CACHED: Any = type(functools.cache(len))
 LOCK = threading.RLock()  # the globals of a module are one for all threads
 
 
@@ -90,11 +92,13 @@ def _replace_held(one: types.FunctionType, stand_for: Any, undo: contextlib.Exit
     for name, cell in zip(one.__code__.co_freevars, one.__closure__ or (), strict=True):
         if cell != types.CellType():
             undo.callback(setattr, cell, "cell_contents", cell.cell_contents)
-            cell.cell_contents = stand_for(name, cell.cell_contents, holds=not callable(cell.cell_contents))
+            cell.cell_contents = stand_for(name, cell.cell_contents)
 
 
 def _substitute(old: Any, numpy: types.ModuleType | None, *, beside: bool = True) -> Any:
-    """Give what stands for NumPy, for what comes from it, and for what is used `beside` it; None for anything else."""
+    """Give what stands for NumPy, what comes from it, what is used `beside` it, and caches; None for anything else."""
+    if isinstance(old, _CACHED):  # what it remembers is of the user's own arrays, or of another run
+        return functools.lru_cache(**old.cache_parameters())(old.__wrapped__)
     if numpy is None:
         return None
     if old is np:

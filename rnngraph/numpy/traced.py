@@ -155,8 +155,8 @@ def _loss(outputs: Any, paths: tuple[Path, ...], loss: Callable[[Any], Any] | No
         some = plain and plain[0] is not None
         held = f"a {type(plain[0]).__name__} that is not recorded" if some else "nothing that is recorded"
         raise InputError(
-            f"the function returned {held}; return the loss or the states, computed with NumPy "
-            "from the arrays that were given, by code of your own."
+            f"the function returned {held}; return the loss or the states, computed with NumPy from the arrays that "
+            "were given, by code of your own. Signs, comparisons and roundings have no gradient, and give plain arrays."
         )
     total: Recorded = scalar_of(made)
     if total.tape is not tape or not total.node.requires:

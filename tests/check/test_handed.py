@@ -141,6 +141,22 @@ def test_names_of_gradients_in_lists_and_in_dicts() -> None:
     assert [row.name for row in report.rows if not row.passed] == ["dWx.1"]
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_lists_of_gradients_that_a_function_returns_are_handed_over(named: bool) -> None:
+    def loss(params: list[Any]) -> Any:
+        dparams = [3 * params[0] ** 2, 2 * params[1] ** 2]
+        total = sum((one**3).sum() for one in params)
+        params = [2 * one for one in params]
+        if named:
+            return total, {"dparams": dparams}
+        return total, dparams, params
+
+    traced = rg.trace_function(loss, [draw(2), draw(2, seed=1)])
+    assert [*traced.handed] == ["dparams.0", "dparams.1"]
+    report = rg.check(traced, traced.handed)
+    assert [row.name for row in report.rows if not row.passed] == ["dparams.1"]
+
+
 def test_nothing_handed_over_is_said() -> None:
     names: dict[str, Any] = {"np": np, "__name__": "__main__"}
     exec("def loss(W, x):\n    h = np.tanh(W @ x)\n    return (h**2).sum(), np.outer(2 * h * (1 - h**2), x)", names)

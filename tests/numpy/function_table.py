@@ -137,10 +137,11 @@ a GRU's update gate weighs.
 
 ## How recurrences are found
 
-A weight is recurrent where it multiplies something that depends on its own earlier product; equal expressions are
-one weight, and so are equal matrices that are written into the code. The place along that chain is the timestep.
-Weights that depend on each other are one cell, products that do not are runs of their own, and a product that depends
-on two runs is a tree and none. A step that multiplies by weights of its own is a layer of a deep network.
+A weight is recurrent where it multiplies something that depends on its own earlier product; equal expressions are one
+weight, and so are equal matrices that are written into the code. The place along that chain is the timestep. Weights
+that depend on each other are one cell, products that do not are runs of their own, and a product that depends on two
+runs is a tree and none, unless one of them goes on by itself: the other is above it. A step that multiplies by weights
+of its own is a layer of a deep network.
 
 Where no such weight is, what is carried element by element is found by its way: the operations that lead from a value
 to a later one like it, and by the same operations to one later still. What multiplies it may be a number (a leak), a
@@ -154,13 +155,15 @@ that the other one is the batch. Runs of one cell that take turns along one sequ
 back, are one recurrence. A batch that shrinks or grows is put into the whole one, and a sample counts where it is
 there. Places that fall from step to step are the reverse direction. `steps=` says how many timesteps there are where
 one step takes several products, and that there are steps where each multiplies by data of its own (an unrolled
-learner). An array of which parts apart are put again and again is one state, at whatever paces they change. Where
-nothing is found, weights that differ in constants alone, such as the number of the step, count as one. What is not
-found is declared: `tape.state`; of several, `only=` names those that are wanted.
+learner). An array of which parts apart are put at paces of their own is one state; of one into which every step puts
+the input and the state anew, the part that holds the state is. Where nothing is found, weights that differ in constants
+alone, such as the number of the step, count as one. What is not found is declared: `tape.state`; of several, `only=`
+names those that are wanted.
 
 What a step is fed is what its weights multiply and no other step has: `x[t]`, a column, a word that is looked up or
-one-hot, the part of a join that does not come from the state. Two recurrences that read the same data, one of them
-turned round, are two directions. A layer that reads the states of the same step takes its steps together with it.
+one-hot, the part of a join that does not come from the state; where they multiply none, what enters element by element.
+Two recurrences that read the same data, one of them turned round, are two directions. A layer that reads the states of
+the same step takes its steps together with it.
 
 ## Ties
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.draws import draw
 from tests.numpy import carried_networks as carried
-from tests.numpy import styles
+from tests.numpy import nested_networks, styles
 from tests.numpy.networks import Expected, Network, draws
 
 BY_TIME = draw(6, 3, 2, scale=1.0)  # 6 steps, 3 samples, 2 inputs
@@ -49,6 +49,9 @@ STYLES: dict[str, Network] = {
     "autoregression": Network(carried.autoregression, (ALONE, W), (Expected("W", 6),)),
     "clockwork": Network(carried.clockwork, (ALONE, *CELL), (Expected("Wh", 6),)),
     "three paces": Network(carried.three_paces, (BY_TIME, *CELL), (Expected("Wh", 6, batch=3),)),
+    "put together": Network(
+        carried.put_together, (ALONE, draw(6, 4), draw(4, 3), draw(1)), (Expected("W", 6, units=3),)
+    ),
     "modules in a list": Network(carried.modules, (BY_TIME, *CELL), (Expected("Wh", 6, batch=3, units=2),)),
     "a list from its end": Network(
         carried.list_from_its_end, ([*BY_TIME], *CELL), (Expected("Wh", 6, batch=3, direction="reverse"),)
@@ -110,6 +113,13 @@ STYLES: dict[str, Network] = {
     "dilations": Network(
         styles.dilations, (draw(12, 2), [CELL, draws((4, 4), (4, 4)), draws((4, 4), (4, 4))]),
         tuple(Expected(f"layers_{k}_1", 12) for k in range(3)),
+    ),
+    "kalman": Network(
+        styles.kalman, (draw(6, 1), np.eye(2) + draw(2, 2), draw(1, 2)),
+        (Expected("move", 5, units=2), Expected("move_1", 5, batch=2, units=2)),
+    ),
+    "layers that were added": Network(
+        styles.Added(nested_networks.GatesInDicts()).forward, (BY_SAMPLE,), (Expected("W", 6, ("h", "c"), batch=3),)
     ),
     "convolved": Network(styles.convolved, (ALONE, draw(3, 2, 4), draw(4)), ()),
     "residual layers": Network(styles.residual_layers, (draw(3, 4), DEEP), ()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import pickle
 import random
@@ -159,9 +160,16 @@ def test_a_function_that_never_multiplies_one_that_recurses_and_a_lambda() -> No
     def deep(x: Any, w: Any, t: int) -> Any:
         return np.zeros(3) if t < 0 else np.tanh(x[t] + deep(x, w, t - 1) @ w)
 
-    traced = rg.trace_function(lambda x, w: deep(x, w, 4).sum(), X, W)
-    assert "5 steps" in traced.found
-    assert float(traced.value) == pytest.approx(recurrence(X, W))
+    @functools.cache
+    def remembered(t: int) -> Any:
+        return np.zeros(3) if t < 0 else np.tanh(X[t] + remembered(t - 1) @ W)
+
+    for traced in (
+        rg.trace_function(lambda x, w: deep(x, w, 4).sum(), X, W), rg.trace_function(lambda: remembered(4).sum())
+    ):  # fmt: skip
+        assert "5 steps" in traced.found
+        assert float(traced.value) == pytest.approx(recurrence(X, W))
+    assert not remembered.cache_info().currsize
 
 
 def test_builtins_and_ufuncs() -> None:
@@ -183,6 +191,13 @@ def test_builtins_and_ufuncs() -> None:
 def test_arguments_that_cannot_be_used(arguments: Any, options: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         rg.trace_function(*arguments, **options)
+
+
+def test_a_matrix_is_refused_by_its_name() -> None:
+    with pytest.warns(PendingDeprecationWarning):
+        w = np.asmatrix(W)
+    with pytest.raises(InputError, match=r"^w is a np\.matrix, whose \* is a product; give np\.asarray of it"):
+        rg.trace_function(recurrence, X, w)
 
 
 def test_an_error_of_the_functions_own_stays_its_own() -> None:

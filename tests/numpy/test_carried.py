@@ -90,9 +90,17 @@ def three_paces(x: Any, Wx: Any, Wh: Any) -> Any:
     return [(one**2).sum() for one in h[1:]], {"Wh.h": h[1:]}
 
 
+def put_together(x: Any, W: Any, Wo: Any, bias: Any) -> Any:
+    out = [torch.zeros(3, dtype=torch.float64)]
+    for now in x:
+        out.append(torch.sigmoid(torch.sigmoid(torch.cat([now, out[-1], bias]) @ W) @ Wo))
+    return [(one**2).sum() for one in out[1:]], {"W.h": out[1:]}
+
+
 TWINS: dict[str, Callable[..., Any]] = {
     "two steps back": skipping, "spikes": spiking, "reset by spikes": reset_by_spikes, "two that turn": two_that_turn,
     "level and trend": level_and_trend, "packed": packed, "three paces": three_paces,
+    "put together": put_together,
 }  # fmt: skip
 
 

@@ -51,6 +51,7 @@ np.zeros_like(a) + a; np.ones_like(a) * a; np.full_like(a, 2.0) * a; np.asarray(
 np.fabs(a - 0.5); np.conj(a); np.fmax(a, 0.5); np.fmin(a, v); np.minimum.reduce(a, axis=1); v[::-1]; a[-1, -1]
 np.einsum('ij,jk,kl->il', a, b, a); np.positive(a); np.float_power(a, 2); np.tensordot(a, b, 1)
 np.tensordot(a, a, ((0, 1), (0, 1))); np.tensordot(b, a, axes=(1, 0)); np.tensordot(v, v, 0); np.pad(a, 1)
+np.dot(a, np.stack([b, b])); np.inner(a, np.stack([a, 2 * a])); np.dot(np.stack([a, a]), np.stack([b, b]))
 np.pad(a, ((0, 1), (0, 0)), constant_values=1); np.pad(v, (2, 0), 'constant'); np.sort(a); np.sort(a, axis=0)
 np.sort(a, None); np.nan_to_num(a); np.linalg.inv(a @ b + np.eye(3)); np.linalg.pinv(a); np.linalg.pinv(b)
 np.linalg.solve(a @ b + np.eye(3), a); np.linalg.pinv(np.outer(v, v))

@@ -13,7 +13,8 @@ import rnngraph as rg
 from rnngraph.errors import InputError
 from rnngraph.numpy.outcome import choose, picked, scalar_of
 from rnngraph.numpy.reach import rebuilt
-from tests.numpy import networks
+from tests.draws import draw
+from tests.numpy import nested_networks, networks, styles
 from tests.numpy.networks import Network
 from tests.numpy.plain_networks import PARAMETERS
 from tests.numpy.style_table import STYLES
@@ -67,6 +68,20 @@ def test_gradients_agree_with_central_differences(name: str) -> None:
         values = [plain_loss(network, {id(array): array + k * 1e-4 * direction}) for k in (-2, -1, 1, 2)]
         slope = (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * 1e-4)
         assert np.sum(traced.gradients[label] * direction) == pytest.approx(slope, rel=1e-7, abs=1e-9), label
+
+
+def test_a_callable_model_in_a_closure_is_recorded() -> None:
+    model, x = styles.Added(nested_networks.GatesInDicts()), draw(3, 6, 2, scale=1.0)
+
+    def loss(x: Any) -> Any:
+        return np.sum(model(x)[-1] ** 2)
+
+    gradients, array = rg.trace_function(loss, x).gradients, model.layers[0].W["f"]
+    ends = []
+    for step in (1e-5, -2e-5):
+        array[1, 2] += step
+        ends.append(loss(x))
+    assert gradients["model.layers.0.W.f"][1, 2] == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-6)
 
 
 def test_gradients_of_objects_that_a_function_holds_in_a_default() -> None:

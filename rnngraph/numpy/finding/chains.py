@@ -77,29 +77,28 @@ def _runs(nodes: Sequence[Node], numbers: Sequence[int], uses: dict[Key, list[Us
     clock = max(uses, key=lambda key: (_is_given(nodes, uses[key]), longest[key]))
     same = [depths[key] for key in uses if longest[key] == longest[clock]]
     deepest = same[0] if len(same) == 1 else list(map(max, *same))
-    weighed = {use.node for some in uses.values() for use in some}
-    found = []
-    roots = _roots(nodes, numbers, uses[clock])
-    for root in sorted({mask for use in uses[clock] for mask in [roots[use.node]]}):
-        if root & (root - 1):
-            continue  # a product that depends on two runs: a tree
-        levels: dict[int, dict[int, Use]] = {}
-        for use in uses[clock]:
-            if roots[use.node] == root:
-                operand = numbers[nodes[use.node].inputs[use.state]]
-                levels.setdefault(depths[clock][use.node], {}).setdefault(operand, use)
-        if len(levels) < 2 or any(len(level) > 1 for level in levels.values()):
-            continue
-        products = [next(iter(levels[depth].values())) for depth in sorted(levels)]
-        stride = len(products) // steps if steps and len(products) % steps == 0 else 1
-        first, last = min(levels), (len(products) - 1) // stride
-        inside: dict[int, int] = {}
-        for i in range(products[0].node, len(nodes)):
-            if roots[i] == root:
-                step = (deepest[i] - first) // stride
-                inside[i] = step if step < last else last
-        found.append(Chain(products[::stride], _weights(nodes, uses), weighed, inside, _differing(nodes, products)))
-    return found
+    weighed, depth = {use.node for some in uses.values() for use in some}, depths[clock]
+    found, below = list[Chain](), set[int]()
+    while True:
+        roots, known = _roots(nodes, numbers, uses[clock], below), len(found)
+        for root in sorted({roots[use.node] for use in uses[clock]} - {0}):
+            if root & (root - 1):
+                continue  # it depends on two runs: a tree, unless one of them, found below, goes on by itself
+            levels: dict[int, dict[int, Use]] = {}
+            for use in uses[clock]:
+                if roots[use.node] == root:
+                    operand = numbers[nodes[use.node].inputs[use.state]]
+                    levels.setdefault(depth[use.node], {}).setdefault(operand, use)
+            if len(levels) < 2 or any(len(level) > 1 for level in levels.values()):
+                continue
+            products = [next(iter(levels[k].values())) for k in sorted(levels)]
+            stride = len(products) // steps if steps and len(products) % steps == 0 else 1
+            first, last = min(levels), (len(products) - 1) // stride
+            inside = {i: min((deepest[i] - first) // stride, last) for i in range(len(nodes)) if roots[i] == root}
+            found.append(Chain(products[::stride], _weights(nodes, uses), weighed, inside, _differing(nodes, products)))
+        below = below.union(*(run.steps for run in found[known:]))
+        if len(found) == known or all(use.node in below for use in uses[clock]):
+            return found
 
 
 def _differing(nodes: Sequence[Node], products: list[Use]) -> int | None:
@@ -126,11 +125,13 @@ def depths_of(nodes: Sequence[Node], uses: list[Use]) -> list[int]:
     return depth
 
 
-def _roots(nodes: Sequence[Node], numbers: Sequence[int], uses: list[Use]) -> list[int]:
-    """Give the first products on which a node depends, as bits; equal ones are one."""
+def _roots(nodes: Sequence[Node], numbers: Sequence[int], uses: list[Use], below: set[int]) -> list[int]:
+    """Give the first products on which a node depends, as bits; equal ones are one, and none is `below`."""
     at = {use.node for use in uses}
     roots, bits = [0] * len(nodes), dict[int, int]()
     for i in range(uses[0].node, len(nodes)):
+        if i in below:
+            continue
         mask = 0
         for j in nodes[i].inputs:
             mask |= roots[j]

@@ -17,17 +17,21 @@ from rnngraph.autodiff.node import CONSTANT, Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.numpy.finding.carried import starts_of
 from rnngraph.numpy.finding.found import Found
-from rnngraph.numpy.finding.products import JOINING, LEAVES, PASSING, PRODUCTS, below, reached, written
+from rnngraph.numpy.finding.products import JOINING, LEAVES, PASSING, PRODUCTS, below, is_leaf_like, reached, written
 
 Data: TypeAlias = list[dict[int, set[int]]]  # by step: number of a value -> the nodes that hold it
 
 
 def read_by_step(nodes: Sequence[Node], numbers: Sequence[int], found: list[Found]) -> list[Data]:
-    """Find the data of every recurrence; one that reads what an earlier one does, turned round, runs the other way."""
-    fed = list[Data]()
-    for k, one in enumerate(found):
-        others = set[int]().union(*(other.chain.steps for other in found if other is not one))
-        data = _data_of(nodes, numbers, one, others)
+    """Find the data of every recurrence; one that reads what an earlier one does, turned round, runs the other way.
+
+    Where no weights multiply any, it is what enters element by element.
+    """
+    fed, others = list[Data](), [set[int]().union(*(x.chain.steps for x in found if x is not one)) for one in found]
+    every = [_data_of(nodes, numbers, one, some) for one, some in zip(found, others, strict=True)]
+    if not any(every):
+        every = [_data_of(nodes, numbers, one, some, bare=True) for one, some in zip(found, others, strict=True)]
+    for k, (one, data) in enumerate(zip(found, every, strict=True)):
         read = [some.keys() for some in data]
         for earlier, before in zip(found[:k], fed, strict=True):
             turned = [some.keys() for some in before[::-1]]
@@ -62,10 +66,12 @@ def declare_fed(tape: Tape, nodes: Sequence[Node], found: list[Found], fed: list
         declared.fed_name = name if names.setdefault(name, every) == every else f"{name} of {one.name}"
 
 
-def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: Collection[int]) -> Data:
+def _data_of(
+    nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: Collection[int], *, bare: bool = False
+) -> Data:
     """Find the data of every step, in the order of processing; nothing where some steps but the first have none.
 
-    What comes out of another recurrence, a node in `others`, is no data.
+    What comes out of another recurrence, a node in `others`, is no data. `bare` is what no weight multiplies.
     """
     steps, initial = one.chain.steps, one.woven_starts.union(one.initial.values(), starts_of(nodes, one).values())
     held: dict[int, dict[int, set[int]]] = {}  # number of a value -> step -> the nodes that hold it
@@ -76,7 +82,9 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
         product = nodes[i].op in PRODUCTS
         for j in nodes[i].inputs:
             if not product:
-                if j not in steps and (j, k) not in seen:
+                if bare and j not in steps and j not in initial and is_leaf_like(nodes, nodes[j]):
+                    held.setdefault(numbers[j], {}).setdefault(k, set()).add(j)
+                elif j not in steps and (j, k) not in seen:
                     seen.add((j, k))
                     waiting.append((j, k))
                 continue
@@ -87,6 +95,9 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
                 waiting += [(part, k) for part in outside if part not in data[j]]  # a first state behind a gate of data
             for part in data[j]:
                 held.setdefault(numbers[part], {}).setdefault(k, set()).add(part)
+    plain = {number: _number(nodes[min(next(iter(at.values())))]) for number, at in held.items()}
+    if len(set(plain.values()) - {None}) < 2:  # by which states are reset, or a bias is joined
+        held = {number: at for number, at in held.items() if plain[number] is None}
     found: Data = [{} for _ in range(one.time)]
     most, often = max(one.time - 1, 2), dict[Any, set[int]]()  # at how many steps, of which a weight has all
     said = {number: _said(nodes, number, at) for number, at in held.items()}
@@ -101,6 +112,14 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
                 found[k][number] = ids
     found = [_first(nodes, some) if len(some) > 1 else some for some in found]
     return found if sum(map(bool, found)) >= most else []
+
+
+def _number(node: Node) -> float | None:
+    """Give the number that all of a constant is."""
+    value = node.value
+    if node.requires or (value.size and value.min() != value.max()):
+        return None
+    return float(value.flat[0]) if value.size else 0.0
 
 
 def _said(nodes: Sequence[Node], number: int, at: dict[int, set[int]]) -> Any:

@@ -5,6 +5,7 @@ In: a chain. Out: `Read`s by step and value, looked through views and joins to w
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import INDEX, TRANSPOSE
 from rnngraph.numpy.finding.chains import Chain
-from rnngraph.numpy.finding.products import JOINING, PASSING, frozen
+from rnngraph.numpy.finding.products import JOINING, PASSING, VIEWING, below, frozen
 
 _SEEN_THROUGH = PASSING | JOINING | {INDEX}
 
@@ -34,7 +35,8 @@ class Read:
 def read_later(nodes: Sequence[Node], chain: Chain) -> dict[int, dict[int, list[Read]]]:
     """Collect, by step, the states and who reads them later."""
     steps, clock = chain.steps, {use.node: k for k, use in enumerate(chain.clock)}
-    leads, kept = _leads(nodes, clock), overwritten(nodes)
+    kept = _wholes(nodes, chain)
+    leads = _leads(nodes, clock)
     found: dict[int, dict[int, list[Read]]] = {}
     for i, k in steps.items():
         for position, source in enumerate(nodes[i].inputs):
@@ -62,25 +64,44 @@ def _leads(nodes: Sequence[Node], clock: dict[int, int]) -> list[int]:
     return leads
 
 
-def overwritten(nodes: Sequence[Node]) -> set[int]:
-    """Find arrays of which parts apart are put again and again, each on what the others were: wholes, and no logs."""
-    found, arrays = set[int](), dict[int, tuple[set[int], dict[object, Any]]]()  # nodes of one array, and places put
+def _wholes(nodes: Sequence[Node], chain: Chain) -> set[int]:
+    """Find arrays that are put into again and again and keep what a step has put there: states, and no logs.
+
+    What every whole of another one puts anew, as into an input and a state that are joined, is read of no earlier one.
+    """
+    kept, arrays = set[int](), dict[int, dict[int, dict[object, tuple[Any, int]]]]()  # of one array: what each puts
     for node in nodes:
         if node.op is ASSEMBLE:
-            some, places = arrays.setdefault(node.id, arrays.get(node.inputs[0], (set(), {})))
-            some.add(node.id)
-            put = {frozen(index): index for index in node.options["indices"]}
-            again = [put[key] for key in put.keys() & places.keys()]
-            if again and any(_are_apart(node.value.shape, again[0], other) for other in (places | put).values()):
-                found |= some
-            places |= put
-    return found
+            array = arrays.setdefault(node.id, arrays.get(node.inputs[0], {}))
+            put = zip(node.options["indices"], node.inputs[1:], strict=True)
+            array[node.id] = {frozen(index): (index, part) for index, part in put}
+    for array in {id(one): one for one in arrays.values()}.values():
+        if max(Counter(place for here in array.values() for place in here).values()) < 2:
+            continue
+        if _keeps(nodes, chain, array):
+            kept |= array.keys()
+            continue
+        for i, here in array.items():
+            base = nodes[i].inputs[0]
+            while base in array and array[base].keys() <= here.keys():
+                base = nodes[base].inputs[0]
+            nodes[i].inputs = (base, *nodes[i].inputs[1:])
+    return kept
 
 
-def _are_apart(shape: tuple[int, ...], one: Any, other: Any) -> bool:
-    seen = np.zeros(shape, bool)
-    seen[one] = True
-    return not seen[other].any()
+def _keeps(nodes: Sequence[Node], chain: Chain, array: dict[int, dict[object, tuple[Any, int]]]) -> bool:
+    """Tell whether a whole leaves alone what a step has put into an earlier one, or moves it to another place."""
+    filled = dict[object, Any]()
+    for i, here in array.items():
+        if any(below(nodes, part, VIEWING) in array for _, part in here.values()):
+            return True
+        seen = np.zeros(nodes[i].value.shape, bool)
+        for index, _ in here.values():
+            seen[index] = True
+        if not all(seen[index].any() for place, index in filled.items() if place not in here):
+            return True
+        filled |= {place: index for place, (index, part) in here.items() if part in chain.steps}
+    return False
 
 
 def _behind(
@@ -103,11 +124,11 @@ def _behind(
         elif node.op in JOINING:
             source = _only(parts)
         elif node.op is INDEX:
-            below = nodes[node.inputs[0]]
-            within = [part for part in below.inputs if below.op in JOINING and chain.steps.get(part, -1) == k]
-            fewer = chain.samples is not None and chain.shape(below) == chain.shape(node)
-            if below.value.size == size or fewer or below.id in kept:
-                source = below.id
+            whole = nodes[node.inputs[0]]
+            within = [part for part in whole.inputs if whole.op in JOINING and chain.steps.get(part, -1) == k]
+            fewer = chain.samples is not None and chain.shape(whole) == chain.shape(node)
+            if whole.value.size == size or fewer or whole.id in kept:
+                source = whole.id
             else:
                 source = _only([part for part in within if nodes[part].value.size == size])
         if source is None or chain.steps.get(source, -1) != k:
