@@ -26,11 +26,11 @@ Pair: TypeAlias = tuple[Sequence[Any], Sequence[Any]]  # claimed and right gradi
 class Look:
     """A look at one point."""
 
-    def __init__(self, subject: Subject, right: Replay, axes: dict[int, int] | None = None) -> None:
-        """Compare the whole; the axes of the timesteps, by output, may be those of another point."""
+    def __init__(self, subject: Subject, right: Replay) -> None:
+        """Compare the whole, and find the axes of the timesteps, by output."""
         self.subject, self.right = subject, right
-        self.whole: Pair = subject.claimed, right.gradients(subject.points, subject.upstream)
-        self.axes = self._time_axes() if axes is None else axes
+        self.whole: Pair = subject.claimed, self._right([subject.upstream])[0]
+        self.axes = self._time_axes()
         self.states, self.units = set[tuple[int, ...]](), set[int]()  # shapes of states, and sizes of their units
         self.counts = dict[str, int]()  # what a loss or a gradient may be divided by
         for one in right.tape.recurrences:
@@ -53,13 +53,17 @@ class Look:
         clipped = 0 < factor < 1 and abs(norm - float(f"{norm:.2g}")) < CLOSE * norm
         return f": clipped to norm {norm:.2g}?" if clipped else ""
 
+    def _right(self, losses: Sequence[Sequence[Array]]) -> list[list[Any]]:
+        """Give the right gradients of some losses."""
+        rows = self.right.rows(losses) if losses else []
+        return [[None if one is None else one[k] for one in rows] for k in range(len(losses))]
+
     def _time_axes(self) -> dict[int, int]:
         """Find the axes of the outputs along which what an argument holds at one place is felt at later ones alone."""
         found: dict[int, int] = {}
         upstream = self.subject.upstream
         for k, axis in [(k, axis) for k, one in enumerate(upstream) for axis in range(one.ndim) if one.ndim > 1]:
-            ends = [self.right.gradients(self.subject.points, self._limited({k: axis}, t)) for t in (0, -1)]
-            for one, other in zip(*ends, strict=True):
+            for one, other in zip(*self._right([self._limited({k: axis}, t) for t in (0, -1)]), strict=True):
                 if one is not None and one.ndim == upstream[k].ndim and one.shape[axis] == upstream[k].shape[axis] > 1:
                     first, last = np.moveaxis(one, axis, 0), np.moveaxis(other, axis, 0)
                     if last[:-1].any() and not first[1:].any():
@@ -80,18 +84,12 @@ class Look:
         fitting = (axis for shape, axis in shapes if point.ndim == len(shape) and point.shape[axis] == shape[axis])
         return next(fitting, None)
 
-    @property
-    def ways(self) -> tuple[str, str]:
-        """Name the ways over a step, past the recurrent weights and through them."""
-        cell = any("c" in one.kinds for one in self.right.tape.recurrences)
-        return (" by the cell state", " by the hidden state") if cell else (" past the weights", " through the weights")
-
     @cached_property
     def losses(self) -> Sequence[Pair]:
         """The losses that are limited to one step."""
         points, sizes = self.subject.points, [self.subject.outputs[k].shape[axis] for k, axis in self.axes.items()]
         limited = [self._limited(self.axes, t) for t in range(min([MOST, *sizes]) if sizes else 0)]
-        return [(self.subject.gradients(points, one), self.right.gradients(points, one)) for one in limited]
+        return [(self.subject.gradients(points, one), right) for one, right in zip(limited, self._right(limited), strict=True)]
 
     def is_wrong(self, pair: Pair, place: int, part: Any = ...) -> bool:
         """Tell what is wrong from what only rounds otherwise."""
@@ -108,15 +106,6 @@ class Look:
         """Find the (loss at t, argument at k) of which the gradient is wrong."""
         axis = self.time_of(place) or 0
         return {(t, k) for k in range(len(self.losses)) for t in self.wrong_at(place, part_at(axis, k))}
-
-    def still(self) -> Look | None:
-        """Look at the same with recurrent weights of zero, where a step is felt at an earlier one by its cell alone."""
-        recurrent = {shape for n in self.units for k in (1, 3, 4) for shape in ((n, k * n), (k * n, n))}
-        held = [one.shape in recurrent and one.shape not in self.states for one in self.subject.points]
-        if not any(held) or all(held):
-            return None
-        points = [np.zeros_like(one) if zero else one for one, zero in zip(self.subject.points, held, strict=True)]
-        return Look(self.subject.at(points), self.right, self.axes)
 
 
 def part_at(axis: int, t: int) -> tuple[Any, ...]:

@@ -5,8 +5,8 @@ In: tensors on a tape. Out: outputs and gradients at other leaves, also of a cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,17 +14,17 @@ from rnngraph.autodiff.again import again, depending, recomputed, with_entries, 
 from rnngraph.autodiff.along import CAST
 from rnngraph.autodiff.backward import scalar_cotangent, sweep
 from rnngraph.autodiff.block import Block
-from rnngraph.autodiff.contribution import Array, add_up
+from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.ops import DETACH
 from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError, RnnGraphError
 from rnngraph.gradcheck.subject import Subject, weigh, widened
+from rnngraph.gradcheck.walk import NOTHING, Edits, walk
 from rnngraph.numpy.traced import trace_function
 
 DRIFT = 1e-4  # by which share the values of a float32 forward may differ from those of a float64 one
 SAME = 1e-6  # of a recorded forward's weighed outputs, relative
-Change: TypeAlias = Mapping[int, Entry]  # what stands in place of some entries on the way back, by id
 
 
 class Replay:
@@ -71,13 +71,10 @@ class Replay:
         values, _ = recomputed(self.tape, given, places, hold_cuts=True, wanted=self.outputs)
         return [values[one] for one in self.outputs]
 
-    def gradients(self, points: Sequence[Array], upstream: Sequence[Array], change: Change | None = None) -> list[Any]:
-        """Give the gradients by place, of a backward that is changed where that is wanted."""
+    def gradients(self, points: Sequence[Array], upstream: Sequence[Array]) -> list[Any]:
+        """Give the gradients by place."""
         given, places = self._moved(points)
-        tape = again(self.tape, given, places, hold_cuts=True) if given else self.tape
-        if change:
-            tape = with_entries(tape, [change.get(entry.id, entry) for entry in tape.entries])
-        return self.swept(tape, upstream)
+        return self.swept(again(self.tape, given, places, hold_cuts=True) if given else self.tape, upstream)
 
     def swept(self, tape: Tape, upstream: Sequence[Array]) -> list[Any]:
         """Give the gradients by place on such a tape."""
@@ -86,22 +83,13 @@ class Replay:
             {one.node.id: np.array(one.gradient) for one in sweep(tape, starts) if one.node.id in wanted}
         )
 
-    def by_steps(self, upstream: Sequence[Array], carried: Container[tuple[int, int]]) -> Iterator[list[Any]]:
-        """Give the gradients of what goes back over none of some edges, over one at most, over two, and so on."""
-        starts, found = self._starts(self.tape, upstream), dict[int, Any]()
-        while starts:
-            later = dict[int, Any]()
-            for one in sweep(self.tape, starts):
-                i, pairs = one.node.id, list(zip(one.contributions, one.consumers, strict=True))
-                over = [part for part, by in pairs if by is not None and (by.id, i) in carried]
-                if over:  # it starts the next walk
-                    later[i] = np.array(add_up(over, one.node.value))
-                    one.contributions = [part for part, by in pairs if by is None or (by.id, i) not in carried]
-                    one.contributions = one.contributions or [np.zeros_like(one.node.value)]
-                if one.node.op.vjp is None:
-                    found[i] = found.get(i, 0) + one.gradient
-            yield self._placed(found)
-            starts = later
+    def rows(self, losses: Sequence[Sequence[Array]], edits: Edits = NOTHING, **how: Any) -> list[Any]:
+        """Give the gradients at the recorded point of some losses by place, a row a loss, with some edits."""
+        each = [self._starts(self.tape, upstream) for upstream in losses]
+        found = walk(self.tape, {i: np.array([one[i] for one in each]) for i in each[0]}, edits, **how)
+        shapes = [None if leaf is None else (len(losses), *leaf.value.shape) for leaf in self.leaves]
+        pairs = zip(self.leaves, shapes, strict=True)
+        return [leaf if leaf is None else found.get(leaf.id, np.zeros(shape)) for leaf, shape in pairs]
 
     def _starts(self, tape: Tape, upstream: Sequence[Array]) -> dict[int, Any]:
         starts: dict[int, Any] = {}
