@@ -5,6 +5,7 @@ In: tensors on a tape. Out: outputs and gradients at other leaves, also of a cha
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError, RnnGraphError
 from rnngraph.gradcheck.subject import Subject, weigh, widened
-from rnngraph.gradcheck.walk import NOTHING, Edits, walk
+from rnngraph.gradcheck.walk import NONE, Edits, walk
 from rnngraph.numpy.traced import trace_function
 
 DRIFT = 1e-4  # by which share the values of a float32 forward may differ from those of a float64 one
@@ -49,6 +50,7 @@ class Replay:
         given = {entry.id: widened(entry.value) if wide else entry.value for entry in sources}
         self.tape = again(recorded, given, depending(recorded, given, idle))
         self.nodes = [entry for entry in self.tape.entries if entry.id not in idle]
+        self.blocks = [entry for entry in self.nodes if isinstance(entry, Block)]
         self.leaves: list[Entry | None] = [e for e in self.tape.entries if e.op.vjp is None and e.name and e.requires]
         self.places: dict[tuple[int, ...], list[int]] = {}  # by the leaves that are moved
         self.held = idle | {entry.id for entry in self.nodes if entry.op is DETACH}  # these depend on nothing
@@ -83,13 +85,22 @@ class Replay:
             {one.node.id: np.array(one.gradient) for one in sweep(tape, starts) if one.node.id in wanted}
         )
 
-    def rows(self, losses: Sequence[Sequence[Array]], edits: Edits = NOTHING, **how: Any) -> list[Any]:
-        """Give the gradients at the recorded point of some losses by place, a row a loss, with some edits."""
-        each = [self._starts(self.tape, upstream) for upstream in losses]
-        found = walk(self.tape, {i: np.array([one[i] for one in each]) for i in each[0]}, edits, **how)
-        shapes = [None if leaf is None else (len(losses), *leaf.value.shape) for leaf in self.leaves]
-        pairs = zip(self.leaves, shapes, strict=True)
-        return [leaf if leaf is None else found.get(leaf.id, np.zeros(shape)) for leaf, shape in pairs]
+    def rows(self, losses: Sequence[Sequence[Array]], edits: Edits = NONE, **how: Any) -> list[Any]:
+        """Give the gradients at the recorded point by place, a row a loss, with some edits."""
+        if self.blocks:  # which are walked for one loss at a time; an edit of theirs is a cut
+            tapes = [with_entries(self.tape, self._cut(edits, row)) for row in range(len(losses))]
+            each = [self.swept(tape, one) for tape, one in zip(tapes, losses, strict=True)]
+            return [None if some[0] is None else np.array(some) for some in zip(*each, strict=True)]
+        starts = [self._starts(self.tape, upstream) for upstream in losses]
+        found = walk(self.tape, {i: np.array([one[i] for one in starts]) for i in starts[0]}, edits, **how)
+        return self._placed(found, (len(losses),))
+
+    def _cut(self, edits: Edits, row: int) -> list[Entry]:
+        entries = [copy.copy(entry) if isinstance(entry, Block) else entry for entry in self.tape.entries]
+        for entry in entries:
+            if isinstance(entry, Block):
+                entry.cuts |= {step for (i, step), some in edits.items() if i == entry.id and row in dict(some)}
+        return entries
 
     def _starts(self, tape: Tape, upstream: Sequence[Array]) -> dict[int, Any]:
         starts: dict[int, Any] = {}
@@ -97,8 +108,8 @@ class Replay:
             starts[i] = np.asarray(starts.get(i, 0) + u.astype(value.dtype))
         return starts
 
-    def _placed(self, found: Mapping[int, Any]) -> list[Any]:
-        return [leaf if leaf is None else found.get(leaf.id, np.zeros(leaf.value.shape)) for leaf in self.leaves]
+    def _placed(self, found: Mapping[int, Any], lead: tuple[int, ...] = ()) -> list[Any]:
+        return [one if one is None else found.get(one.id, np.zeros(lead + one.value.shape)) for one in self.leaves]
 
     def subject(self, upstream: list[Array], recorded: Tape | None = None) -> Subject:
         """Claim the gradients of the own tape, or of that which was `recorded`."""

@@ -1,34 +1,37 @@
 """What the nodes of one step have in common with those of the others, and what they are called.
 
-In: the tape of a replay. Out: a role a node, the readers of a value, and words such as "sigmoid of Wz".
+In: the replay of what is checked. Out: roles, the ways between two values, alike in all steps, and words such as
+"sigmoid of Wz".
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from itertools import pairwise
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import CONSTANT, PARAMETER, Node
-from rnngraph.autodiff.ops import ADD, INDEX, RELU, SIGMOID, SUBTRACT, TANH, sigmoid
-from rnngraph.autodiff.tape import Entry, Tape
+from rnngraph.autodiff.ops import ADD, INDEX, RELU, SIGMOID, STACK, SUBTRACT, TANH, sigmoid
+from rnngraph.autodiff.tape import Entry
 from rnngraph.gradcheck.mistakes import GATES, gate
+from rnngraph.gradcheck.replayed import Replay
 from rnngraph.gradcheck.walk import Edge
 from rnngraph.numpy.finding.products import JOINING, PRODUCTS, VIEWING, frozen
 
 WORDS = {"h": "the hidden state", "c": "the cell state"}
+CARRIED = "what is carried from step t+1 to t"
 SUMS = VIEWING | JOINING | PRODUCTS | {ADD}  # what lies between an activation and its weights
 LONGEST = 5  # nodes that make a sigmoid
 START = -1  # the step of what stands before the first
 
 
 class Use(NamedTuple):
-    """An edge of a node, and the value that is used there."""
+    """A node, the position of one of its inputs, and that input."""
 
     node: Node
     place: int
@@ -36,12 +39,20 @@ class Use(NamedTuple):
 
     @property
     def edge(self) -> Edge:
-        """Give the edge."""
+        """The edge from the node to the input."""
         return self.node.id, self.place
 
 
+class Way(NamedTuple):
+    """The uses that are alike in all steps, whether some value has others, and words for what comes back on them."""
+
+    uses: list[Use]
+    forks: bool
+    said: dict[str, str]
+
+
 class Carry(NamedTuple):
-    """An edge on which a state of a step is carried on, in a direction, and the states that such edges lead to."""
+    """An edge on which a state of a step is carried on."""
 
     edge: Edge
     along: str
@@ -50,27 +61,25 @@ class Carry(NamedTuple):
 
 
 class Roles:
-    """The roles of nodes, by id: what is computed alike from states, leaves and constants is one role."""
+    """The roles of a replay's nodes, by id: what is computed alike from states, leaves and constants is one role."""
 
-    def __init__(self, tape: Tape, entries: Sequence[Entry]) -> None:
+    def __init__(self, replay: Replay) -> None:
         """Number what is computed, and note who reads what."""
-        self.entry, self.states, self.recurrences = tape.entry, dict[int, str](), tape.recurrences
-        self.nodes = [entry for entry in entries if isinstance(entry, Node)]
-        self.blocks = [entry for entry in entries if isinstance(entry, Block)]
-        self.readers, self.last = defaultdict[int, list[Use]](list), dict[int, int]()
-        pairs, known = list[tuple[int, int]](), dict[int, Any]()
-        for one in self.recurrences:
+        self.replay, self.entry, self.blocks = replay, replay.tape.entry, replay.blocks
+        self.nodes = [entry for entry in replay.nodes if not isinstance(entry, Block)]
+        self.states, self.series = dict[int, str](), dict[int, tuple[list[int], int]]()  # ids in order, and a place
+        known, self.readers = dict[int, Any](), defaultdict[int, list[Use]](list)
+        for one in replay.tape.recurrences:
             for kind, ids in one.states.items():
                 ordered = [one.initial.get(kind, -1), *(ids[::-1] if one.reverse else ids)]
-                self.states |= dict.fromkeys(ordered, WORDS.get(kind, kind))
-                self.last |= dict.fromkeys(ordered, ordered[-1])
+                self.series |= {i: (ordered, k) for k, i in enumerate(ordered)}
+                along = f" along {one.name}" * (len(replay.tape.recurrences) > 1)
+                self.states |= dict.fromkeys(ordered, WORDS.get(kind, kind) + along)
                 known |= dict.fromkeys(ordered, (one.name, kind))
-                pairs += pairwise(ordered)
-        self.after, self.before = dict(pairs), {after: state for state, after in pairs}
         self.roles, numbers, written = dict[int, int](), dict[Any, int](), Counter[Any]()
         for node in self.nodes:
-            for k, source in enumerate(node.inputs):
-                self.readers[source].append(Use(node, k, source))
+            for use in self.uses(node):
+                self.readers[use.source].append(use)
             same = node.op, *node.inputs, *map(frozen, node.options.values())  # what is written twice has two roles
             read = [known.get(i) or self.roles.get(i, i) for i in node.inputs]
             parts = [frozen(one) for one in node.options.get("index", ()) if isinstance(one, slice)]  # gates, not steps
@@ -79,27 +88,23 @@ class Roles:
             alone = ("constant", number) if node.op is CONSTANT else node.id
             self.roles[node.id] = numbers.setdefault(made if read else alone, len(numbers))
             written[same] += 1
-        chains = [chain for node in self.nodes if (chain := self._activation(node))]
-        self.activations = {chain[-1].id: chain for chain in chains}
-        self.above = {chain[0].inputs[self.source(chain[0])]: chain for chain in chains}  # by their arguments
-        self.ahead, self.carried = dict[int, int](), list[Carry]()
-        self._carry()
-
-    def _carry(self) -> None:
-        """Find all edges that lead from a state to a later step, and the first step that something leads to."""
+        found = [one for node in self.nodes if (one := self._activation(node))]
+        self.activations = {chain[-1].id: (kind, chain) for kind, chain in found}
+        self.above = {chain[0].inputs[self.source(chain[0])]: chain for _, chain in found}  # by their arguments
+        self.ahead, self.carried = dict[int, int](), list[Carry]()  # the first step that something leads to
         for block in self.blocks:
             self.carried += [Carry((block.id, step + 1), "", "", step) for step in range(block.steps - 1)]
-        for one in self.recurrences if not self.blocks else ():
-            steps_of = {node: (kind, step) for kind, ids in one.states.items() for step, node in enumerate(ids)}
+        for one in replay.tape.recurrences if not self.blocks else ():
+            steps = {node: (kind, step) for kind, ids in one.states.items() for step, node in enumerate(ids)}
             order, ahead = -1 if one.reverse else 1, dict[int, int]()
             for node in reversed(self.nodes):
-                own = order * steps_of[node.id][1] if node.id in steps_of else ahead.get(node.id)
+                own = order * steps[node.id][1] if node.id in steps else ahead.get(node.id)
                 if own is not None:
                     ahead |= {node.id: own} | {i: min(own, ahead.get(i, own)) for i in node.inputs}
-            steps_of |= {node: (kind, START) for kind, node in one.initial.items()}
-            for use in (use for node in self.nodes for use in self.uses(node)):
-                (kind, step), first = steps_of.get(use.source, ("", 0)), ahead.get(use.node.id)
-                if kind and first is not None and (step == START or first > order * step):
+            steps |= {node: (kind, START) for kind, node in one.initial.items()}
+            for use in (use for node in self.nodes if node.id in ahead for use in self.uses(node)):
+                kind, step = steps.get(use.source, ("", 0))
+                if kind and (step == START or ahead[use.node.id] > order * step):
                     self.carried.append(Carry(use.edge, one.name, kind, step))
             self.ahead |= ahead
 
@@ -107,13 +112,53 @@ class Roles:
         """Give what a node reads."""
         return [Use(node, k, i) for k, i in enumerate(node.inputs)]
 
-    def way(self, use: Use) -> Any:
-        """Give what an edge has in common with those of other steps."""
-        return self.roles[use.node.id], use.place
+    def shifted(self, i: int, steps: int) -> Array | None:
+        """Give the value of a state some steps later, zeros before the first; None where there is no such."""
+        ids, place = self.series.get(i, ([], 0))
+        if not 0 <= place + steps < len(ids):
+            return None
+        other = ids[place + steps]
+        return np.zeros_like(self.entry(ids[-1]).value) if other < 0 else self.entry(other).value
 
-    def value_of(self, i: int, like: Array) -> Array:
-        """Give the value of a node, or the zeros before the first step."""
-        return self.entry(i).value if i >= 0 else np.zeros_like(like)
+    def forwards(self) -> dict[str, Any]:
+        """Give the order of a walk from the first step to the last, and where each step then hands on to."""
+        read = [node for node in reversed(self.nodes) if node.id not in self.ahead]
+        first = [node for node in reversed(self.nodes) if node.id in self.ahead and node.timestep < 0]
+        steps = [node for node in reversed(self.nodes) if node.id in self.ahead and node.timestep >= 0]
+        turn = -1 if any(one.reverse for one in self.replay.tape.recurrences) else 1
+        steps.sort(key=lambda node: turn * node.timestep)
+        targets, sources = dict[Edge, int](), {use.edge: use.source for node in self.nodes for use in self.uses(node)}
+        for one in self.carried:
+            ids, place = self.series[sources[one.edge]]
+            targets[one.edge] = ids[place + 2] if place + 2 < len(ids) else ids[0]
+        return {"order": [*read, *steps, *first], "targets": targets}
+
+    @cached_property
+    def ways(self) -> list[Way]:
+        """The ways back to values that have a gradient."""
+        found, edges = defaultdict[Any, list[Use]](list), {one.edge for one in self.carried}
+        for source, uses in self.readers.items():
+            for use in uses if self.entry(source).requires else ():
+                if use.node.op not in (STACK, ASSEMBLE):
+                    found[self._way(use)].append(use)
+        ways = []
+        for some in found.values():
+            use = some[-1]
+            forks = any(len({self._way(one) for one in self.readers[use.source]}) > 1 for use in some)
+            name, chain = self.said(use.source), self.leads_to(use.node)
+            carried = any(use.edge in edges for use in some)
+            back = f"{CARRIED if carried else f'what comes back to {name}'} through {self.met(use)}"
+            others = [i for k, i in enumerate(use.node.inputs) if k != use.place and not self.is_leaf(i)]
+            said = {
+                "back": back, "name": name, "it": "it" if self.is_leaf(use.source) else back,
+                "slope": f"the slope of {self.made(chain[-1])}" if chain else "",
+                "formed": f"what comes back to {self.said(others[0])}" if others else "it",
+            }  # fmt: skip
+            ways.append(Way(some, forks, said))
+        return ways
+
+    def _way(self, use: Use) -> Any:
+        return self.roles[use.node.id], use.place
 
     def source(self, node: Node) -> int:
         """Give the position of the one input of an op on single elements that is differentiated, or else -1."""
@@ -121,27 +166,22 @@ class Roles:
         alone = len(wanted) == 1 and node.op.stepwise == "all" and node.arguments[wanted[0]].shape == node.value.shape
         return wanted[0] if alone else -1
 
-    def _activation(self, node: Node) -> list[Node]:
+    def _activation(self, node: Node) -> tuple[str, list[Node]] | None:
         """Give the nodes that make a tanh, a ReLU or a sigmoid, or 1 / (1 + e^-x), from the argument on; else none."""
         chain: list[Any] = [node]
         while node.op not in (TANH, SIGMOID, RELU) and len(chain) <= LONGEST:
             k = self.source(chain[0])
             if k < 0:
-                return []
+                return None
             x = chain[0].arguments[k]
-            is_relu = len(chain) == 1 and (x < 0).any() and np.array_equal(node.value, np.maximum(x, 0))
-            if is_relu or (len(chain) > 2 and np.allclose(node.value, sigmoid(x), 1e-12, 0)):
-                return chain
+            if len(chain) == 1 and (x < 0).any() and np.array_equal(node.value, np.maximum(x, 0)):
+                return "relu", chain
+            if len(chain) > 2 and np.allclose(node.value, sigmoid(x), 1e-12, 0):
+                return "sigmoid", chain
             if len(self.readers[chain[0].inputs[k]]) > 1:
-                return []
+                return None
             chain.insert(0, self.entry(chain[0].inputs[k]))
-        return chain if len(chain) == 1 else []
-
-    def kind(self, entry: Entry) -> str:
-        """Name an activation by what it computes, and another op by its own name."""
-        chain = self.activations.get(entry.id, [])
-        unnamed = "sigmoid" if len(chain) > 1 else "relu" if chain else entry.op.name
-        return entry.op.name if entry.op in (TANH, SIGMOID, RELU) else unnamed
+        return (node.op.name, chain) if len(chain) == 1 else None
 
     def slope(self, chain: list[Node]) -> Array:
         """Give the slope of an activation."""
@@ -157,8 +197,7 @@ class Roles:
             node = self.readers[node.id][0].node
         return self.above.get(node.id, [])
 
-    def viewed(self, i: int) -> Entry:
-        """Give what a node is a view of, or itself."""
+    def _viewed(self, i: int) -> Entry:
         entry = self.entry(i)
         while entry.op in VIEWING and entry.id not in self.states:
             entry = self.entry(entry.inputs[0])
@@ -166,11 +205,11 @@ class Roles:
 
     def is_leaf(self, i: int) -> bool:
         """Tell a leaf that has a name, or a view of one."""
-        return bool(self.viewed(i).name)
+        return bool(self._viewed(i).name)
 
     def said(self, i: int) -> str:
         """Name a value: a leaf, a state, or an op by the weights behind it."""
-        entry = self.viewed(i)
+        entry = self._viewed(i)
         if entry.name or entry.id in self.states:
             return str(entry.name).removeprefix("given.") if entry.name else self.states[entry.id]
         if entry.op is CONSTANT:
@@ -181,7 +220,7 @@ class Roles:
         """Name an op by the weights behind it, or the states."""
         if entry.op is SUBTRACT and self.entry(entry.inputs[0]).op is CONSTANT:
             return f"{self.said(entry.inputs[0])} - {self.said(entry.inputs[1])}"
-        chain = self.activations.get(entry.id, [entry])
+        kind, chain = self.activations.get(entry.id, (entry.op.name, [entry]))
         found, gates, waiting = set[str](), set[str](), [*chain[0].inputs]
         for j in waiting:
             node: Any = self.entry(j)
@@ -192,7 +231,7 @@ class Roles:
                 gates |= {gate_of(node)} - {""} if node.op is INDEX else set()
         weights = sorted(found - set(self.states.values())) or sorted(found)
         behind = f" of {', '.join(weights)}{gates.pop() if len(gates) == 1 else ''}" if weights else ""
-        return f"{self.kind(entry)}{behind}"
+        return kind + behind
 
     def met(self, use: Use, *, further: bool = True) -> str:
         """Say what a value meets where it is read, and next: a weight by its name, or what else."""

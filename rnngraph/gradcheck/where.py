@@ -1,0 +1,193 @@
+"""Where a gradient is wrong that no mistake explains: in which step, across which steps, for which losses, which gate.
+
+In: a subject and the replay of what is right. Out: sentences. The loss is limited to one timestep after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.node import CONSTANT
+from rnngraph.autodiff.ops import DIVIDE, MEAN
+from rnngraph.gradcheck.mistakes import Candidate, explains, gate_blocks, mistakes, off
+from rnngraph.gradcheck.replayed import Replay
+from rnngraph.gradcheck.subject import Subject
+
+MOST = 8  # timesteps that are looked at one by one
+ROUNDING = 1e3  # of a gradient, in units of the last place of its largest element
+FEW = 2  # a factor of which has many reasons
+CLOSE = 1e-5  # relative; a factor to a count, or a norm to a round one
+OVERWRITTEN = "right for a loss at any one step, and wrong for their sum: it is overwritten (=), not added to (+=)."
+Pair: TypeAlias = tuple[Sequence[Any], Sequence[Any]]  # claimed and right gradients of one loss
+
+
+class Look:
+    """What is claimed beside what is right, of the whole loss and of losses that are limited to one timestep."""
+
+    def __init__(self, subject: Subject, right: Replay) -> None:
+        """Compare the whole, and find the axes of the timesteps, by output."""
+        self.subject, self.right = subject, right
+        self.whole: Pair = subject.claimed, self._right([subject.upstream])[0]
+        self.axes = self._time_axes()
+        self.states, self.units = set[tuple[int, ...]](), set[int]()  # shapes of states, and sizes of their units
+        self.counts = dict[str, float]()  # what a loss or a gradient may be divided by
+        for one in right.tape.recurrences:
+            whole = [] if one.block is None else [(one.block.value.shape[1:], one.block.steps)]
+            steps = [(right.tape.nodes[ids[0]].value.shape, len(ids)) for ids in one.states.values()]
+            for shape, time in whole or steps:
+                self.states.add(shape)
+                self.units.add(shape[0 if one.batch_axis == 1 else -1])
+                batch = 1 if one.batch_axis is None else shape[one.batch_axis]
+                both = {f"the {batch} samples and {time} steps": batch * time}
+                self.counts |= {f"the {batch} samples": batch, f"the {time} steps": time} | (both if batch > 1 else {})
+
+        for node in right.nodes:  # what the forward divides by
+            by = node.arguments[0].size / node.value.size if node.op is MEAN else 1.0
+            if node.op is DIVIDE and node.arguments[1].size == 1 and right.tape.entry(node.inputs[1]).op is CONSTANT:
+                by = float(node.arguments[1].item())
+            if by not in {1.0, *self.counts.values()}:
+                self.counts[f"{by:g}, as the forward is"] = by
+
+    def _right(self, losses: Sequence[Sequence[Array]]) -> list[list[Any]]:
+        rows = self.right.rows(losses) if losses else []
+        return [[None if one is None else one[k] for one in rows] for k in range(len(losses))]
+
+    def _time_axes(self) -> dict[int, int]:
+        """Find the axes of the outputs along which what an argument holds at one place is felt at later ones alone."""
+        found: dict[int, int] = {}
+        upstream = self.subject.upstream
+        for k, axis in [(k, axis) for k, one in enumerate(upstream) for axis in range(one.ndim) if one.ndim > 1]:
+            for one, other in zip(*self._right([self._limited({k: axis}, t) for t in (0, -1)]), strict=True):
+                if one is not None and one.ndim == upstream[k].ndim and one.shape[axis] == upstream[k].shape[axis] > 1:
+                    first, last = np.moveaxis(one, axis, 0), np.moveaxis(other, axis, 0)
+                    if last[:-1].any() and not first[1:].any():
+                        found.setdefault(k, axis)
+        return found
+
+    def _limited(self, axes: dict[int, int], t: int) -> list[Array]:
+        """Give the upstream gradients of a loss at one timestep."""
+        upstream = [np.zeros_like(one) for one in self.subject.upstream]
+        for k, axis in axes.items():
+            upstream[k][part_at(axis, t)] = self.subject.upstream[k][part_at(axis, t)]
+        return upstream
+
+    def time_of(self, place: int) -> int | None:
+        """Give the axis of the timesteps of an argument, which is that of an output."""
+        point = self.subject.points[place]
+        shapes = [(self.subject.outputs[k].shape, axis) for k, axis in self.axes.items()]
+        fitting = (axis for shape, axis in shapes if point.ndim == len(shape) and point.shape[axis] == shape[axis])
+        return next(fitting, None)
+
+    @cached_property
+    def losses(self) -> Sequence[Pair]:
+        """The losses that are limited to one step."""
+        sizes = [self.subject.outputs[k].shape[axis] for k, axis in self.axes.items()]
+        limited = [self._limited(self.axes, t) for t in range(min([MOST, *sizes]) if sizes else 0)]
+        claimed = [self.subject.gradients(self.subject.points, one) for one in limited]
+        return list(zip(claimed, self._right(limited), strict=True))
+
+    def is_wrong(self, pair: Pair, place: int, part: Any = ...) -> bool:
+        """Tell what is wrong from what only rounds otherwise."""
+        claimed, right = pair[0][place], pair[1][place]
+        whole, size = (float(np.abs(one).max(initial=0.0)) for one in (right, right[part]))
+        allowed = ROUNDING * float(np.finfo(self.subject.dtype).eps) * whole + 10 * self.subject.tolerance * size
+        return not off(claimed[part], right[part]) <= allowed
+
+    def alone(self, places: Collection[int], pair: Pair, known: Sequence[int] = ()) -> Iterator[Candidate]:
+        """Give the mistakes that are told from one gradient alone."""
+        for place in places:
+            claimed, right = pair[0][place], pair[1][place]
+            found = mistakes(claimed, right, self.units, self.time_of(place), lambda one: self._hint(one, known))
+            yield from ((words, {place: made}) for words, made in found)
+            for other in known:
+                if other != place and pair[1][other].shape == right.shape:
+                    yield f"it is the gradient of {self.subject.names[other]}", {place: pair[1][other]}
+
+    def _hint(self, factor: float, places: Collection[int]) -> str:
+        """Ask whether a factor is a division, or the norm of all gradients at some places a round one."""
+        for words, times in (("not divided", factor), ("divided", 1 / (factor or np.inf))):
+            fits = [(name, count) for name, count in self.counts.items() if abs(times / (count or 1) - 1) < CLOSE]
+            by = [name for name, count in fits if count > FEW or "forward" in name]
+            if by:
+                return f": {words} by {', or '.join(by)}?"
+        norm = float(np.sqrt(sum(float((self.subject.claimed[k] ** 2).sum()) for k in places)))
+        clipped = 0 < factor < 1 and abs(norm - float(f"{norm:.2g}")) < CLOSE * norm
+        return f": clipped to norm {norm:.2g}?" if clipped else ""
+
+    def where(self, wrong: Sequence[int]) -> Iterator[str]:
+        """Say where gradients are wrong: those with timesteps at which steps, or else each for which losses."""
+        timed = [place for place in wrong if self.time_of(place) is not None]
+        for place in timed or wrong:
+            yield from self._over_time(place, wrong) if timed else self._by_loss(place)
+
+    def _over_time(self, place: int, wrong: Sequence[int]) -> Iterator[str]:
+        """Say what the table of losses and steps shows: the diagonal is one step, what is off it is carried."""
+        name, time, axis = self.subject.names[place], len(self.losses), self.time_of(place) or 0
+        cells = {(t, k) for t in range(time) for k in range(time) if self._is_wrong_for(t, place, part_at(axis, k))}
+        same, apart = sorted(t for t, k in cells if t == k), sorted(cells, key=lambda one: (abs(one[0] - one[1]), one))
+        if same:
+            which = "every single step" if len(same) == time else f"step {numbers(same)}"
+            hint = "." if len(same) > 1 else ": is another step's cache used there?"
+            yield f"{name}: wrong within {which} (a loss at a step, {name} at that step){hint}"
+            for other in wrong if len(same) > 1 else ():
+                yield from self._in_gates(other, self.losses[same[0]])
+            weights = [k for k in wrong if self.time_of(k) is None and self.subject.points[k].shape not in self.states]
+            bad = [self.subject.names[k] for k in weights if self._is_wrong_for(same[0], k)]
+            if 0 < len(bad) < len(weights):
+                yield f"{', '.join(bad)}: wrong for a loss at step {same[0]} alone, where the other weights are right."
+        elif not apart:
+            yield f"{name}: {OVERWRITTEN}"
+        elif cells >= {(t, t - 1) for t in range(1, time)}:
+            back = "what is carried from step t+1 to t is wrong"
+            yield f"{name}: right within a step, wrong over every step back: {back}."
+        else:
+            last, first = apart[0]
+            yield f"{name}: right within a step, wrong once the gradient passes from step {last} to {first}."
+
+    def _is_wrong_for(self, t: int, place: int, part: Any = ...) -> bool:
+        return self.is_wrong(self.losses[t], place, part)
+
+    def _by_loss(self, place: int) -> Iterator[str]:
+        """Say for a loss at which steps the gradient of a weight or an initial state is wrong, and in which gates."""
+        losses = [t for t in range(len(self.losses)) if self._is_wrong_for(t, place)]
+        said = (
+            f"wrong for a loss at step {numbers(losses)} alone: what is carried is wrong, the steps are not "
+            "added up (+=), or a factor is another step's."
+        )
+        if not losses:
+            said = OVERWRITTEN
+        elif len(losses) == len(self.losses):
+            said = "wrong for a loss at any step, the first included: look at how one step forms it."
+        if len(self.losses) > 1:
+            yield f"{self.subject.names[place]}: {said}"
+        yield from self._in_gates(place, self.whole)
+
+    def _in_gates(self, place: int, pair: Pair) -> Iterator[str]:
+        """Say which gate blocks are wrong, where some are right, or which mistake is made there."""
+        shape = self.subject.points[place].shape
+        if len(shape) > 2 or self.time_of(place) is not None or not self.is_wrong(pair, place):
+            return
+        alone = self.alone([place], pair)
+        known = [words for words, made in alone if explains(made[place], pair[0][place], pair[1][place])]
+        for blocks in gate_blocks(shape, self.units):
+            bad = [label for label, part in blocks.items() if self.is_wrong(pair, place, part)]
+            if 0 < len(bad) < len(blocks):
+                right = [label for label, part in blocks.items() if label not in bad and pair[1][place][part].any()]
+                others = "the others" if len(bad) + len(right) == len(blocks) else ", ".join(right)  # zero says nothing
+                words = f"gate block{'s' * (len(bad) > 1)} {', '.join(bad)} wrong" + f", {others} right" * bool(right)
+                yield f"{self.subject.names[place]}: {[*known, words][0]}."
+
+
+def numbers(some: Iterable[int]) -> str:
+    """List numbers."""
+    return ", ".join(map(str, sorted(some)))
+
+
+def part_at(axis: int, t: int) -> tuple[Any, ...]:
+    """Give the index of one timestep."""
+    return (*(slice(None),) * axis, t)
