@@ -224,7 +224,7 @@ def _of_other_values(roles: Roles) -> Iterator[Guess]:
     leaves = {roles.roles[node.id]: node for node in roles.nodes if roles.is_leaf(node.id) and node.value.ndim}
     states = {roles.roles[node.id]: node for node in roles.nodes if node.id in roles.states}
     made_of = {roles.roles[n.id]: n for n in roles.nodes if n.id in roles.activations or n.op in (MULTIPLY, SUBTRACT)}
-    others = [(role, node, "") for role, node in (made_of | leaves | states).items()]
+    others = [(role, node, "") for role, node in (states | leaves | made_of).items()]
     others += [(role, node, " before the step") for role, node in states.items()]
     others += [(role, node, " of the step before") for role, node in leaves.items() if node.op is not PARAMETER]
     products = [way for way in roles.ways if way.uses[-1].node.op in (MATMUL, DOT, MULTIPLY)]

@@ -19,11 +19,11 @@ from rnngraph.gradcheck.report import CheckRow
 from rnngraph.gradcheck.roles import Roles
 from rnngraph.gradcheck.subject import Subject
 from rnngraph.gradcheck.walk import Edge, Edit
-from rnngraph.gradcheck.where import Look, numbers
+from rnngraph.gradcheck.where import Look, steps_said
 from rnngraph.numpy.finding.products import VIEWING
 
 FIRST, LAST = 8, 64  # guesses that are walked back at once, at first and later
-NUMBERS = 2_000_000  # in all of them together
+NUMBERS = 10_000_000  # in all of them together
 
 
 def locate(subject: Subject, rows: Sequence[CheckRow], known: Sequence[int], right: Replay | None) -> Iterator[str]:
@@ -98,20 +98,20 @@ def _over_steps(look: Look, roles: Roles, places: Collection[int]) -> Iterator[C
     for k in range(count):
         made = {place: rows[place][: k + 1].sum(axis=0) for place in places}
         yield f"it goes {k} step{'s' * (k != 1)} back from a loss and no further", made
-    rows = look.right.rows([upstream], **roles.forwards())
-    yield "the steps are walked from the first to the last, as the forward does", {k: rows[k][0] for k in places}
+    for runs in (list(roles.ahead), *([one] for one in roles.ahead)):
+        rows = look.right.rows([upstream], **roles.forwards(runs))
+        yield "the steps are walked in the order of the forward, not in reverse", {k: rows[k][0] for k in places}
 
 
 def _read(look: Look, roles: Roles, places: Collection[int]) -> Iterator[Candidate]:
     """Give what is not added at some steps, on the ways that lead to no later state."""
+    inner = {i for ahead in roles.ahead.values() for i in ahead}
     for way in roles.ways:
         steps = defaultdict[int, list[Edge]](list)
-        for use in way.uses if way.forks and not any(use.node.id in roles.ahead for use in way.uses) else ():
+        for use in way.uses if way.forks and not any(use.node.id in inner for use in way.uses) else ():
             steps[use.node.timestep].append(use.edge)
-        back = way.said["back"]
-        yield from _at_steps(
-            look, steps, places, lambda some, back=back: f"{back} is not added at step {numbers(some)}"
-        )
+        back = f"{way.said['back']} is not added at"
+        yield from _at_steps(look, steps, places, lambda some, back=back: f"{back} {steps_said(some)}")
 
 
 def _used(look: Look, roles: Roles, places: Collection[int]) -> Iterator[Candidate]:
@@ -127,8 +127,9 @@ def _used(look: Look, roles: Roles, places: Collection[int]) -> Iterator[Candida
 
         def said(some: Sequence[int], steps: Collection[int] = steps) -> str:
             kept = set(steps).difference(some)
-            alone = f"it is that of step {numbers(kept)} alone: it is overwritten (=), not added to (+=)"
-            return alone if len(kept) == 1 else f"step {numbers(some)} is missing from it"
+            alone = f"it is that of {steps_said(kept)} alone: it is overwritten (=), not added to (+=)"
+            missing = f"{steps_said(some)} {'is' if len(some) == 1 else 'are'} missing from it"
+            return alone if len(kept) == 1 else missing
 
         yield from _at_steps(look, steps, [place], said)
 

@@ -7,6 +7,7 @@ In: the replay of what is checked. Out: roles, the ways between two values, alik
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -86,12 +87,13 @@ class Roles:
             number = node.value.shape or node.value.item()  # an array may differ from step to step, as a mask does
             made: Any = (node.op, *read, *parts, 0 if node.op in VIEWING else written[same])
             alone = ("constant", number) if node.op is CONSTANT else node.id
+            made = (node.op, known[node.id]) if node.id in known else made
             self.roles[node.id] = numbers.setdefault(made if read else alone, len(numbers))
             written[same] += 1
         found = [one for node in self.nodes if (one := self._activation(node))]
         self.activations = {chain[-1].id: (kind, chain) for kind, chain in found}
         self.above = {chain[0].inputs[self.source(chain[0])]: chain for _, chain in found}  # by their arguments
-        self.ahead, self.carried = dict[int, int](), list[Carry]()  # the first step that something leads to
+        self.ahead, self.carried = dict[str, dict[int, int]](), list[Carry]()  # the first steps that something leads to
         for block in self.blocks:
             self.carried += [Carry((block.id, step + 1), "", "", step) for step in range(block.steps - 1)]
         for one in replay.tape.recurrences if not self.blocks else ():
@@ -106,7 +108,7 @@ class Roles:
                 kind, step = steps.get(use.source, ("", 0))
                 if kind and (step == START or ahead[use.node.id] > order * step):
                     self.carried.append(Carry(use.edge, one.name, kind, step))
-            self.ahead |= ahead
+            self.ahead[one.name] = ahead
 
     def uses(self, node: Node) -> list[Use]:
         """Give what a node reads."""
@@ -120,18 +122,18 @@ class Roles:
         other = ids[place + steps]
         return np.zeros_like(self.entry(ids[-1]).value) if other < 0 else self.entry(other).value
 
-    def forwards(self) -> dict[str, Any]:
-        """Give the order of a walk from the first step to the last, and where each step then hands on to."""
-        read = [node for node in reversed(self.nodes) if node.id not in self.ahead]
-        first = [node for node in reversed(self.nodes) if node.id in self.ahead and node.timestep < 0]
-        steps = [node for node in reversed(self.nodes) if node.id in self.ahead and node.timestep >= 0]
-        turn = -1 if any(one.reverse for one in self.replay.tape.recurrences) else 1
-        steps.sort(key=lambda node: turn * node.timestep)
+    def forwards(self, runs: Sequence[str]) -> dict[str, Any]:
+        """Give the order of a walk of some recurrences from the first step to the last, and where each then leads."""
+        inner = {i for name in runs for i in self.ahead[name]}
+        turn = -1 if any(one.reverse for one in self.replay.tape.recurrences if one.name in runs) else 1
+        steps = {node.id: turn * node.timestep if node.timestep >= 0 else np.inf for node in self.nodes}
+        order = sorted(self.nodes, key=lambda one: (steps[one.id] if one.id in inner else -np.inf, -one.id))
         targets, sources = dict[Edge, int](), {use.edge: use.source for node in self.nodes for use in self.uses(node)}
         for one in self.carried:
             ids, place = self.series[sources[one.edge]]
-            targets[one.edge] = ids[place + 2] if place + 2 < len(ids) else ids[0]
-        return {"order": [*read, *steps, *first], "targets": targets}
+            if one.along in runs:
+                targets[one.edge] = ids[place + 2] if place + 2 < len(ids) else ids[0]
+        return {"order": order, "targets": targets}
 
     @cached_property
     def ways(self) -> list[Way]:

@@ -5,7 +5,7 @@ In: a subject and the replay of what is right. Out: sentences. The loss is limit
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -131,7 +131,7 @@ class Look:
         cells = {(t, k) for t in range(time) for k in range(time) if self._is_wrong_for(t, place, part_at(axis, k))}
         same, apart = sorted(t for t, k in cells if t == k), sorted(cells, key=lambda one: (abs(one[0] - one[1]), one))
         if same:
-            which = "every single step" if len(same) == time else f"step {numbers(same)}"
+            which = "every single step" if len(same) == time else f"{steps_said(same)}"
             hint = "." if len(same) > 1 else ": is another step's cache used there?"
             yield f"{name}: wrong within {which} (a loss at a step, {name} at that step){hint}"
             for other in wrong if len(same) > 1 else ():
@@ -156,7 +156,7 @@ class Look:
         """Say for a loss at which steps the gradient of a weight or an initial state is wrong, and in which gates."""
         losses = [t for t in range(len(self.losses)) if self._is_wrong_for(t, place)]
         said = (
-            f"wrong for a loss at step {numbers(losses)} alone: what is carried is wrong, the steps are not "
+            f"wrong for a loss at {steps_said(losses)} alone: what is carried is wrong, the steps are not "
             "added up (+=), or a factor is another step's."
         )
         if not losses:
@@ -183,9 +183,9 @@ class Look:
                 yield f"{self.subject.names[place]}: {[*known, words][0]}."
 
 
-def numbers(some: Iterable[int]) -> str:
-    """List numbers."""
-    return ", ".join(map(str, sorted(some)))
+def steps_said(some: Collection[int]) -> str:
+    """Name some steps."""
+    return f"step{'s' * (len(some) > 1)} {', '.join(map(str, sorted(some)))}"
 
 
 def part_at(axis: int, t: int) -> tuple[Any, ...]:
