@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain as chained
-from itertools import combinations, islice
+from itertools import chain, combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,13 +21,11 @@ from rnngraph.autodiff.ops import ADD, DIVIDE, INDEX, MATMUL, MULTIPLY, SUBTRACT
 from rnngraph.gradcheck.roles import CARRIED, START, WORDS, Roles, Use
 from rnngraph.gradcheck.walk import NONE, Edge, Edit, dense
 
+STATE_BEFORE, INPUT_BEFORE = " before the step", " of the step before"
+OTHER_STATE = "the state after the step, not with the one before it"
 MOST = 32  # timesteps of which each is left out in turn
-TAKEN: dict[str, Edit] = {
-    "is not added": lambda g, right: 0 * right,
-    "has the wrong sign": lambda g, right: -right,
-    "is added twice": lambda g, right: 2 * right,
-}
-CUT = TAKEN["is not added"]
+CUT: Edit = lambda g, right: 0 * right  # noqa: E731 - as the tables below have them
+NEGATED: Edit = lambda g, right: -right  # noqa: E731
 
 
 class Guess(NamedTuple):
@@ -66,11 +63,16 @@ def _between_steps(roles: Roles) -> Iterator[Guess]:
     for name in runs if len(runs) > 1 else ():
         parts[f" along {name}"] = [one for one in edges if one.along == name]
     steps = sorted({one.step for one in edges} - {START})
-    for least in (0, START):  # the first state's gradient is not formed with the others, or is
-        for words, part in parts.items():
-            some = [one.edge for one in part if one.step >= least]
-            for taken, edit in {**TAKEN, "is added (+=) to what was, not set (=)": _added_up()}.items():
-                yield Guess(f"{CARRIED}{words} {taken}", dict.fromkeys(some, edit))
+    for words, part in parts.items():
+        inner = [one.edge for one in part if one.step != START]
+        yield Guess(f"{CARRIED}{words} is not added", dict.fromkeys(inner, CUT))
+        # The first state's gradient is formed with the others or not. Of a block there are cuts alone.
+        for some in (inner, [one.edge for one in part]) if not roles.blocks else ():
+            sums = defaultdict[Any, Edit](_added_up)
+            yield Guess(f"{CARRIED}{words} has the wrong sign", dict.fromkeys(some, NEGATED))
+            yield Guess(f"{CARRIED}{words} is added twice", dict.fromkeys(some, lambda g, right: 2 * right))
+            added = {(i, place): sums[roles.roles[i], place] for i, place in some}
+            yield Guess(f"{CARRIED}{words} is added (+=) to what was, not set (=)", added)
     for step in steps[:MOST]:
         for words, part in parts.items():
             only = [one.edge for one in part if one.step == step]
@@ -95,14 +97,16 @@ def _on_ways(roles: Roles) -> Iterator[Guess]:
     maxima = [n for n in roles.nodes if n.op is MAX and any(use.node.op is SUBTRACT for use in roles.readers[n.id])]
     held = {(node.id, 0): CUT for node in maxima}
     for way in roles.ways:
-        for taken, edit in islice(TAKEN.items(), 2) if way.forks else ():
+        for taken, edit in (("is not added", CUT), ("has the wrong sign", NEGATED)) if way.forks else ():
             yield Guess(f"{way.said['back']} {taken}", {**held, **{use.edge: edit for use in way.uses}})
         for words, vary in WAYS.items():
-            made: dict[Edge, Edit] = {}
-            for use in way.uses:
-                made |= vary(roles, use)
+            made = _joined(vary(roles, use) for use in way.uses)
             if made:
                 yield Guess(words.format(**way.said), {**held, **made})
+
+
+def _joined(some: Iterable[Mapping[Edge, Edit]]) -> dict[Edge, Edit]:
+    return dict(chain.from_iterable(one.items() for one in some))
 
 
 def _by_rule(node: Node, place: int, of: Callable[[Array], Array] = np.asarray) -> Edit:
@@ -118,10 +122,9 @@ def _with(node: Node, seen: Mapping[int, Array], value: Array | None = None) -> 
     return {(node.id, k): _by_rule(other, k) for k in range(len(node.inputs)) if value is not None or k not in seen}
 
 
-def _seeing(use: Use, value: Array | None) -> dict[Edge, Edit]:
+def _seeing(use: Use, value: Array) -> dict[Edge, Edit]:
     """Let a product see another value of one of its inputs on the way back to the others."""
-    is_product = use.node.op in (MATMUL, DOT, MULTIPLY)
-    return _with(use.node, {use.place: value}) if is_product and value is not None else {}
+    return _with(use.node, {use.place: value})
 
 
 def _without_factor(roles: Roles, use: Use) -> dict[Edge, Edit]:
@@ -130,23 +133,17 @@ def _without_factor(roles: Roles, use: Use) -> dict[Edge, Edit]:
 
 
 def _before_slope(roles: Roles, use: Use) -> dict[Edge, Edit]:
-    chain = roles.leads_to(use.node) if use.node.op in (ADD, MATMUL, DOT) else []
-    if not chain or chain[-1].value.shape != use.node.value.shape:
+    some = roles.leads_to(use.node) if use.node.op in (ADD, MATMUL, DOT) else []
+    if not some or some[-1].value.shape != use.node.value.shape:
         return {}
-    slope = roles.slope(chain)
+    slope = roles.slope(some)
     return {use.edge: _by_rule(use.node, use.place, lambda g: g / slope)}
 
 
 def _turned(roles: Roles, use: Use) -> dict[Edge, Edit]:
     value = use.node.arguments[use.place]
     square = use.node.op in (MATMUL, DOT) and value.ndim == 2 and value.shape == value.shape[::-1]
-    return _seeing(use, value.T if square and use.source not in roles.states else None)
-
-
-def _beside(roles: Roles, use: Use, steps: int) -> dict[Edge, Edit]:
-    ids, place = roles.series.get(use.source, ([-1], 0))
-    at = ids[min(place + max(steps, 0), len(ids) - 1)]  # the later of the two states is that of the step
-    return _seeing(use, roles.shifted(use.source, steps) if roles.entry(at).timestep == use.node.timestep else None)
+    return _seeing(use, value.T) if square and use.source not in roles.states else {}
 
 
 def _once(roles: Roles, use: Use) -> dict[Edge, Edit]:
@@ -162,8 +159,6 @@ WAYS: dict[str, Callable[[Roles, Use], dict[Edge, Edit]]] = {
     "{back} lacks its factor": _without_factor,
     "{it} is taken before {slope}": _before_slope,
     "{name} is not transposed on the way back, or twice": _turned,
-    "{formed} is formed with the state after the step, not with the one before it": lambda r, use: _beside(r, use, 1),
-    "{formed} is formed with the state before the step, not with the one after it": lambda r, use: _beside(r, use, -1),
     "of an index that names an element twice, one counts: it takes np.add.at": _once,
 }
 SLOPES: dict[str, Callable[[Array, Array, Array], Array]] = {  # of the argument, the value and the right slope
@@ -180,70 +175,64 @@ SLOPES: dict[str, Callable[[Array, Array, Array], Array]] = {  # of the argument
 def _in_activations(roles: Roles) -> Iterator[Guess]:
     """Give the activations whose slope is another: those of one place, and all of one kind."""
     alike = defaultdict[str, defaultdict[Any, list[list[Node]]]](lambda: defaultdict(list))
-    for i, (kind, chain) in roles.activations.items():
-        alike[kind][roles.roles[i]].append(chain)
+    for i, (kind, some) in roles.activations.items():
+        alike[kind][roles.roles[i]].append(some)
     for name, places in alike.items():
-        groups = {name: [*chained(*places.values())]}
-        groups |= {roles.made(chains[-1][-1]): chains for chains in places.values() if len(places) > 1}
-        for said, chains in groups.items():
+        groups = {name: [*chain.from_iterable(places.values())]}
+        groups |= {roles.made(some[-1][-1]): some for some in places.values() if len(places) > 1}
+        for said, some in groups.items():
             for words, slope in SLOPES.items():
-                yield Guess(f"the slope of {said} {words}", _with_slopes(roles, chains, slope))
-            before = {top.id: roles.shifted(top.id, -1) for top, *more in chains if not more}
-            tops = [(top, value) for top, *_ in chains if (value := before.get(top.id)) is not None]
-            edits = dict(chained(*[_with(top, {}, value).items() for top, value in tops]))
-            if edits:
-                yield Guess(f"the slope of {said} is that of the state before the step", edits)
+                yield Guess(f"the slope of {said} {words}", _joined(_with_slope(roles, one, slope) for one in some))
+            tops = [top for top, *more in some if not more and top.id in roles.series]
+            before = _joined(_with(top, {}, roles.value(roles.shifted(top.id, -1), top.value)) for top in tops)
+            if before:
+                yield Guess(f"the slope of {said} is that of the state before the step", before)
 
 
-def _with_slopes(roles: Roles, chains: Iterable[list[Node]], slope: Any) -> dict[Edge, Edit]:
-    """Let the last node of each activation have the slope of all, and the others pass on what they get."""
-    found: dict[Edge, Edit] = {}
-    for chain in chains:
-        below = roles.source(chain[0])
-        times = slope(chain[0].arguments[below], chain[-1].value, roles.slope(chain))
-        found |= {(node.id, roles.source(node)): lambda g, right: g for node in chain[:-1]}
-        found[chain[-1].id, roles.source(chain[-1])] = lambda g, right, times=times: g * times  # type: ignore[misc]
-    return found
+def _with_slope(roles: Roles, some: Sequence[Node], slope: Any) -> dict[Edge, Edit]:
+    """Let the last node of an activation have the slope of all, and the others pass on what they get."""
+    last = some[-1].id, roles.source(some[-1])
+    times = slope(some[0].arguments[roles.source(some[0])], some[-1].value, roles.slope(some))
+    return {(node.id, roles.source(node)): lambda g, right: g for node in some} | {last: lambda g, right: g * times}
 
 
 def _overwritten(roles: Roles) -> dict[Edge, Edit]:
     """Let every step see the last state."""
     seen = {i: roles.entry(ids[-1]).value for i, (ids, _) in roles.series.items()}
-    found: dict[Edge, Edit] = {}
-    for node in roles.nodes:
-        if not seen.keys().isdisjoint((node.id, *node.inputs)):
-            last = {k: seen[i] for k, i in enumerate(node.inputs) if i in seen}
-            found |= _with(node, last, seen.get(node.id, node.value))
-    return found
+    some = [node for node in roles.nodes if not seen.keys().isdisjoint((node.id, *node.inputs))]
+    arguments = [{k: seen[i] for k, i in enumerate(node.inputs) if i in seen} for node in some]
+    return _joined(_with(n, one, seen.get(n.id, n.value)) for n, one in zip(some, arguments, strict=True))
 
 
 def _of_other_values(roles: Roles) -> Iterator[Guess]:
     """Give the products that see another value of their shape on the way back: of the step or the one before it."""
-    at = {(roles.roles[node.id], node.timestep): node for node in roles.nodes}
+    at = {(roles.roles[node.id], node.timestep): node.id for node in roles.nodes}
     count = 1 + max(0, *[step for _, step in at])
     leaves = {roles.roles[node.id]: node for node in roles.nodes if roles.is_leaf(node.id) and node.value.ndim}
     states = {roles.roles[node.id]: node for node in roles.nodes if node.id in roles.states}
     made_of = {roles.roles[n.id]: n for n in roles.nodes if n.id in roles.activations or n.op in (MULTIPLY, SUBTRACT)}
     others = [(role, node, "") for role, node in (states | leaves | made_of).items()]
-    others += [(role, node, " before the step") for role, node in states.items()]
-    others += [(role, node, " of the step before") for role, node in leaves.items() if node.op is not PARAMETER]
+    others += [(role, node, STATE_BEFORE) for role, node in states.items()]
+    others += [(role, node, INPUT_BEFORE) for role, node in leaves.items() if node.op is not PARAMETER]
     products = [way for way in roles.ways if way.uses[-1].node.op in (MATMUL, DOT, MULTIPLY)]
     for way, (role, other, before) in ((way, one) for way in products for one in others):
-        made: dict[Edge, Edit] = {}
+        made = dict[Edge, Edit]()
         for use in way.uses:
-            step = use.node.timestep - (before == " of the step before")
-            node = other if other.op is PARAMETER else at.get((role, step % count))  # x[-1] is the last
-            if node is not None and node.id != use.source:
-                value = roles.shifted(node.id, -1) if before == " before the step" else node.value
-                fits = value is not None and value.shape == use.node.arguments[use.place].shape
-                made |= _seeing(use, value if fits else None)
-        name = roles.said(other.id) + before
-        if made and name != way.said["name"]:
-            yield Guess(f"{way.said['formed']} is formed with {name}, not with {way.said['name']}", made)
+            step = (use.node.timestep - (before == INPUT_BEFORE)) % count  # x[-1] is the last
+            i = other.id if other.op is PARAMETER else at.get((role, step))
+            i = roles.shifted(i, -1) if i is not None and before == STATE_BEFORE else i
+            value = None if i is None or i == use.source else roles.value(i, other.value)
+            if value is not None and value.shape == use.node.arguments[use.place].shape:
+                made |= _seeing(use, value)
+        name, own = roles.said(other.id) + before, way.said["name"]
+        words = f"{name}, not with {own}"
+        if own in (name, roles.said(other.id)) and role in states:
+            words = f"the state{before}, not with the one after it" if before else OTHER_STATE
+        if made:
+            yield Guess(f"{way.said['formed']} is formed with {words}", made)
     weights = [node for node in roles.nodes if node.op is PARAMETER and node.value.ndim == 2]
     for one, other in combinations(weights, 2):
         swap = {one.id: other.value, other.id: one.value} if one.value.shape == other.value.shape else {}
-        uses = [use for way in products for use in way.uses if use.source in swap]
-        edits = dict(chained(*[_seeing(use, swap[use.source]).items() for use in uses]))
+        edits = _joined(_seeing(use, swap[use.source]) for way in products for use in way.uses if use.source in swap)
         if edits:
             yield Guess(f"{roles.said(one.id)} and {roles.said(other.id)} are swapped on the way back", edits)

@@ -114,13 +114,14 @@ class Roles:
         """Give what a node reads."""
         return [Use(node, k, i) for k, i in enumerate(node.inputs)]
 
-    def shifted(self, i: int, steps: int) -> Array | None:
-        """Give the value of a state some steps later, zeros before the first; None where there is no such."""
+    def shifted(self, i: int, steps: int) -> int | None:
+        """Give the state some steps later, -1 for zeros before the first; None where there is no such."""
         ids, place = self.series.get(i, ([], 0))
-        if not 0 <= place + steps < len(ids):
-            return None
-        other = ids[place + steps]
-        return np.zeros_like(self.entry(ids[-1]).value) if other < 0 else self.entry(other).value
+        return ids[place + steps] if 0 <= place + steps < len(ids) else None
+
+    def value(self, i: int | None, like: Array) -> Array:
+        """Give a value, or zeros where there is none."""
+        return np.zeros_like(like) if i is None or i < 0 else self.entry(i).value
 
     def forwards(self, runs: Sequence[str]) -> dict[str, Any]:
         """Give the order of a walk of some recurrences from the first step to the last, and where each then leads."""
@@ -130,9 +131,10 @@ class Roles:
         order = sorted(self.nodes, key=lambda one: (steps[one.id] if one.id in inner else -np.inf, -one.id))
         targets, sources = dict[Edge, int](), {use.edge: use.source for node in self.nodes for use in self.uses(node)}
         for one in self.carried:
-            ids, place = self.series[sources[one.edge]]
+            source = sources[one.edge]
             if one.along in runs:
-                targets[one.edge] = ids[place + 2] if place + 2 < len(ids) else ids[0]
+                after = self.shifted(source, 2)
+                targets[one.edge] = self.series[source][0][0] if after is None else after
         return {"order": order, "targets": targets}
 
     @cached_property
@@ -185,7 +187,7 @@ class Roles:
             chain.insert(0, self.entry(chain[0].inputs[k]))
         return (node.op.name, chain) if len(chain) == 1 else None
 
-    def slope(self, chain: list[Node]) -> Array:
+    def slope(self, chain: Sequence[Node]) -> Array:
         """Give the slope of an activation."""
         found: Any = np.ones_like(chain[-1].value)
         for node in reversed(chain):
