@@ -19,7 +19,7 @@ from rnngraph.gradcheck.report import CheckRow
 from rnngraph.gradcheck.roles import Roles
 from rnngraph.gradcheck.subject import Subject
 from rnngraph.gradcheck.walk import Edge, Edit
-from rnngraph.gradcheck.where import Look, steps_said
+from rnngraph.gradcheck.where import Look, sentence, steps_said
 from rnngraph.numpy.finding.products import VIEWING
 
 FIRST, LAST = 8, 64  # guesses that are walked back at once, at first and later
@@ -46,7 +46,7 @@ def locate(subject: Subject, rows: Sequence[CheckRow], known: Sequence[int], rig
     found = _explained(look, left, known)
     while some := max([places & left for places in found.values()], key=len, default=set()):
         words = next(words for words, places in found.items() if places & left == some)
-        yield f"{listed(some)}: {words}{'' if words.endswith('?') else '.'}"
+        yield sentence(listed(some), words)
         left = left - some
     yield from look.where(sorted(left))
 

@@ -22,7 +22,7 @@ MOST = 8  # timesteps that are looked at one by one
 ROUNDING = 1e3  # of a gradient, in units of the last place of its largest element
 FEW = 2  # a factor of which has many reasons
 CLOSE = 1e-5  # relative; a factor to a count, or a norm to a round one
-OVERWRITTEN = "right for a loss at any one step, and wrong for their sum: it is overwritten (=), not added to (+=)."
+OVERWRITTEN = "right for a loss at any one step, and wrong for their sum: it is overwritten (=), not added to (+=)"
 Pair: TypeAlias = tuple[Sequence[Any], Sequence[Any]]  # claimed and right gradients of one loss
 
 
@@ -43,9 +43,8 @@ class Look:
                 self.states.add(shape)
                 self.units.add(shape[0 if one.batch_axis == 1 else -1])
                 batch = 1 if one.batch_axis is None else shape[one.batch_axis]
-                both = {f"the {batch} samples and {time} steps": batch * time}
-                self.counts |= {f"the {batch} samples": batch, f"the {time} steps": time} | (both if batch > 1 else {})
-
+                self.counts |= {f"the {batch} samples": batch, f"the {time} steps": time}
+                self.counts |= {f"the {batch} samples and {time} steps": batch * time} if batch > 1 else {}
         for node in right.nodes:  # what the forward divides by
             by = node.arguments[0].size / node.value.size if node.op is MEAN else 1.0
             if node.op is DIVIDE and node.arguments[1].size == 1 and right.tape.entry(node.inputs[1]).op is CONSTANT:
@@ -121,66 +120,62 @@ class Look:
 
     def where(self, wrong: Sequence[int]) -> Iterator[str]:
         """Say where gradients are wrong: those with timesteps at which steps, or else each for which losses."""
-        timed = [place for place in wrong if self.time_of(place) is not None]
-        for place in timed or wrong:
-            yield from self._over_time(place, wrong) if timed else self._by_loss(place)
+        weights = [place for place in wrong if self.time_of(place) is None]
+        timed, names, single = [place for place in wrong if place not in weights], self.subject.names, self.losses
+        for place in timed or weights:
+            said = self._over_time(place) if timed else self._by_loss(place)
+            yield from [sentence(names[place], said)] if len(single) > 1 else ()
+        learned = [place for place in weights if self.subject.points[place].shape not in self.states]
+        bad = [names[place] for place in learned if timed and self.is_wrong(single[0], place)]
+        if 0 < len(bad) < len(learned):
+            yield sentence(", ".join(bad), "wrong for a loss at step 0 alone, where the other weights are right")
+        for place in weights:
+            pair = next((pair for pair in single if self.is_wrong(pair, place)), self.whole)
+            yield from self._in_gates(place, pair)
 
-    def _over_time(self, place: int, wrong: Sequence[int]) -> Iterator[str]:
+    def _over_time(self, place: int) -> str:
         """Say what the table of losses and steps shows: the diagonal is one step, what is off it is carried."""
-        name, time, axis = self.subject.names[place], len(self.losses), self.time_of(place) or 0
-        cells = {(t, k) for t in range(time) for k in range(time) if self._is_wrong_for(t, place, part_at(axis, k))}
-        same, apart = sorted(t for t, k in cells if t == k), sorted(cells, key=lambda one: (abs(one[0] - one[1]), one))
+        name, time, axis = self.subject.names[place], range(len(self.losses)), self.time_of(place) or 0
+        cells = {(t, k) for t in time for k in time if self.is_wrong(self.losses[t], place, part_at(axis, k))}
+        same, apart = sorted(t for t, k in cells if t == k), sorted((abs(t - k), t, k) for t, k in cells)
         if same:
-            which = "every single step" if len(same) == time else f"{steps_said(same)}"
-            hint = "." if len(same) > 1 else ": is another step's cache used there?"
-            yield f"{name}: wrong within {which} (a loss at a step, {name} at that step){hint}"
-            for other in wrong if len(same) > 1 else ():
-                yield from self._in_gates(other, self.losses[same[0]])
-            weights = [k for k in wrong if self.time_of(k) is None and self.subject.points[k].shape not in self.states]
-            bad = [self.subject.names[k] for k in weights if self._is_wrong_for(same[0], k)]
-            if 0 < len(bad) < len(weights):
-                yield f"{', '.join(bad)}: wrong for a loss at step {same[0]} alone, where the other weights are right."
-        elif not apart:
-            yield f"{name}: {OVERWRITTEN}"
-        elif cells >= {(t, t - 1) for t in range(1, time)}:
-            back = "what is carried from step t+1 to t is wrong"
-            yield f"{name}: right within a step, wrong over every step back: {back}."
-        else:
-            last, first = apart[0]
-            yield f"{name}: right within a step, wrong once the gradient passes from step {last} to {first}."
+            which = "every single step" if len(same) == len(time) else steps_said(same)
+            hint = "" if len(same) > 1 else ": is another step's cache used there?"
+            return f"wrong within {which} (a loss at a step, {name} at that step){hint}"
+        if not apart:
+            return OVERWRITTEN
+        if cells >= {(t, t - 1) for t in time[1:]}:
+            return "right within a step, wrong over every step back: what is carried from step t+1 to t is wrong"
+        return f"right within a step, wrong once the gradient passes from step {apart[0][1]} to {apart[0][2]}"
 
-    def _is_wrong_for(self, t: int, place: int, part: Any = ...) -> bool:
-        return self.is_wrong(self.losses[t], place, part)
-
-    def _by_loss(self, place: int) -> Iterator[str]:
-        """Say for a loss at which steps the gradient of a weight or an initial state is wrong, and in which gates."""
-        losses = [t for t in range(len(self.losses)) if self._is_wrong_for(t, place)]
-        said = (
-            f"wrong for a loss at {steps_said(losses)} alone: what is carried is wrong, the steps are not "
-            "added up (+=), or a factor is another step's."
-        )
+    def _by_loss(self, place: int) -> str:
+        """Say for a loss at which steps the gradient of a weight or an initial state is wrong."""
+        losses = [t for t, pair in enumerate(self.losses) if self.is_wrong(pair, place)]
         if not losses:
-            said = OVERWRITTEN
-        elif len(losses) == len(self.losses):
-            said = "wrong for a loss at any step, the first included: look at how one step forms it."
-        if len(self.losses) > 1:
-            yield f"{self.subject.names[place]}: {said}"
-        yield from self._in_gates(place, self.whole)
+            return OVERWRITTEN
+        if len(losses) == len(self.losses):
+            return "wrong for a loss at any step, the first included: look at how one step forms it"
+        carried = "what is carried is wrong, the steps are not added up (+=), or a factor is another step's"
+        return f"wrong for a loss at {steps_said(losses)} alone: {carried}"
 
     def _in_gates(self, place: int, pair: Pair) -> Iterator[str]:
         """Say which gate blocks are wrong, where some are right, or which mistake is made there."""
-        shape = self.subject.points[place].shape
-        if len(shape) > 2 or self.time_of(place) is not None or not self.is_wrong(pair, place):
+        if self.subject.points[place].ndim > 2 or not self.is_wrong(pair, place):
             return
         alone = self.alone([place], pair)
         known = [words for words, made in alone if explains(made[place], pair[0][place], pair[1][place])]
-        for blocks in gate_blocks(shape, self.units):
+        for blocks in gate_blocks(self.subject.points[place].shape, self.units):
             bad = [label for label, part in blocks.items() if self.is_wrong(pair, place, part)]
             if 0 < len(bad) < len(blocks):
                 right = [label for label, part in blocks.items() if label not in bad and pair[1][place][part].any()]
                 others = "the others" if len(bad) + len(right) == len(blocks) else ", ".join(right)  # zero says nothing
                 words = f"gate block{'s' * (len(bad) > 1)} {', '.join(bad)} wrong" + f", {others} right" * bool(right)
-                yield f"{self.subject.names[place]}: {[*known, words][0]}."
+                yield sentence(self.subject.names[place], [*known, words][0])
+
+
+def sentence(name: str, words: str) -> str:
+    """Say something of gradients."""
+    return f"{name}: {words}{'' if words.endswith('?') else '.'}"
 
 
 def steps_said(some: Collection[int]) -> str:
