@@ -175,15 +175,15 @@ SLOPES: dict[str, Callable[[Array, Array, Array], Array]] = {  # of the argument
 def _in_activations(roles: Roles) -> Iterator[Guess]:
     """Give the activations whose slope is another: those of one place, and all of one kind."""
     alike = defaultdict[str, defaultdict[Any, list[list[Node]]]](lambda: defaultdict(list))
-    for i, (kind, some) in roles.activations.items():
-        alike[kind][roles.roles[i]].append(some)
+    for i, (kind, nodes) in roles.activations.items():
+        alike[kind][roles.roles[i]].append(nodes)
     for name, places in alike.items():
         groups = {name: [*chain.from_iterable(places.values())]}
         groups |= {roles.made(some[-1][-1]): some for some in places.values() if len(places) > 1}
-        for said, some in groups.items():
+        for said, chains in groups.items():
             for words, slope in SLOPES.items():
-                yield Guess(f"the slope of {said} {words}", _joined(_with_slope(roles, one, slope) for one in some))
-            tops = [top for top, *more in some if not more and top.id in roles.series]
+                yield Guess(f"the slope of {said} {words}", _joined(_with_slope(roles, one, slope) for one in chains))
+            tops = [top for top, *more in chains if not more and top.id in roles.series]
             before = _joined(_with(top, {}, roles.value(roles.shifted(top.id, -1), top.value)) for top in tops)
             if before:
                 yield Guess(f"the slope of {said} is that of the state before the step", before)

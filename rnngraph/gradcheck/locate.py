@@ -55,14 +55,15 @@ def _explained(look: Look, wrong: Collection[int], known: Sequence[int]) -> dict
     """Find the mistakes that explain gradients, until one explains all that none before does."""
     found, roles = dict[str, set[int]](), Roles(look.right)
     timed = {place for place in wrong if look.time_of(place) is not None}
-    for candidates in (
+    stages: tuple[Callable[[], Iterable[Candidate]], ...] = (
         lambda: look.alone(wrong, look.whole, known),
         lambda: _made(look, guesses(roles, look.subject.upstream), wrong),
         lambda: _over_steps(look, roles, wrong),
         lambda: _read(look, roles, wrong),
         lambda: _used(look, roles, timed),  # what is wrong within a step shows in the weights too
         lambda: _used(look, roles, set(wrong) - timed if timed <= set[int]().union(*found.values()) else ()),
-    ):
+    )
+    for candidates in stages:
         rest = set(wrong).difference(*found.values())
         for words, made in candidates() if rest else ():
             places = {k for k, one in made.items() if explains(one, look.whole[0][k], look.whole[1][k])}

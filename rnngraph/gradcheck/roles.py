@@ -90,7 +90,7 @@ class Roles:
             made = (node.op, known[node.id]) if node.id in known else made
             self.roles[node.id] = numbers.setdefault(made if read else alone, len(numbers))
             written[same] += 1
-        found = [one for node in self.nodes if (one := self._activation(node))]
+        found = [pair for node in self.nodes if (pair := self._activation(node))]
         self.activations = {chain[-1].id: (kind, chain) for kind, chain in found}
         self.above = {chain[0].inputs[self.source(chain[0])]: chain for _, chain in found}  # by their arguments
         self.ahead, self.carried = dict[str, dict[int, int]](), list[Carry]()  # the first steps that something leads to
