@@ -100,8 +100,21 @@ def _over_steps(look: Look, roles: Roles, places: Collection[int]) -> Iterator[C
         made = {place: rows[place][: k + 1].sum(axis=0) for place in places}
         yield f"it goes {k} step{'s' * (k != 1)} back from a loss and no further", made
     for runs in (list(roles.ahead), *([one] for one in roles.ahead)):
-        rows = look.right.rows([upstream], **roles.forwards(runs))
+        rows = look.right.rows([upstream], **_forwards(roles, runs))
         yield "the steps are walked in the order of the forward, not in reverse", {k: rows[k][0] for k in places}
+
+
+def _forwards(roles: Roles, runs: Collection[str]) -> dict[str, Any]:
+    """Give the order of a walk of some recurrences from the first step to the last, and where each then leads."""
+    inner = {i for name in runs for i in roles.ahead[name]}
+    turn = -1 if any(one.reverse for one in roles.replay.tape.recurrences if one.name in runs) else 1
+    steps = {node.id: turn * node.timestep if node.timestep >= 0 else np.inf for node in roles.nodes}
+    order = sorted(roles.nodes, key=lambda one: (steps[one.id] if one.id in inner else -np.inf, -one.id))
+    sources, targets = {use.edge: use.source for node in roles.nodes for use in roles.uses(node)}, dict[Edge, int]()
+    for edge in (one.edge for one in roles.carried if one.along in runs):
+        after = roles.shifted(sources[edge], 2)
+        targets[edge] = roles.series[sources[edge]][0][0] if after is None else after
+    return {"order": order, "targets": targets}
 
 
 def _read(look: Look, roles: Roles, places: Collection[int]) -> Iterator[Candidate]:

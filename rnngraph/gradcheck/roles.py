@@ -123,20 +123,6 @@ class Roles:
         """Give a value, or zeros where there is none."""
         return np.zeros_like(like) if i is None or i < 0 else self.entry(i).value
 
-    def forwards(self, runs: Sequence[str]) -> dict[str, Any]:
-        """Give the order of a walk of some recurrences from the first step to the last, and where each then leads."""
-        inner = {i for name in runs for i in self.ahead[name]}
-        turn = -1 if any(one.reverse for one in self.replay.tape.recurrences if one.name in runs) else 1
-        steps = {node.id: turn * node.timestep if node.timestep >= 0 else np.inf for node in self.nodes}
-        order = sorted(self.nodes, key=lambda one: (steps[one.id] if one.id in inner else -np.inf, -one.id))
-        targets, sources = dict[Edge, int](), {use.edge: use.source for node in self.nodes for use in self.uses(node)}
-        for one in self.carried:
-            source = sources[one.edge]
-            if one.along in runs:
-                after = self.shifted(source, 2)
-                targets[one.edge] = self.series[source][0][0] if after is None else after
-        return {"order": order, "targets": targets}
-
     @cached_property
     def ways(self) -> list[Way]:
         """The ways back to values that have a gradient."""

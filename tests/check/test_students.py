@@ -222,3 +222,20 @@ def test_a_maximum_with_zero_is_an_activation_and_the_largest_output_a_loss() ->
     assert rg.check(perceptron, lambda d, cache: perceptron_backward(d, cache, slope=True), *given).passed
     report = rg.check(perceptron, lambda d, cache: perceptron_backward(d, cache, slope=False), *given)
     assert report.where == ("wrong: x, W, b; right: V.", "x, W, b: the slope of relu is left out on the way back.")
+
+
+@pytest.mark.parametrize(
+    ("power", "words"),
+    [(0, "x, W: it is 10 times the right one: not divided by 10, as the forward is?"),
+     (2, "x, W: it is 0.1 times the right one: divided by 10, as the forward is?")],
+)  # fmt: skip
+def test_a_mean_that_is_left_out_or_taken_twice_is_named(power: int, words: str) -> None:
+    def forward(x: Any, W: Any) -> Any:
+        return ((x @ W) ** 2).mean(), (x, W)
+
+    def backward(dloss: Any, cache: Any) -> Any:
+        x, W = cache
+        d = 2 * dloss * (x @ W) / 10**power
+        return d @ W.T, x.T @ d
+
+    assert rg.check(forward, backward, draw(5, 3), draw(3, 2)).where == (words,)
