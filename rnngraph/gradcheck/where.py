@@ -41,8 +41,8 @@ class Look:
             steps = [(right.tape.nodes[ids[0]].value.shape, len(ids)) for ids in one.states.values()]
             for shape, time in whole or steps:
                 self.states.add(shape)
-                self.units.add(shape[0 if one.batch_axis == 1 else -1])
-                batch = 1 if one.batch_axis is None else shape[one.batch_axis]
+                self.units |= {shape[0 if one.batch_axis == 1 else -1]} if shape else set()
+                batch = shape[one.batch_axis] if shape and one.batch_axis is not None else 1
                 self.counts |= {f"the {batch} samples": batch, f"the {time} steps": time}
                 self.counts |= {f"the {batch} samples and {time} steps": batch * time} if batch > 1 else {}
         for node in right.nodes:  # what the forward divides by
