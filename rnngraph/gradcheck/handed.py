@@ -16,7 +16,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
 from rnngraph.gradcheck.mistakes import off
 from rnngraph.gradcheck.subject import Subject
-from rnngraph.numpy.calls import owners
+from rnngraph.numpy.calls import flattened, owners
 
 SAME = 1e-6  # relative; what differs by less is rounded otherwise
 
@@ -64,16 +64,10 @@ def with_handed(subject: Subject, rest: Sequence[Any]) -> tuple[Subject, list[in
     return replace(subject, names=names, claimed=claimed, gradients=gradients, trusted=trusted), known
 
 
-def _by_name(given: Any, path: tuple[Any, ...] = ()) -> dict[str, Any]:
+def _by_name(given: Any) -> dict[str, Any]:
     """Give all arrays of dicts and lists, and of those in them, by a name: its keys, joined by dots."""
-    found: dict[str, Any] = {}
-    for key, one in (given if isinstance(given, Mapping) else dict(enumerate(given))).items():
-        holder = isinstance(one, list | tuple) and any(isinstance(each, np.ndarray | Mapping) for each in one)
-        if holder or isinstance(one, Mapping):  # a list of plain numbers is an array
-            found |= _by_name(one, (*path, key))
-        else:
-            found[".".join(map(str, (*path, key)))] = one
-    return found
+    holder = given if isinstance(given, Mapping) else dict(enumerate(given))
+    return {".".join(map(str, path)): one for path, one in flattened(holder, lists=True)}
 
 
 def _place(name: str, subject: Subject, arrays: Mapping[str, Any] = MappingProxyType({})) -> int:

@@ -1,27 +1,29 @@
-"""Say where a gradient is wrong: by which mistake, in which step, across which steps, and in which gate.
+"""Say which mistake a wrong gradient is, or else where it is wrong.
 
-In: a subject, its rows and the right gradients. Out: sentences. A mistake is named where it makes what was
-claimed; where none does, the loss is limited to one timestep after the other.
+In: a subject, its rows and the right gradients. Out: sentences. A mistake is named where it makes what was claimed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.node import Node
-from rnngraph.gradcheck.changes import MOST, between_steps, changes, changes_of
-from rnngraph.gradcheck.look import Look, Pair
-from rnngraph.gradcheck.mistakes import explains, gate_blocks, mistakes
-from rnngraph.gradcheck.replayed import Change, Replay
+from rnngraph.gradcheck.guesses import CUT, MOST, Guess, guesses
+from rnngraph.gradcheck.mistakes import Candidate, explains
+from rnngraph.gradcheck.replayed import Replay
 from rnngraph.gradcheck.report import CheckRow
+from rnngraph.gradcheck.roles import Roles
 from rnngraph.gradcheck.subject import Subject
+from rnngraph.gradcheck.walk import Edge, Edit
+from rnngraph.gradcheck.where import Look, sentence, steps_said
+from rnngraph.numpy.finding.products import VIEWING
 
-OVERWRITTEN = "right for a loss at any one step, and wrong for their sum: it is overwritten (=), not added to (+=)."
-Candidate: TypeAlias = tuple[str, Mapping[int, Any]]  # a mistake, and what it makes of some gradients, by place
+FIRST, LAST = 8, 64  # guesses that are walked back at once, at first and later
+NUMBERS = 10_000_000  # in all of them together
 
 
 def locate(subject: Subject, rows: Sequence[CheckRow], known: Sequence[int], right: Replay | None) -> Iterator[str]:
@@ -34,133 +36,133 @@ def locate(subject: Subject, rows: Sequence[CheckRow], known: Sequence[int], rig
     if not failed:
         return
     look = None if right is None else Look(subject, right)
-    off = {k for places, _ in failed for k in places if look is not None and look.is_wrong(look.whole, k)}
-    wrong = off | {places[0] for places, row in failed if row.wrong and len(places) == 1}
+    left = {k for places, _ in failed for k in places if look is not None and look.is_wrong(look.whole, k)}
+    wrong = left | {places[0] for places, row in failed if row.wrong and len(places) == 1}
     fine = set(known) - wrong
     if wrong and fine:
         yield f"wrong: {listed(wrong)}; right: {listed(fine)}."
     if look is None:
         return
-    left, found = off, dict[str, set[int]]()
-    timed = {place for place in left if look.time_of(place) is not None}
-    _explain(found, look.whole, _alone(look, left, look.whole, known), left)
-    _explain(found, look.whole, _shared(look, left), left)
-    _explain(found, look.whole, _used(look, timed), timed)
-    if timed <= set[int]().union(*found.values()):  # else what is wrong within a step shows in the weights too
-        _explain(found, look.whole, _used(look, left - timed), left - timed)
+    found = _explained(look, left, known)
     while some := max([places & left for places in found.values()], key=len, default=set()):
         words = next(words for words, places in found.items() if places & left == some)
-        yield f"{listed(some)}: {words}{'' if words.endswith('?') else '.'}"
-        left -= some
-    timed &= left
-    for place in sorted(timed or left):
-        yield from _over_time(look, place, sorted(left)) if timed else _by_loss(look, place)
+        yield sentence(listed(some), words)
+        left = left - some
+    yield from look.where(sorted(left))
 
 
-def _explain(found: dict[str, set[int]], pair: Pair, candidates: Iterable[Candidate], sought: set[int]) -> None:
-    """Add the gradients that each mistake explains to what was found, until one explains all that are sought."""
-    rest = sought.difference(*found.values())
-    for words, made in candidates if rest else ():
-        places = {place for place, one in made.items() if explains(one, pair[0][place], pair[1][place])}
-        if places:
-            found[words] = found.get(words, set()) | places
-            if found[words] >= rest:
-                break
-
-
-def _alone(look: Look, places: Collection[int], pair: Pair, known: Sequence[int] = ()) -> Iterator[Candidate]:
-    """Give the mistakes that are told from one gradient alone."""
-    for place in places:
-        claimed, right = pair[0][place], pair[1][place]
-        for words, made in mistakes(claimed, right, look.units, look.time_of(place), lambda one: look.hint(one, known)):
-            yield words, {place: made}
-        for other in known:
-            if other != place and pair[1][other].shape == right.shape:
-                yield f"it is the gradient of {look.subject.names[other]}", {place: pair[1][other]}
-
-
-def _shared(look: Look, wrong: Collection[int]) -> Iterator[Candidate]:
-    """Give the mistakes that show in several gradients."""
-    upstream = look.subject.upstream
-    for k, one in enumerate(upstream if len(upstream) > 1 else ()):
-        unused = [*upstream[:k], np.zeros_like(one), *upstream[k + 1 :]]
-        yield f"the gradient that comes in at output {k} of the forward is not used", _made(look, wrong, unused)
-    for words, change in changes(look.right):
-        yield words, _made(look, wrong, upstream, change)
-    edges = [one.edge for one in between_steps(look.right) if isinstance(one.edge[0], Node)]
-    carried = {(entry.id, entry.inputs[k]) for entry, k in edges}
-    for count, found in enumerate(islice(look.right.by_steps(upstream, carried), MOST)):
-        yield f"it goes {count} step{'s' * (count != 1)} back from a loss and no further", {k: found[k] for k in wrong}
-
-
-def _used(look: Look, wrong: Collection[int]) -> Iterator[Candidate]:
-    """Give the mistakes in the uses of one argument."""
-    for place in sorted(wrong):
-        for words, change in changes_of(look.right, place):
-            yield words, _made(look, [place], look.subject.upstream, change)
-
-
-def _made(look: Look, places: Iterable[int], upstream: Sequence[Any], change: Change | None = None) -> dict[int, Any]:
-    found = look.right.gradients(look.subject.points, upstream, change)
-    return {place: found[place] for place in places}
-
-
-def _over_time(look: Look, place: int, wrong: Sequence[int]) -> Iterator[str]:
-    """Say what the table of losses and steps shows: the diagonal is one step, what is off it is carried."""
-    name, time, cells, still = look.subject.names[place], len(look.losses), look.table(place), look.still()
-    same, apart = sorted(t for t, k in cells if t == k), sorted(cells, key=lambda cell: (abs(cell[0] - cell[1]), cell))
-    if same:
-        which = "every single step" if len(same) == time else f"step {', '.join(map(str, same))}"
-        hint = "." if len(same) > 1 else ": is another step's cache used there?"
-        yield f"{name}: wrong within {which} (a loss at a step, {name} at that step){hint}"
-        beside = still or look
-        for other in wrong if len(same) > 1 else ():
-            yield from _in_gates(beside, other, beside.losses[same[0]])
-        weights = [k for k in wrong if look.time_of(k) is None and look.subject.points[k].shape not in look.states]
-        bad = [look.subject.names[k] for k in weights if look.is_wrong(look.losses[same[0]], k)]
-        if 0 < len(bad) < len(weights):
-            yield f"{', '.join(bad)}: wrong for a loss at step {same[0]} alone, where the other weights are right."
-        return
-    ways = "" if still is None else look.ways[not still.table(place)]
-    if not apart:
-        yield f"{name}: {OVERWRITTEN}"
-    elif cells >= {(t, t - 1) for t in range(1, time)}:
-        yield (
-            f"{name}: right within a step, wrong over every step back: "
-            f"what is carried from step t+1 to t{ways} is wrong."
-        )
-    else:
-        last, first = apart[0]
-        yield f"{name}: right within a step, wrong once the gradient passes from step {last} to {first}{ways}."
-
-
-def _by_loss(look: Look, place: int) -> Iterator[str]:
-    """Say for a loss at which steps the gradient of a weight or an initial state is wrong, and in which gates."""
-    losses, last = look.wrong_at(place), len(look.losses)
-    said = (
-        f"wrong for a loss at step {', '.join(map(str, losses))} alone: what is carried is wrong, the steps are not "
-        "added up (+=), or a factor is another step's."
+def _explained(look: Look, wrong: Collection[int], known: Sequence[int]) -> dict[str, set[int]]:
+    """Find the mistakes that explain gradients, until one explains all that none before does."""
+    found, roles = dict[str, set[int]](), Roles(look.right)
+    timed = {place for place in wrong if look.time_of(place) is not None}
+    stages: tuple[Callable[[], Iterable[Candidate]], ...] = (
+        lambda: look.alone(wrong, look.whole, known),
+        lambda: _made(look, guesses(roles, look.subject.upstream), wrong),
+        lambda: _over_steps(look, roles, wrong),
+        lambda: _read(look, roles, wrong),
+        lambda: _used(look, roles, timed),  # what is wrong within a step shows in the weights too
+        lambda: _used(look, roles, set(wrong) - timed if timed <= set[int]().union(*found.values()) else ()),
     )
-    if not losses:
-        said = OVERWRITTEN
-    elif len(losses) == last:
-        said = "wrong for a loss at any step, the first included: look at how one step forms it."
-    if last > 1:
-        yield f"{look.subject.names[place]}: {said}"
-    yield from _in_gates(look, place, look.whole)
+    for candidates in stages:
+        rest = set(wrong).difference(*found.values())
+        for words, made in candidates() if rest else ():
+            places = {k for k, one in made.items() if explains(one, look.whole[0][k], look.whole[1][k])}
+            found[words] = found.get(words, set()) | places
+            if places and found[words] >= rest:
+                break
+    return found
 
 
-def _in_gates(look: Look, place: int, pair: Pair) -> Iterator[str]:
-    """Say which gate blocks are wrong, where some are right, or which mistake is made there."""
-    shape = look.subject.points[place].shape
-    if len(shape) > 2 or look.time_of(place) is not None or not look.is_wrong(pair, place):
+def _made(look: Look, some: Iterator[Guess], places: Collection[int]) -> Iterator[Candidate]:
+    """Walk back as is guessed, a few guesses at once, then more."""
+    most = max(1, NUMBERS // sum(entry.value.size for entry in look.right.nodes))
+    width = min(FIRST, most)
+    while batch := list(islice(some, width)):
+        edits = defaultdict[Edge, list[tuple[Any, Edit]]](list)
+        for row, guess in enumerate(batch):
+            for edge, edit in guess.edits.items():
+                edits[edge].append((row, edit))
+        rows = look.right.rows([guess.upstream or look.subject.upstream for guess in batch], edits)
+        yield from ((guess.words, {k: rows[k][row] for k in places}) for row, guess in enumerate(batch))
+        width = min(2 * width, most, LAST)
+
+
+def _over_steps(look: Look, roles: Roles, places: Collection[int]) -> Iterator[Candidate]:
+    """Give what goes over so many steps and no further, and what goes to the step after and not to that before."""
+    edges, upstream = [one.edge for one in roles.carried], look.subject.upstream
+    if roles.blocks or not edges:
         return
-    known = dict[str, set[int]]()
-    _explain(known, pair, _alone(look, [place], pair), {place})
-    for blocks in gate_blocks(shape, look.units):
-        bad = [label for label, part in blocks.items() if look.is_wrong(pair, place, part)]
-        if 0 < len(bad) < len(blocks):
-            right = [label for label, part in blocks.items() if label not in bad and pair[1][place][part].any()]
-            others = "the others" if len(bad) + len(right) == len(blocks) else ", ".join(right)  # zero says nothing
-            words = f"gate block{'s' * (len(bad) > 1)} {', '.join(bad)} wrong" + f", {others} right" * bool(right)
-            yield f"{look.subject.names[place]}: {next(iter(known), words)}."
+    # A row holds what went over as many steps as its number: where it passes one, it goes on in the next row.
+    shift = [(slice(None), lambda g, right: np.concatenate([0 * right[:1], right[:-1]]))]
+    count = min(MOST, len({one.step for one in roles.carried}))
+    rows = look.right.rows([upstream, *[[0 * one for one in upstream]] * count], dict.fromkeys(edges, shift))
+    for k in range(count):
+        made = {place: rows[place][: k + 1].sum(axis=0) for place in places}
+        yield f"it goes {k} step{'s' * (k != 1)} back from a loss and no further", made
+    for runs in (list(roles.ahead), *([one] for one in roles.ahead)):
+        rows = look.right.rows([upstream], **_forwards(roles, runs))
+        yield "the steps are walked in the order of the forward, not in reverse", {k: rows[k][0] for k in places}
+
+
+def _forwards(roles: Roles, runs: Collection[str]) -> dict[str, Any]:
+    """Give the order of a walk of some recurrences from the first step to the last, and where each then leads."""
+    inner = {i for name in runs for i in roles.ahead[name]}
+    turn = -1 if any(one.reverse for one in roles.replay.tape.recurrences if one.name in runs) else 1
+    steps = {node.id: turn * node.timestep if node.timestep >= 0 else np.inf for node in roles.nodes}
+    order = sorted(roles.nodes, key=lambda one: (steps[one.id] if one.id in inner else -np.inf, -one.id))
+    sources, targets = {use.edge: use.source for node in roles.nodes for use in roles.uses(node)}, dict[Edge, int]()
+    for edge in (one.edge for one in roles.carried if one.along in runs):
+        after = roles.shifted(sources[edge], 2)
+        targets[edge] = roles.series[sources[edge]][0][0] if after is None else after
+    return {"order": order, "targets": targets}
+
+
+def _read(look: Look, roles: Roles, places: Collection[int]) -> Iterator[Candidate]:
+    """Give what is not added at some steps, on the ways that lead to no later state."""
+    inner = {i for ahead in roles.ahead.values() for i in ahead}
+    for way in roles.ways:
+        steps = defaultdict[int, list[Edge]](list)
+        for use in way.uses if way.forks and not any(use.node.id in inner for use in way.uses) else ():
+            steps[use.node.timestep].append(use.edge)
+        back = f"{way.said['back']} is not added at"
+        yield from _at_steps(look, steps, places, lambda some, back=back: f"{back} {steps_said(some)}")
+
+
+def _used(look: Look, roles: Roles, places: Collection[int]) -> Iterator[Candidate]:
+    """Give the steps in which the use of an argument counts."""
+    for place in sorted(places):
+        leaf: Any = look.right.leaves[place]
+        steps, views = defaultdict[int, list[Edge]](list), {leaf.id}
+        for use in (use for node in roles.nodes for use in roles.uses(node) if use.source in views):
+            if use.node.op in VIEWING:
+                views.add(use.node.id)
+            elif use.node.timestep >= 0:
+                steps[use.node.timestep].append(use.edge)
+
+        def said(some: Sequence[int], steps: Collection[int] = steps) -> str:
+            kept = set(steps).difference(some)
+            alone = f"it is that of {steps_said(kept)} alone: it is overwritten (=), not added to (+=)"
+            missing = f"{steps_said(some)} {'is' if len(some) == 1 else 'are'} missing from it"
+            return alone if len(kept) == 1 else missing
+
+        yield from _at_steps(look, steps, [place], said)
+
+
+def _at_steps(
+    look: Look, steps: Mapping[int, Iterable[Edge]], places: Collection[int], said: Callable[..., str]
+) -> Iterator[Candidate]:
+    """Give what is without the edges of some steps, which are solved for; no way goes over two of them."""
+    order, (claimed, right) = sorted(steps)[:MOST], look.whole
+    cuts = iter([Guess("", dict.fromkeys(steps[step], CUT)) for step in order])
+    parts = [made for _, made in _made(look, cuts, places)] if len(order) > 1 else []
+    effects = {place: np.array([right[place] - made[place] for made in parts]) for place in places if parts}
+    both = [
+        np.concatenate([effects[k].reshape(len(order), -1), (right[k] - claimed[k]).reshape(1, -1)]) for k in effects
+    ]
+    if not both or not np.isfinite(matrix := np.concatenate(both, axis=1)).all():
+        return
+    one = np.eye(len(order))
+    for out in (np.linalg.lstsq(matrix[:-1].T, matrix[-1], rcond=None)[0].round().clip(0, 1), *one, *(1 - one)):
+        some = [step for step, gone in zip(order, out, strict=True) if gone]
+        if some:
+            yield said(some), {k: right[k] - np.tensordot(out, made, 1) for k, made in effects.items()}

@@ -5,8 +5,9 @@ In: tensors on a tape. Out: outputs and gradients at other leaves, also of a cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,17 +15,17 @@ from rnngraph.autodiff.again import again, depending, recomputed, with_entries, 
 from rnngraph.autodiff.along import CAST
 from rnngraph.autodiff.backward import scalar_cotangent, sweep
 from rnngraph.autodiff.block import Block
-from rnngraph.autodiff.contribution import Array, add_up
+from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.ops import DETACH
 from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError, RnnGraphError
 from rnngraph.gradcheck.subject import Subject, weigh, widened
+from rnngraph.gradcheck.walk import NONE, Edits, walk
 from rnngraph.numpy.traced import trace_function
 
 DRIFT = 1e-4  # by which share the values of a float32 forward may differ from those of a float64 one
 SAME = 1e-6  # of a recorded forward's weighed outputs, relative
-Change: TypeAlias = Mapping[int, Entry]  # what stands in place of some entries on the way back, by id
 
 
 class Replay:
@@ -49,6 +50,7 @@ class Replay:
         given = {entry.id: widened(entry.value) if wide else entry.value for entry in sources}
         self.tape = again(recorded, given, depending(recorded, given, idle))
         self.nodes = [entry for entry in self.tape.entries if entry.id not in idle]
+        self.blocks = [entry for entry in self.nodes if isinstance(entry, Block)]
         self.leaves: list[Entry | None] = [e for e in self.tape.entries if e.op.vjp is None and e.name and e.requires]
         self.places: dict[tuple[int, ...], list[int]] = {}  # by the leaves that are moved
         self.held = idle | {entry.id for entry in self.nodes if entry.op is DETACH}  # these depend on nothing
@@ -71,13 +73,10 @@ class Replay:
         values, _ = recomputed(self.tape, given, places, hold_cuts=True, wanted=self.outputs)
         return [values[one] for one in self.outputs]
 
-    def gradients(self, points: Sequence[Array], upstream: Sequence[Array], change: Change | None = None) -> list[Any]:
-        """Give the gradients by place, of a backward that is changed where that is wanted."""
+    def gradients(self, points: Sequence[Array], upstream: Sequence[Array]) -> list[Any]:
+        """Give the gradients by place."""
         given, places = self._moved(points)
-        tape = again(self.tape, given, places, hold_cuts=True) if given else self.tape
-        if change:
-            tape = with_entries(tape, [change.get(entry.id, entry) for entry in tape.entries])
-        return self.swept(tape, upstream)
+        return self.swept(again(self.tape, given, places, hold_cuts=True) if given else self.tape, upstream)
 
     def swept(self, tape: Tape, upstream: Sequence[Array]) -> list[Any]:
         """Give the gradients by place on such a tape."""
@@ -86,22 +85,22 @@ class Replay:
             {one.node.id: np.array(one.gradient) for one in sweep(tape, starts) if one.node.id in wanted}
         )
 
-    def by_steps(self, upstream: Sequence[Array], carried: Container[tuple[int, int]]) -> Iterator[list[Any]]:
-        """Give the gradients of what goes back over none of some edges, over one at most, over two, and so on."""
-        starts, found = self._starts(self.tape, upstream), dict[int, Any]()
-        while starts:
-            later = dict[int, Any]()
-            for one in sweep(self.tape, starts):
-                i, pairs = one.node.id, list(zip(one.contributions, one.consumers, strict=True))
-                over = [part for part, by in pairs if by is not None and (by.id, i) in carried]
-                if over:  # it starts the next walk
-                    later[i] = np.array(add_up(over, one.node.value))
-                    one.contributions = [part for part, by in pairs if by is None or (by.id, i) not in carried]
-                    one.contributions = one.contributions or [np.zeros_like(one.node.value)]
-                if one.node.op.vjp is None:
-                    found[i] = found.get(i, 0) + one.gradient
-            yield self._placed(found)
-            starts = later
+    def rows(self, losses: Sequence[Sequence[Array]], edits: Edits = NONE, **how: Any) -> list[Any]:
+        """Give the gradients at the recorded point by place, a row a loss, with some edits."""
+        if self.blocks:  # which are walked for one loss at a time; an edit of theirs is a cut
+            tapes = [with_entries(self.tape, self._cut(edits, row)) for row in range(len(losses))]
+            each = [self.swept(tape, one) for tape, one in zip(tapes, losses, strict=True)]
+            return [None if some[0] is None else np.array(some) for some in zip(*each, strict=True)]
+        starts = [self._starts(self.tape, upstream) for upstream in losses]
+        found = walk(self.tape, {i: np.array([one[i] for one in starts]) for i in starts[0]}, edits, **how)
+        return self._placed(found, (len(losses),))
+
+    def _cut(self, edits: Edits, row: int) -> list[Entry]:
+        entries = [copy.copy(entry) if isinstance(entry, Block) else entry for entry in self.tape.entries]
+        for entry in entries:
+            if isinstance(entry, Block):
+                entry.cuts |= {step for (i, step), some in edits.items() if i == entry.id and row in dict(some)}
+        return entries
 
     def _starts(self, tape: Tape, upstream: Sequence[Array]) -> dict[int, Any]:
         starts: dict[int, Any] = {}
@@ -109,8 +108,8 @@ class Replay:
             starts[i] = np.asarray(starts.get(i, 0) + u.astype(value.dtype))
         return starts
 
-    def _placed(self, found: Mapping[int, Any]) -> list[Any]:
-        return [leaf if leaf is None else found.get(leaf.id, np.zeros(leaf.value.shape)) for leaf in self.leaves]
+    def _placed(self, found: Mapping[int, Any], lead: tuple[int, ...] = ()) -> list[Any]:
+        return [one if one is None else found.get(one.id, np.zeros(lead + one.value.shape)) for one in self.leaves]
 
     def subject(self, upstream: list[Array], recorded: Tape | None = None) -> Subject:
         """Claim the gradients of the own tape, or of that which was `recorded`."""

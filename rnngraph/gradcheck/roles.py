@@ -1,30 +1,64 @@
 """What the nodes of one step have in common with those of the others, and what they are called.
 
-In: the replay of what is checked. Out: a role a node, the readers of a value, and words such as "sigmoid of Wz".
+In: the replay of what is checked. Out: roles, the ways between two values, alike in all steps, and words such as
+"sigmoid of Wz".
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from itertools import pairwise
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnngraph.autodiff.along import DOT
+from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import CONSTANT, PARAMETER, Node
-from rnngraph.autodiff.ops import ADD, INDEX, MATMUL, RELU, SIGMOID, SUBTRACT, TANH, sigmoid
+from rnngraph.autodiff.ops import ADD, INDEX, RELU, SIGMOID, STACK, SUBTRACT, TANH, sigmoid
 from rnngraph.autodiff.tape import Entry
 from rnngraph.gradcheck.mistakes import GATES, gate
 from rnngraph.gradcheck.replayed import Replay
-from rnngraph.numpy.finding.products import JOINING, VIEWING, frozen
+from rnngraph.gradcheck.walk import Edge
+from rnngraph.numpy.finding.products import JOINING, PRODUCTS, VIEWING, frozen
 
-Edge: TypeAlias = tuple[Entry, int]  # an entry, and the position of one of its inputs, or a step of a block
 WORDS = {"h": "the hidden state", "c": "the cell state"}
-SUMS = VIEWING | JOINING | {ADD, MATMUL, DOT}  # what lies between an activation and its weights
+CARRIED = "what is carried from step t+1 to t"
+SUMS = VIEWING | JOINING | PRODUCTS | {ADD}  # what lies between an activation and its weights
 LONGEST = 5  # nodes that make a sigmoid
+START = -1  # the step of what stands before the first
+
+
+class Use(NamedTuple):
+    """A node, the position of one of its inputs, and that input."""
+
+    node: Node
+    place: int
+    source: int
+
+    @property
+    def edge(self) -> Edge:
+        """The edge from the node to the input."""
+        return self.node.id, self.place
+
+
+class Way(NamedTuple):
+    """The uses that are alike in all steps, whether some value has others, and words for what comes back on them."""
+
+    uses: list[Use]
+    forks: bool
+    said: dict[str, str]
+
+
+class Carry(NamedTuple):
+    """An edge on which a state of a step is carried on."""
+
+    edge: Edge
+    along: str
+    kind: str
+    step: int
 
 
 class Roles:
@@ -32,73 +66,114 @@ class Roles:
 
     def __init__(self, replay: Replay) -> None:
         """Number what is computed, and note who reads what."""
-        self.nodes, self.entry, self.states = replay.nodes, replay.tape.entry, dict[int, str]()
-        self.readers, self.last = defaultdict[int, list[Edge]](list), dict[int, int]()
-        pairs, known = list[tuple[int, int]](), dict[int, Any]()
+        self.replay, self.entry, self.blocks = replay, replay.tape.entry, replay.blocks
+        self.nodes = [entry for entry in replay.nodes if not isinstance(entry, Block)]
+        self.states, self.series = dict[int, str](), dict[int, tuple[list[int], int]]()  # ids in order, and a place
+        known, self.readers = dict[int, Any](), defaultdict[int, list[Use]](list)
         for one in replay.tape.recurrences:
             for kind, ids in one.states.items():
                 ordered = [one.initial.get(kind, -1), *(ids[::-1] if one.reverse else ids)]
-                self.states |= dict.fromkeys(ordered, WORDS.get(kind, kind))
-                self.last |= dict.fromkeys(ordered, ordered[-1])
+                self.series |= {i: (ordered, k) for k, i in enumerate(ordered)}
+                along = f" along {one.name}" * (len(replay.tape.recurrences) > 1)
+                self.states |= dict.fromkeys(ordered, WORDS.get(kind, kind) + along)
                 known |= dict.fromkeys(ordered, (one.name, kind))
-                pairs += pairwise(ordered)
-        self.after, self.before = dict(pairs), {after: state for state, after in pairs}
         self.roles, numbers, written = dict[int, int](), dict[Any, int](), Counter[Any]()
-        for entry in replay.nodes:
-            for k, source in enumerate(entry.inputs):
-                self.readers[source].append((entry, k))
-            options = {} if isinstance(entry, Block) else entry.options
-            same = entry.op, *entry.inputs, *map(frozen, options.values())  # what is written twice has two roles
-            parts = [
-                frozen(part) for part in options.get("index", ()) if isinstance(part, slice)
-            ]  # of gates, not steps
-            read = [known.get(i) or self.roles.get(i) for i in entry.inputs]
-            number = entry.value.shape or entry.value.item()  # an array may differ from step to step, as a mask does
-            made: Any = (entry.op, *read, *parts, 0 if entry.op in VIEWING else written[same])
-            alone = ("constant", number) if entry.op is CONSTANT else entry.id
-            self.roles[entry.id] = numbers.setdefault(made if read else alone, len(numbers))
+        for node in self.nodes:
+            for use in self.uses(node):
+                self.readers[use.source].append(use)
+            same = node.op, *node.inputs, *map(frozen, node.options.values())  # what is written twice has two roles
+            read = [known.get(i) or self.roles.get(i, i) for i in node.inputs]
+            parts = [frozen(one) for one in node.options.get("index", ()) if isinstance(one, slice)]  # gates, not steps
+            number = node.value.shape or node.value.item()  # an array may differ from step to step, as a mask does
+            made: Any = (node.op, *read, *parts, 0 if node.op in VIEWING else written[same])
+            alone = ("constant", number) if node.op is CONSTANT else node.id
+            made = (node.op, known[node.id]) if node.id in known else made
+            self.roles[node.id] = numbers.setdefault(made if read else alone, len(numbers))
             written[same] += 1
-        chains = [chain for entry in replay.nodes if (chain := self._activation(entry))]
-        self.activations = {chain[-1].id: chain for chain in chains}
-        self.above = {chain[0].inputs[self.source(chain[0])]: chain for chain in chains}  # by their arguments
+        found = [pair for node in self.nodes if (pair := self._activation(node))]
+        self.activations = {chain[-1].id: (kind, chain) for kind, chain in found}
+        self.above = {chain[0].inputs[self.source(chain[0])]: chain for _, chain in found}  # by their arguments
+        self.ahead, self.carried = dict[str, dict[int, int]](), list[Carry]()  # the first steps that something leads to
+        for block in self.blocks:
+            self.carried += [Carry((block.id, step + 1), "", "", step) for step in range(block.steps - 1)]
+        for one in replay.tape.recurrences if not self.blocks else ():
+            steps = {node: (kind, step) for kind, ids in one.states.items() for step, node in enumerate(ids)}
+            order, ahead = -1 if one.reverse else 1, dict[int, int]()
+            for node in reversed(self.nodes):
+                own = order * steps[node.id][1] if node.id in steps else ahead.get(node.id)
+                if own is not None:
+                    ahead |= {node.id: own} | {i: min(own, ahead.get(i, own)) for i in node.inputs}
+            steps |= {node: (kind, START) for kind, node in one.initial.items()}
+            for use in (use for node in self.nodes if node.id in ahead for use in self.uses(node)):
+                kind, step = steps.get(use.source, ("", 0))
+                if kind and (step == START or ahead[use.node.id] > order * step):
+                    self.carried.append(Carry(use.edge, one.name, kind, step))
+            self.ahead[one.name] = ahead
 
-    def way(self, edge: Edge) -> Any:
-        """Give what an edge has in common with those of other steps."""
-        return self.roles[edge[0].id], edge[1]
+    def uses(self, node: Node) -> list[Use]:
+        """Give what a node reads."""
+        return [Use(node, k, i) for k, i in enumerate(node.inputs)]
 
-    def value_of(self, i: int, like: Array) -> Array:
-        """Give the value of a node, or the zeros before the first step."""
-        return self.entry(i).value if i >= 0 else np.zeros_like(like)
+    def shifted(self, i: int, steps: int) -> int | None:
+        """Give the state some steps later, -1 for zeros before the first; None where there is no such."""
+        ids, place = self.series.get(i, ([], 0))
+        return ids[place + steps] if 0 <= place + steps < len(ids) else None
 
-    def source(self, node: Entry) -> int:
+    def value(self, i: int | None, like: Array) -> Array:
+        """Give a value, or zeros where there is none."""
+        return np.zeros_like(like) if i is None or i < 0 else self.entry(i).value
+
+    @cached_property
+    def ways(self) -> list[Way]:
+        """The ways back to values that have a gradient."""
+        found, edges = defaultdict[Any, list[Use]](list), {one.edge for one in self.carried}
+        for source, uses in self.readers.items():
+            for use in uses if self.entry(source).requires else ():
+                if use.node.op not in (STACK, ASSEMBLE):
+                    found[self._way(use)].append(use)
+        ways = []
+        for some in found.values():
+            use = some[-1]
+            forks = any(len({self._way(one) for one in self.readers[use.source]}) > 1 for use in some)
+            name, chain = self.said(use.source), self.leads_to(use.node)
+            carried = any(use.edge in edges for use in some)
+            back = f"{CARRIED if carried else f'what comes back to {name}'} through {self.met(use)}"
+            others = [i for k, i in enumerate(use.node.inputs) if k != use.place and not self.is_leaf(i)]
+            said = {
+                "back": back, "name": name, "it": "it" if self.is_leaf(use.source) else back,
+                "slope": f"the slope of {self.made(chain[-1])}" if chain else "",
+                "formed": f"what comes back to {self.said(others[0])}" if others else "it",
+            }  # fmt: skip
+            ways.append(Way(some, forks, said))
+        return ways
+
+    def _way(self, use: Use) -> Any:
+        return self.roles[use.node.id], use.place
+
+    def source(self, node: Node) -> int:
         """Give the position of the one input of an op on single elements that is differentiated, or else -1."""
         wanted = [k for k, i in enumerate(node.inputs) if self.entry(i).requires]
         alone = len(wanted) == 1 and node.op.stepwise == "all" and node.arguments[wanted[0]].shape == node.value.shape
         return wanted[0] if alone else -1
 
-    def _activation(self, node: Entry) -> list[Node]:
+    def _activation(self, node: Node) -> tuple[str, list[Node]] | None:
         """Give the nodes that make a tanh, a ReLU or a sigmoid, or 1 / (1 + e^-x), from the argument on; else none."""
         chain: list[Any] = [node]
         while node.op not in (TANH, SIGMOID, RELU) and len(chain) <= LONGEST:
             k = self.source(chain[0])
             if k < 0:
-                return []
+                return None
             x = chain[0].arguments[k]
-            is_relu = len(chain) == 1 and (x < 0).any() and np.array_equal(node.value, np.maximum(x, 0))
-            if is_relu or (len(chain) > 2 and np.allclose(node.value, sigmoid(x), 1e-12, 0)):
-                return chain
+            if len(chain) == 1 and (x < 0).any() and np.array_equal(node.value, np.maximum(x, 0)):
+                return "relu", chain
+            if len(chain) > 2 and np.allclose(node.value, sigmoid(x), 1e-12, 0):
+                return "sigmoid", chain
             if len(self.readers[chain[0].inputs[k]]) > 1:
-                return []
+                return None
             chain.insert(0, self.entry(chain[0].inputs[k]))
-        return chain if len(chain) == 1 else []
+        return (node.op.name, chain) if len(chain) == 1 else None
 
-    def kind(self, entry: Entry) -> str:
-        """Name an activation by what it computes, and another op by its own name."""
-        chain = self.activations.get(entry.id, [])
-        unnamed = "sigmoid" if len(chain) > 1 else "relu" if chain else entry.op.name
-        return entry.op.name if entry.op in (TANH, SIGMOID, RELU) else unnamed
-
-    def slope(self, chain: list[Node]) -> Array:
+    def slope(self, chain: Sequence[Node]) -> Array:
         """Give the slope of an activation."""
         found: Any = np.ones_like(chain[-1].value)
         for node in reversed(chain):
@@ -106,24 +181,25 @@ class Roles:
             found = rule(found, node)[self.source(node)]
         return np.asarray(found)
 
-    def leads_to(self, node: Entry) -> list[Node]:
+    def leads_to(self, node: Node) -> list[Node]:
         """Give the activation of what a node is, or is added to; else nothing."""
-        while node.id not in self.above and len(self.readers[node.id]) == 1 and self.readers[node.id][0][0].op is ADD:
-            node = self.readers[node.id][0][0]
+        while node.id not in self.above and len(self.readers[node.id]) == 1 and self.readers[node.id][0].node.op is ADD:
+            node = self.readers[node.id][0].node
         return self.above.get(node.id, [])
 
-    def is_leaf(self, i: int) -> bool:
-        """Tell a leaf that has a name, or a view of one."""
-        entry = self.entry(i)
-        while entry.op in VIEWING:
-            entry = self.entry(entry.inputs[0])
-        return bool(entry.name)
-
-    def said(self, i: int) -> str:
-        """Name a value: a leaf, a state, or an op by the weights behind it."""
+    def _viewed(self, i: int) -> Entry:
         entry = self.entry(i)
         while entry.op in VIEWING and entry.id not in self.states:
             entry = self.entry(entry.inputs[0])
+        return entry
+
+    def is_leaf(self, i: int) -> bool:
+        """Tell a leaf that has a name, or a view of one."""
+        return bool(self._viewed(i).name)
+
+    def said(self, i: int) -> str:
+        """Name a value: a leaf, a state, or an op by the weights behind it."""
+        entry = self._viewed(i)
         if entry.name or entry.id in self.states:
             return str(entry.name).removeprefix("given.") if entry.name else self.states[entry.id]
         if entry.op is CONSTANT:
@@ -134,7 +210,7 @@ class Roles:
         """Name an op by the weights behind it, or the states."""
         if entry.op is SUBTRACT and self.entry(entry.inputs[0]).op is CONSTANT:
             return f"{self.said(entry.inputs[0])} - {self.said(entry.inputs[1])}"
-        chain = self.activations.get(entry.id, [entry])
+        kind, chain = self.activations.get(entry.id, (entry.op.name, [entry]))
         found, gates, waiting = set[str](), set[str](), [*chain[0].inputs]
         for j in waiting:
             node: Any = self.entry(j)
@@ -145,19 +221,18 @@ class Roles:
                 gates |= {gate_of(node)} - {""} if node.op is INDEX else set()
         weights = sorted(found - set(self.states.values())) or sorted(found)
         behind = f" of {', '.join(weights)}{gates.pop() if len(gates) == 1 else ''}" if weights else ""
-        return f"{self.kind(entry)}{behind}"
+        return kind + behind
 
-    def met(self, edge: Edge, *, further: bool = True) -> str:
+    def met(self, use: Use, *, further: bool = True) -> str:
         """Say what a value meets where it is read, and next: a weight by its name, or what else."""
-        while edge[0].op in VIEWING and edge[0].id not in self.states and len(self.readers[edge[0].id]) == 1:
-            edge = self.readers[edge[0].id][0]
-        entry, place = edge
-        others = [i for k, i in enumerate(entry.inputs) if k != place]
+        while use.node.op in VIEWING and use.node.id not in self.states and len(self.readers[use.node.id]) == 1:
+            use = self.readers[use.node.id][0]
+        others, on = [i for k, i in enumerate(use.node.inputs) if k != use.place], self.readers[use.node.id]
         if others and self.is_leaf(others[0]):
             return self.said(others[0])
-        here, on = f"'{entry.op.name}'" + (f" with {self.said(others[0])}" if others else ""), self.readers[entry.id]
-        more = further and self.source(entry) == place and len(on) == 1 and on[0][0].op is not ADD
-        return f"{here} and {self.met(on[0], further=False)}" if more and entry.id not in self.states else here
+        here = f"'{use.node.op.name}'" + (f" with {self.said(others[0])}" if others else "")
+        more = further and self.source(use.node) == use.place and len(on) == 1 and on[0].node.op is not ADD
+        return f"{here} and {self.met(on[0], further=False)}" if more and use.node.id not in self.states else here
 
 
 def gate_of(node: Node) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from rnngraph.errors import InputError
 
 CACHE = "the cache"
@@ -96,11 +98,13 @@ def by_place(
     return found
 
 
-def flattened(x: Any, path: tuple[Any, ...] = ()) -> list[tuple[tuple[Any, ...], Any]]:
-    """Give all that stands in a dict, and in dicts in it, with its keys."""
+def flattened(x: Any, path: tuple[Any, ...] = (), *, lists: bool = False) -> list[tuple[tuple[Any, ...], Any]]:
+    """Give all that stands in a dict, and in dicts in it, with its keys; perhaps in lists of arrays or dicts, too."""
+    if lists and isinstance(x, list | tuple) and any(isinstance(one, np.ndarray | Mapping) for one in x):
+        x = dict(enumerate(x))
     if not isinstance(x, Mapping):
         return [(path, x)]
-    return [found for key, one in x.items() for found in flattened(one, (*path, key))]
+    return [found for key, one in x.items() for found in flattened(one, (*path, key), lists=lists)]
 
 
 def owners(gradient: str, names: Sequence[str]) -> list[int]:

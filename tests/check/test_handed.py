@@ -13,6 +13,7 @@ from rnngraph.errors import InputError
 from tests.check import hand_written
 from tests.check.test_mutants import mutant
 from tests.draws import draw
+from tests.numpy.styles import holt
 
 N, T, D, H = 3, 5, 2, 4
 
@@ -191,6 +192,12 @@ def test_a_factor_beside_another_mistake_is_not_all(beside: float, named: bool) 
     assert report.differs
     assert ("dw: it is 12 times the right one." in report.where) == named
     assert ("times" in " ".join(report.where)) == named
+
+
+def test_a_state_of_one_number_is_located() -> None:
+    traced = rg.trace_function(holt, draw(8), draw(2))
+    handed = {"dx": 3 * traced.gradients["x"], "dab": traced.gradients["ab"]}
+    assert rg.check(traced, handed).where[-1] == "dx: it is 3 times the right one."
 
 
 def test_constants_in_float32_make_no_tape_of_float32() -> None:

@@ -112,17 +112,21 @@ traced = rg.trace_function(lossFun, inputs, targets, hprev)
 print(rg.check(traced, traced.handed))
 ```
 
-The report names what is wrong by the change of a right backward that gives just what was claimed, and names the gate
-by its weights or its block:
+The report names a mistake where a way back that makes it gives just what was claimed. It tries, in every step alike,
+what may be handed back on each way between two values in place of what is right, and names the gate by its weights or
+its block:
 
 * between steps: nothing is carried, or not by the cell state, along one direction, through one weight, or from step 3
-  to 2; the walk goes four steps back from each loss and no further; a step is missing;
-* on one way between two values, in every step: what comes back on it is not added (as through the `1 - z` of a coupled
-  gate), has the wrong sign, lacks its factor, is taken before the slope, or is formed with a neighbouring step's state;
-  a weight is not transposed; `np.add.at` is needed;
+  to 2; it has the wrong sign, is added twice, or is added up over the steps; the walk goes four steps back from each
+  loss and no further, or in the order of the forward; a step is missing;
+* on one way between two values: what comes back on it is not added (as through the `1 - z` of a coupled gate, or the
+  targets of a softmax at some steps), has the wrong sign, lacks its factor, is taken before the slope, or is formed
+  with another value of the step (`z` for `1 - z`, `c` for `tanh(c)`, the state for the input), with one of the step
+  before, or with the weight of another gate; two weights are swapped; one is not transposed; `np.add.at` is needed;
 * in an activation: its slope is left out, has the wrong sign, or is taken of the value in place of the argument;
-* in one gradient, or in all alike: a factor (not divided by the samples or the steps? clipped to norm 5?), a clip of
-  the elements, an axis or gates in another order, another array's gradient, a sum that is overwritten.
+* in one gradient, or in all alike: a factor (not divided by the samples, the steps, or what the forward divides by, or
+  twice? clipped to norm 5?), a clip of the elements, an axis or gates in another order, another array's gradient, a
+  sum that is overwritten or lacks some steps.
 
 Of a pair whose mistake is none of these it says at which steps, for which losses and in which gate the gradient is
 wrong; its forward is recorded for that.

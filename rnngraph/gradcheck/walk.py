@@ -1,0 +1,72 @@
+"""Many ways back over one tape at once: a row a question, and what is handed back on some edges may be another.
+
+In: a tape of nodes, cotangents with an axis of rows in front, and edits. Out: what reaches the leaves.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from rnngraph.autodiff.backward import unbroadcast
+from rnngraph.autodiff.contribution import Array, Contribution, Outer
+from rnngraph.autodiff.tape import Tape
+
+Edge: TypeAlias = tuple[int, int]  # the id of an entry, and the position of one of its inputs, or a step of a block
+Edit: TypeAlias = Callable[[Array, Array], Any]  # of what comes to an entry, and of what its rule makes of that
+Edits: TypeAlias = Mapping[Edge, Sequence[tuple[Any, Edit]]]  # with the rows that they change
+NONE: Mapping[Any, Any] = MappingProxyType({})
+
+
+def walk(
+    tape: Tape, starts: Mapping[int, Array], edits: Edits, order: Iterable[Any] = (), targets: Mapping[Edge, int] = NONE
+) -> dict[int, Array]:
+    """Walk a tape back, in another order and to other targets where these are given; give what reaches the leaves."""
+    rows, found = len(next(iter(starts.values()))), dict[int, Array]()
+    pending: dict[int, list[Contribution]] = {i: [one] for i, one in starts.items()}
+    for node in order or reversed(tape.entries):
+        reached = pending.pop(node.id, None)
+        if reached is None:
+            continue
+        g = dense(reached, (rows, *node.value.shape))
+        if node.op.vjp is None:
+            found[node.id] = g
+            continue
+        for place, (source, one) in enumerate(zip(node.inputs, node.op.vjp(g, node), strict=False)):
+            entry, edge = tape.entry(source), (node.id, place)
+            if one is None or not entry.requires:
+                continue
+            shape, some = (rows, *entry.value.shape), edits.get(edge, ())
+            if some and not isinstance(one, np.ndarray):
+                one = dense([one], shape)
+            if isinstance(one, np.ndarray) and one.shape != shape:
+                one = unbroadcast(one, shape, node=node, source=source, lead=1)
+            one = np.array(one) if some else one  # others may hold it too
+            for row, edit in some:
+                one[row] = unbroadcast(edit(g[row], one[row]), one[row].shape, node=node, source=source)
+            pending.setdefault(targets.get(edge, source), []).append(one)
+    return found
+
+
+def dense(some: Sequence[Contribution], shape: tuple[int, ...]) -> Array:
+    """Sum contributions with an axis of rows in front; products of alike sides are made as one."""
+    if len(some) == 1 and isinstance(some[0], np.ndarray):
+        return some[0]
+    total, sides = np.zeros(shape), defaultdict[Any, list[Outer]](list)
+    for one in some:
+        if isinstance(one, np.ndarray):
+            total += one
+        elif isinstance(one, Outer):
+            sides[one.left.shape[:-2], one.right.shape[:-2]].append(one)
+        else:
+            one.add_to(total, 1)
+    for alike in sides.values():
+        left, right = (
+            np.concatenate(side, axis=-2) for side in zip(*[(one.left, one.right) for one in alike], strict=True)
+        )
+        Outer(left, right).add_to(total, 1)
+    return total
