@@ -36,23 +36,39 @@ def walk(
         if node.op.vjp is None:
             found[node.id] = g
             continue
-        for place, (source, one) in enumerate(zip(node.inputs, node.op.vjp(g, node), strict=False)):
-            entry, edge = tape.entry(source), (node.id, place)
-            if one is None or not entry.requires:
+        for place, (source, one) in enumerate(zip(node.inputs, _handed_back(tape, node, g), strict=False)):
+            if one is None:
                 continue
-            shape, some = (rows, *entry.value.shape), edits.get(edge, ())
-            if some and not isinstance(one, np.ndarray):
-                one = dense([one], shape)
-            if isinstance(one, np.ndarray) and one.shape != shape:
-                one = unbroadcast(one, shape, node=node, source=source, lead=1)
-            one = np.array(one) if some else one  # others may hold it too
+            edge = node.id, place
+            if some := edits.get(edge, ()):  # of a copy: others may hold it too
+                one = np.array(dense([one], (rows, *tape.entry(source).value.shape)))
             for row, edit in some:
                 one[row] = unbroadcast(edit(g[row], one[row]), one[row].shape, node=node, source=source)
             pending.setdefault(targets.get(edge, source), []).append(one)
     return found
 
 
-def dense(some: Sequence[Contribution], shape: tuple[int, ...]) -> Array:
+def _handed_back(tape: Tape, node: Any, g: Array) -> list[Contribution | None]:
+    """Pull all rows through a rule at once; one by one where it holds for one alone, as a rule of one's own may."""
+
+    def shaped(one: Any, source: int, lead: int) -> Any:
+        entry = tape.entry(source)
+        if one is None or not entry.requires:
+            return None
+        shape = (*g.shape[:lead], *entry.value.shape)
+        if not isinstance(one, np.ndarray):
+            return one if lead else dense([one], shape, lead)
+        return one if one.shape == shape else unbroadcast(one, shape, node=node, source=source, lead=lead)
+
+    try:
+        return [shaped(one, source, 1) for source, one in zip(node.inputs, node.op.vjp(g, node), strict=False)]
+    except Exception:
+        every = [node.op.vjp(row, node) for row in g]
+    each = [[shaped(one, source, 0) for source, one in zip(node.inputs, some, strict=False)] for some in every]
+    return [None if some[0] is None else np.stack(some) for some in zip(*each, strict=True)]
+
+
+def dense(some: Sequence[Contribution], shape: tuple[int, ...], lead: int = 1) -> Array:
     """Sum contributions with an axis of rows in front; products of alike sides are made as one."""
     if len(some) == 1 and isinstance(some[0], np.ndarray):
         return some[0]
@@ -63,10 +79,10 @@ def dense(some: Sequence[Contribution], shape: tuple[int, ...]) -> Array:
         elif isinstance(one, Outer):
             sides[one.left.shape[:-2], one.right.shape[:-2]].append(one)
         else:
-            one.add_to(total, 1)
+            one.add_to(total, lead)
     for alike in sides.values():
         left, right = (
             np.concatenate(side, axis=-2) for side in zip(*[(one.left, one.right) for one in alike], strict=True)
         )
-        Outer(left, right).add_to(total, 1)
+        Outer(left, right).add_to(total, lead)
     return total

@@ -216,3 +216,17 @@ def test_a_wrong_one_of_very_many_has_a_row_of_its_own() -> None:
     report = rg.check(loss, gradients | {"dw68": 4 * params["w68"]})
     assert [row.name for row in report.rows if not row.passed] == ["dw68"]
     assert report.where[-1] == "dw68: it is 2 times the right one."
+
+
+def test_a_rule_that_holds_for_one_loss_alone_is_walked_one_by_one() -> None:
+    product = rg.Op(
+        "product", "x·w", np.matmul,
+        lambda g, node: ((node.arguments[1] @ g.T).T, (g.T @ node.arguments[0]).T), "y = x w",
+    )  # fmt: skip
+    tape, x, w = rg.Tape(), draw(3, 4), draw(4, 2)
+    out = tape.apply(product, tape.input(x, name="x"), tape.input(w, name="w"))
+    right = {"x": 2 * (x @ w) @ w.T, "w": 2 * x.T @ (x @ w)}  # of Σ (x w)²
+    assert rg.check((out * out).sum(), right).passed
+    report = rg.check((out * out).sum(), {**right, "w": 1.25 * right["w"]})
+    assert [row.name for row in report.rows if not row.passed] == ["w"]
+    assert report.where[-1] == "w: it is 1.25 times the right one."
