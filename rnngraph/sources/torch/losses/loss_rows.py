@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, EdgeIndex, age, bytes_of, home_of_float64, oldest, walk_down
+from rnngraph.sources.torch.autograd.edge_index import EdgeIndex
+from rnngraph.sources.torch.autograd.edges import Edge, age, bytes_of, home_of_float64, oldest, walk_down
 from rnngraph.sources.torch.autograd.gradient_norms import EdgeRows, rescaled
 from rnngraph.sources.torch.autograd.opaque_nodes import all_above, frozen_statistics
 from rnngraph.sources.torch.autograd.vjp import vjp

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from rnngraph.sources.torch.autograd.edges import (
+    WRITTEN,
     Edge,
     at_and_below,
     is_parameter,
@@ -26,7 +27,6 @@ from rnngraph.sources.torch.inputs.step_inputs import LEAST
 from rnngraph.sources.torch.recurrences.loop_states import loop_states
 from rnngraph.sources.torch.recurrences.recurrence import RAW, Recurrence, nodes_of_step
 
-_WRITTEN = "torch::autograd::CopySlices"
 _JOINS = frozenset({"StackBackward0", "CatBackward0"})
 
 
@@ -141,7 +141,7 @@ def _side_by_side(nodes: list[Any]) -> Iterator[list[Any]]:
         below = [one for one, _ in node.next_functions]
         if node.name() in _JOINS:
             yield from _in_order(below)
-        elif node.name() == _WRITTEN and len(below) > 1:
+        elif node.name() == WRITTEN and len(below) > 1:
             written[node] = [*written.pop(below[0], ()), below[1]]
         elif node.name() == "AddBackward0" and shape_of((node, 0)) == ():
             terms = sorted((one for one in below if one is not None), key=lambda one: -len(written.get(one, ())))
