@@ -156,3 +156,10 @@ def test_what_is_lost_at_one_step_is_counted_over_all_states() -> None:
     layer = a_layer(states=states, credit=SimpleNamespace(reverse=False))
     assert lost_once(layer, -8.0, 5) is None
     assert lost_once(layer, 2 * np.log10(math.sqrt(2) * 1e-4) + 1e-9, 5) is not None
+
+
+def test_a_step_is_found_in_a_recurrence_that_is_shorter_than_another() -> None:
+    columns = {"grad": Magnitudes.of(np.where(np.arange(12) < 8, 1.0, np.nan)),
+               "carried": Magnitudes.of(np.where(np.arange(12) < 8, np.where(np.arange(12) == 4, 1e-6, 0.9), np.nan))}  # fmt: skip
+    layer = a_layer(states=(a_state(**columns),), credit=SimpleNamespace(reverse=False))
+    assert lost_once(layer, -8.0, 5) == (5, np.log10(1e-6))
