@@ -181,7 +181,7 @@ def _is_tree(one: Recurrence) -> bool:
 
 
 def _has_weights(module: Any) -> bool:
-    return next(module.parameters(), None) is not None
+    return any(True for _ in module.parameters())  # also where a list of them is given
 
 
 def _holds(outer: Recurrence, inner: Recurrence) -> bool:
