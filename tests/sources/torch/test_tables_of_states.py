@@ -14,6 +14,7 @@ import rnngraph
 from tests.sources.torch.truth import Trail, certified, check, gradients
 
 torch = pytest.importorskip("torch")
+loss_rows = pytest.importorskip("rnngraph.sources.torch.losses.loss_rows")
 nn = torch.nn
 D, H = 4, 5
 PEOPLE = ([0, 1, 2], [0, 1, 2, 3], [1, 2, 3], [1, 4, 3], [3, 4, 5, 0], [4, 5, 0], [5, 0, 2, 1])
@@ -147,3 +148,25 @@ def test_what_is_read_where_it_was_written_is_the_state_and_not_the_table(axis: 
     assert trace.lags[0].losses.tolist() == list(range(7))
     check(trace, trace.states[0].name, trail, "h")
     assert rnngraph.diagnose(trace).at_input
+
+
+def test_what_falls_below_the_smallest_number_is_walked_on_through_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrived, logs, ask = [0, 0], [], loss_rows.vjp
+
+    def counted(*args: Any, **options: Any) -> Any:
+        found = ask(*args, **options)
+        arrived[-1] += len(found)
+        return found
+
+    monkeypatch.setattr(loss_rows, "vjp", counted)
+    for kind in (torch.float64, torch.float32):
+        model, arrived = Filled(1, raw=False), [*arrived, 0]
+        with torch.no_grad():
+            model.again.weight *= 0.01
+        x = torch.randn(3, 120, D, generator=torch.Generator().manual_seed(1))
+        with rnngraph.torch.watch(model.to(kind)) as watch:
+            model(x.to(kind)).total().backward()
+        logs.append(watch.trace().lags[0].log[:, -1, 31:])
+    assert logs[0].min() < np.log(torch.finfo(torch.float32).tiny) - 10
+    np.testing.assert_allclose(logs[1], logs[0], atol=1e-3)
+    assert arrived[-1] < 5 * arrived[-2], "every piece walks all tables below it again"
