@@ -36,8 +36,9 @@ def lost_once(layer: Layer, decades: float, reach: int | None) -> tuple[int, flo
     """
     if layer.rate * max(reach or 0, 1) / LN10 <= math.log10(layer.limits.epsilon) / 2:
         return None
-    carried = _joined([state.carried for state in layer.states])
-    given = _joined([state.grad for state in layer.states])
+    count = layer.recurrence.timesteps  # beside a longer one, columns go on to the end of that
+    carried = _joined([state.carried for state in layer.states])[:count]
+    given = _joined([state.grad for state in layer.states])[:count]
     steps = np.arange(len(given))[:: -1 if layer.credit.reverse else 1]
     with np.errstate(divide="ignore", invalid="ignore"):
         kept = np.log10(carried[steps[:-1]] / given[steps[1:]])  # over the step into every one but the first

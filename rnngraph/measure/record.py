@@ -123,7 +123,8 @@ def _anew(facts: Sequence[Facts]) -> Iterator[str]:
     """Say where states start anew: there an episode begins, and no gradient crosses."""
     for one in facts:
         if one.anew is not None:
-            steps = f"{int(one.anew.sum())} steps in {int(one.anew.any(axis=1).sum())} samples"
+            counts = (one.anew.sum(), "step"), (one.anew.any(axis=1).sum(), "sample")
+            steps = " in ".join(f"{int(count)} {noun}{'s' * bool(count != 1)}" for count, noun in counts)
             yield f"{one.name} starts anew at {steps}, as where an episode begins: no lag is counted across these"
 
 

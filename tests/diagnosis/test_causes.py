@@ -156,3 +156,11 @@ def test_what_is_lost_at_one_step_is_counted_over_all_states() -> None:
     layer = a_layer(states=states, credit=SimpleNamespace(reverse=False))
     assert lost_once(layer, -8.0, 5) is None
     assert lost_once(layer, 2 * np.log10(math.sqrt(2) * 1e-4) + 1e-9, 5) is not None
+
+
+def test_a_step_is_found_in_a_recurrence_that_is_shorter_than_another() -> None:
+    step = np.arange(12)
+    grad = np.where(step < 8, 1.0, np.nan)
+    state = a_state(grad=Magnitudes.of(grad), carried=Magnitudes.of(grad * np.where(step == 4, 1e-6, 0.9)))
+    layer = a_layer(states=(state,), credit=SimpleNamespace(reverse=False))
+    assert lost_once(layer, -8.0, 5) == (5, np.log10(1e-6))

@@ -126,7 +126,7 @@ def _silent(watch: Watch, seen: Mapping[str, int]) -> str:
     """Say why the graph holds nothing of a cell, or of a module of the user's own."""
     modules, walked = dict(watch.model.named_modules()), {call.path for call in watch.log.calls}
     some = {path: modules[path] for path in seen if path in modules and path not in walked}
-    own = {path: one for path, one in some.items() if not is_builtin(one) and next(one.parameters(), None) is not None}
+    own = {path: one for path, one in some.items() if not is_builtin(one) and any(True for _ in one.parameters())}
     path = min(own, key=lambda path: not is_cell(own[path]), default="")
     if not path:
         return ""

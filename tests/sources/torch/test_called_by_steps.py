@@ -639,3 +639,14 @@ def test_a_step_whose_state_is_dropped_for_the_one_before_is_none(make: Any, *, 
 def step_of(layer: Any, h: Any, c: Any) -> Any:
     _, (h, c) = layer(torch.ones(1, 2, 3), (h[None], c[None]))
     return h[0], c[0]
+
+
+def test_a_module_may_list_its_parameters() -> None:
+    class Listed(LayerNormLSTM):
+        def parameters(self, recurse: bool = True) -> Any:
+            return list(super().parameters(recurse))
+
+    model, trail = Loop(Listed()).double(), Trail()
+    with rnngraph.torch.watch(model) as watch:
+        model(torch.randn(T, N, D).double(), trail).backward(retain_graph=True)
+    check(watch.trace(), "cell.h", trail, "s0")

@@ -1,7 +1,9 @@
-"""Loops whose steps call no module and multiply with no weight: gated averages, scans, linear attention."""
+"""Loops whose steps call no module and multiply with no weight, or with one that is made of others: gated averages,
+scans, linear attention, orthogonal networks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -102,6 +104,44 @@ class Stack(nn.Module):  # type: ignore[misc, name-defined]
         for trail in trails:
             trail.losses = losses
         return sum(losses.values())
+
+
+class Kept(nn.Module):  # type: ignore[misc, name-defined]
+    """A loop of one weight that is made of parameters, of which the last step is read."""
+
+    def __init__(self, make: Callable[[Any], Any], every: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.make, self.every = make, every
+        self.free, self.read, self.head = nn.Parameter(torch.randn(D, D) / 2), nn.Linear(D, D), nn.Linear(D, 2)
+
+    def forward(self, x: Any, trail: Trail) -> Any:
+        h, weight = x.new_zeros(N, D), self.make(self.free)
+        for one in x:
+            h = (h @ (self.make(self.free) if self.every else weight) + self.read(one)).tanh()
+            trail.add(h=h)
+        trail.losses[T - 1] = self.head(h).square().sum()
+        return trail.total()
+
+
+@pytest.mark.parametrize("every", [False, True])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda free: torch.linalg.solve(torch.eye(D).to(free) + free - free.T, torch.eye(D).to(free) - free + free.T),
+        lambda free: free.relu() * torch.tensor([1, 1, 1, -1]),
+        lambda free: free @ free.T,
+        lambda free: free * torch.eye(D),
+    ],
+)
+def test_a_weight_may_be_made_of_parameters(make: Callable[[Any], Any], every: bool) -> None:
+    model, trail = Kept(make, every).double(), Trail()
+    with rnngraph.torch.watch(model) as watch:
+        model(torch.randn(T, N, D).double(), trail).backward(retain_graph=True)
+    trace = watch.trace()
+    assert [(one.name, one.timesteps) for one in trace.recurrences] == [("free", T)]
+    check(trace, "free.h", trail, "h")
+    assert rnngraph.diagnose(trace).at_input
 
 
 @pytest.mark.parametrize(("kind", "layers"), [(Forget, 2), (Scan, 2), (LinearAttention, 1), (Unread, 2)])

@@ -316,3 +316,18 @@ def test_a_product_of_two_states_of_which_one_may_be_next_to_nothing(other: int,
         states = layer(torch.randn(9, 2, 3))[0]
         (states[-1] * states[other]).tanh().sum().backward()
     assert watch.trace().lags[0].joint
+
+
+@pytest.mark.parametrize("seed", [0, 40, 162, 219, 238, 299])
+def test_statistics_of_a_norm_above_all_layers_read_no_steps(seed: int) -> None:
+    torch.manual_seed(seed)
+    into, again, norm, head = nn.Linear(4, 8), nn.Parameter(torch.rand(8).double()), nn.BatchNorm1d(8), nn.Linear(8, 2)
+    model = nn.ModuleList([into, norm, head]).double()
+    model.register_parameter("again", again)
+    with rnngraph.torch.watch(model) as watch:
+        h, found = torch.zeros(4, 8).double(), []
+        for one in into(torch.randn(9, 4, 4).double()):
+            h = (one + again * h).relu()
+            found.append(h)
+        F.cross_entropy(head(norm(torch.stack(found, 2))[..., -1]), torch.arange(4) % 2).backward()
+    assert watch.trace().lags[0].losses.tolist() == list(range(9))

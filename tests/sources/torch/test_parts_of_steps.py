@@ -27,12 +27,41 @@ class Gate(nn.Module):  # type: ignore[misc, name-defined]
         return self.x(x) + h @ self.h
 
 
-class Gated(nn.Module):  # type: ignore[misc, name-defined]
-    """A gated average, which is held outside of its gates; the output gate alone sees no way around the others."""
+class Mixing(nn.Module):  # type: ignore[misc, name-defined]
+    """The neighbours of a unit, weighed alike."""
+
+    def forward(self, h: Any) -> Any:
+        return (h + h.roll(1, -1)) / 2
+
+
+class Own(nn.Module):  # type: ignore[misc, name-defined]
+    """A linear map of the user's own."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.keep, self.reset, self.new, self.show = Gate(), Gate(), Gate(), Gate()
+        self.weight = nn.Parameter(torch.randn(H, H) / 2)
+
+    def forward(self, h: Any) -> Any:
+        return h @ self.weight
+
+
+class Graph(nn.Module):  # type: ignore[misc, name-defined]
+    """A gate of modules in a row, as of a convolution over a graph: of each the other one bars the way around."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x, self.mixing, self.own, self.mixed = nn.Linear(D, H), Mixing(), Own(), Own()
+
+    def forward(self, x: Any, h: Any) -> Any:
+        return self.x(x) + self.own(h) + self.mixed(self.mixing(h))
+
+
+class Gated(nn.Module):  # type: ignore[misc, name-defined]
+    """A gated average, which is held outside of its gates; the output gate alone sees no way around the others."""
+
+    def __init__(self, gate: Any) -> None:
+        super().__init__()
+        self.keep, self.reset, self.new, self.show = gate(), gate(), gate(), gate()
 
     def forward(self, x: Any, state: Any) -> Any:
         h, c = state
@@ -49,7 +78,8 @@ def watched(model: Any, *inputs: Any) -> tuple[Any, Trail]:
     return watch, trail
 
 
-def test_gates_that_are_modules() -> None:
+@pytest.mark.parametrize("gate", [Gate, Graph])
+def test_gates_that_are_modules(gate: Any) -> None:
     class Loop(Stepwise):
         def forward(self, x: Any, trail: Trail, h: Any = None) -> Any:
             state = x.new_zeros(N, H), x.new_zeros(N, H)
@@ -59,7 +89,7 @@ def test_gates_that_are_modules() -> None:
                 trail.losses[t] = self.head(state[0]).square().sum()
             return state
 
-    watch, trail = watched(Loop(Gated()).double(), data())
+    watch, trail = watched(Loop(Gated(gate)).double(), data())
     trace = watch.trace()
     assert [one.name for one in trace.recurrences] == ["cell"]
     check(trace, "cell.h", trail, "h")
@@ -374,7 +404,7 @@ def test_a_large_loop_beside_the_small_cell_that_scales_it() -> None:
 
 def test_a_stateless_part_needs_no_word_of_its_own() -> None:
     """What the module around it tells is told once."""
-    model = Stepwise(Gated()).double()
+    model = Stepwise(Gated(Gate)).double()
     model.step = lambda x, h: model.cell(x, (torch.zeros_like(h), torch.zeros_like(h)))[1]
     trail = Trail()
     with rnngraph.torch.watch(model) as watch:

@@ -333,7 +333,28 @@ class Tally(Wide):
         return trail
 
 
-@pytest.mark.parametrize("kind", [Pointer, Wide, Filter, Tally])
+class Canvas(nn.Module):  # type: ignore[misc, name-defined]
+    """One cell reads what has been drawn so far and another adds to it; the end is judged, beside a loss a step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.cell, self.pen = nn.GRUCell(D, H), nn.GRUCell(H, H)
+        self.draw, self.head = nn.Linear(H, D), nn.Linear(H, 2)
+
+    def forward(self, x: Any) -> Trail:
+        trail, h, pen, drawn = Trail(), x.new_zeros(N, H), x.new_zeros(N, H), x.new_zeros(N, D)
+        for t in range(T):
+            h = self.cell(x[:, 0] - drawn.sigmoid(), h)
+            pen = self.pen(h, pen)
+            drawn = drawn + self.draw(pen)
+            trail.add(h=h, pen=pen)
+            trail.losses[t] = 9 * self.head(h).square().sum()
+        trail.losses[T - 1] = trail.losses[T - 1] + (drawn.sigmoid() - x[:, 0]).square().sum()
+        return trail
+
+
+@pytest.mark.parametrize("kind", [Pointer, Wide, Filter, Tally, Canvas])
 def test_losses_are_those_of_the_steps(kind: Any) -> None:
     model, x = kind().double(), torch.randn(N, T, D).double()
     with rnngraph.torch.watch(model) as watch:
@@ -342,7 +363,8 @@ def test_losses_are_those_of_the_steps(kind: Any) -> None:
         whole.backward(retain_graph=True)
     trace = watch.trace()
     assert trace.lags[0].losses.tolist() == list(range(T))
-    check(trace, "cell.h", trail, "h")
+    for key in trail.states:
+        check(trace, "cell.h" if key == "h" else f"{key}.h", trail, key)
     assert certified(trace)
 
 

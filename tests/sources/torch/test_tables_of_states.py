@@ -1,17 +1,20 @@
-"""States in a table whose rows enter and leave: what is said is said of the table, and not of a row as a sample."""
+"""States in tables: of one whose rows enter and leave all is said of the table, and not of a row as a sample; where a
+loop fills one step by step, and reads from there what it wrote, that is the state."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
 import rnngraph
-from tests.sources.torch.truth import Trail, certified, gradients
+from tests.sources.torch.truth import Trail, certified, check, gradients
 
 torch = pytest.importorskip("torch")
+loss_rows = pytest.importorskip("rnngraph.sources.torch.losses.loss_rows")
 nn = torch.nn
 D, H = 4, 5
 PEOPLE = ([0, 1, 2], [0, 1, 2, 3], [1, 2, 3], [1, 4, 3], [3, 4, 5, 0], [4, 5, 0], [5, 0, 2, 1])
@@ -107,3 +110,63 @@ def test_states_that_all_go_on_as_rows_are_a_table() -> None:
     with rnngraph.torch.watch(model) as watch:
         model(torch.randn(2, 4, D).double()).backward()
     assert watch.trace().recurrences[0].valid.shape == (1, 7)
+
+
+class Filled(nn.Module):  # type: ignore[misc, name-defined]
+    """A loop around a linear layer, or of weights alone, that reads its last state where it has written it."""
+
+    def __init__(self, axis: int, raw: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.axis, self.raw = axis, raw
+        self.read, self.again, self.head = nn.Linear(D, H), nn.Linear(H, H), nn.Linear(H, 2)
+        self.weight = nn.Parameter(torch.randn(H, H) * 0.4)
+
+    def forward(self, x: Any) -> Trail:
+        trail, shape = Trail(), [len(x), H]
+        shape.insert(self.axis, x.shape[1] + 1)
+        table = x.new_zeros(shape)
+        rows = [(slice(None),) * self.axis + (t, ...) for t in range(x.shape[1] + 1)]
+        for t, (here, after) in enumerate(pairwise(rows)):
+            before = table[here].clone()
+            h = (self.read(x[:, t]) + (before @ self.weight if self.raw else self.again(before))).tanh()
+            trail.add(h=h)
+            table[after] = h
+        for t, row in enumerate(rows[1:]):
+            trail.losses[t] = self.head(table[row]).square().sum()
+        return trail
+
+
+@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_what_is_read_where_it_was_written_is_the_state_and_not_the_table(axis: int, raw: bool) -> None:
+    model = Filled(axis, raw).double()
+    with rnngraph.torch.watch(model) as watch:
+        trail = model(torch.randn(3, 7, D).double())
+        trail.total().backward(retain_graph=True)
+    trace = watch.trace()
+    assert trace.lags[0].losses.tolist() == list(range(7))
+    check(trace, trace.states[0].name, trail, "h")
+    assert rnngraph.diagnose(trace).at_input
+
+
+def test_what_falls_below_the_smallest_number_is_walked_on_through_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrived, logs, ask = [0, 0], [], loss_rows.vjp
+
+    def counted(*args: Any, **options: Any) -> Any:
+        found = ask(*args, **options)
+        arrived[-1] += len(found)
+        return found
+
+    monkeypatch.setattr(loss_rows, "vjp", counted)
+    for kind in (torch.float64, torch.float32):
+        model, arrived = Filled(1, raw=False), [*arrived, 0]
+        with torch.no_grad():
+            model.again.weight *= 0.01
+        x = torch.randn(3, 120, D, generator=torch.Generator().manual_seed(1))
+        with rnngraph.torch.watch(model.to(kind)) as watch:
+            model(x.to(kind)).total().backward()
+        logs.append(watch.trace().lags[0].log[:, -1, 31:])
+    assert logs[0].min() < np.log(torch.finfo(torch.float32).tiny) - 10
+    np.testing.assert_allclose(logs[1], logs[0], atol=1e-3)
+    assert arrived[-1] < 5 * arrived[-2], "every piece walks all tables below it again"

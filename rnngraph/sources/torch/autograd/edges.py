@@ -22,6 +22,8 @@ _VIEWS = frozenset(
 
 _TURNS = frozenset(("TransposeBackward0", "PermuteBackward0"))
 
+WRITTEN = "torch::autograd::CopySlices"  # what a table becomes where a part of it is written over: of it, and of that
+
 _WITHOUT_FLOAT64 = frozenset(["mps"])
 
 
@@ -135,38 +137,45 @@ def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     return value
 
 
-class EdgeIndex:
-    """Edges by their node, so that a walk finds those that it comes by and looks at no others."""
-
-    def __init__(self, edges: Iterable[Edge]) -> None:
-        """Take edges, each once."""
-        self.by_node: dict[Any, dict[int, None]] = {}
-        for node, place in edges:
-            self.by_node.setdefault(node, {})[place] = None
-        self.ends = [(node, k) for node, places in self.by_node.items() if not node.next_functions for k in places]
-        self.oldest = oldest(self.by_node)
-
-    def __iter__(self) -> Iterator[Edge]:
-        """Yield all."""
-        return ((node, place) for node, places in self.by_node.items() for place in places)
-
-    def __bool__(self) -> bool:
-        """Whether there are any."""
-        return bool(self.by_node)
-
-    def remove(self, edge: Edge) -> None:
-        """Forget an edge."""
-        self.by_node.get(edge[0], {}).pop(edge[1], None)
-
-
 def unviewed(edge: Edge) -> Edge:
-    """Look through views of the same numbers, so that a state that is returned in two shapes is one state."""
-    while (name := edge[0].name()) in _VIEWS or (name in _TURNS and _turns_others(edge[0], name)):
+    """Look through views of the same numbers, so that a state that is returned in two shapes is one state.
+
+    And where a part is read of a table into which just that was written, it is what was written.
+    """
+    while _is_view(edge[0]):
         below = edge[0].next_functions[0]
-        if below[0] is None or not below[0].next_functions or math.prod(shape_of(below)) != math.prod(shape_of(edge)):
+        if below[0] is None or not below[0].next_functions:
             break
-        edge = below
+        if math.prod(shape_of(below)) == math.prod(shape_of(edge)):
+            edge = below
+        elif (written := _written_into(edge)) is not None:
+            edge = written
+        else:
+            break
     return edge
+
+
+def _is_view(node: Any) -> bool:
+    name = node.name()
+    return name in _VIEWS or (name in _TURNS and _turns_others(node, name))
+
+
+def _written_into(part: Edge) -> Edge | None:
+    """Give what was written into a table last, where it is what a part of the table is: a gradient goes there whole."""
+    views, table = [part[0]], part[0].next_functions[0][0]
+    while _is_view(table):
+        views.append(table)
+        table = table.next_functions[0][0]
+        if table is None:
+            return None
+    written = table.next_functions[1] if table.name() == WRITTEN and len(table.next_functions) > 1 else (None, 0)
+    if written[0] is None or not written[0].next_functions or shape_of(written) != shape_of(part):
+        return None
+    gradient = full_at(part, 1.0)
+    for node in (*views, table):
+        gradient = node(gradient)
+    rest, arrived = gradient
+    return written if bool((arrived == 1).all()) and (rest is None or not rest.any()) else None
 
 
 def _turns_others(node: Any, name: str) -> bool:

@@ -73,12 +73,16 @@ NOTE = (
 )
 
 
-def statistics_between(handed_out: Collection[Edge]) -> list[Any]:
-    """Find the norms of whole sequences, and not of single steps, between edges at which recurrences hand out."""
-    tops = [node for node, _ in handed_out]
-    least = oldest(tops)
+def statistics_between(handed_out: Collection[Edge], roots: Iterable[Edge] = ()) -> list[Any]:
+    """Find the norms of whole sequences, and not of single steps, between edges at which recurrences hand out.
+
+    And where `roots` are given, between those and these.
+    """
+    least = oldest(node for node, _ in handed_out)
     some = [
-        node for node in at_and_below(tops, least) if node.name() in _NORMS and getattr(node, "_saved_training", True)
+        node
+        for node in at_and_below((node for node, _ in (*roots, *handed_out)), least)
+        if node.name() in _NORMS and getattr(node, "_saved_training", True)
     ]
     uses = Counter(_weight(node) for node in some)
     return [

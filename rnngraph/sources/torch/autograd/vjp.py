@@ -16,7 +16,8 @@ import torch
 from torch.autograd.graph import GradientEdge, _engine_run_backward
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.autograd.edges import Edge, EdgeIndex, at_and_below
+from rnngraph.sources.torch.autograd.edge_index import EdgeIndex
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below
 from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 
 

@@ -104,7 +104,7 @@ class StepInputs:
                     continue
                 # What a weight multiplies is an input, whatever a step made of it first, as by a mask or a decay.
                 fed = inside and edge[0] in made and is_data(node, slot) and _holds_data(edge[0])
-                if not fed and (inside or holds_throughout(edge[0], _is_of_weights, self._of_weights)):
+                if not fed and (inside or holds_throughout(edge[0], is_of_weights, self._of_weights)):
                     continue
                 if moves:
                     index = getattr(node, "_saved_index", getattr(node, "_saved_start", place))
@@ -164,7 +164,7 @@ def _is_word(node: Any) -> bool:
     return bool(node.name() == WORDS)
 
 
-def _is_of_weights(node: Any) -> bool:
+def is_of_weights(node: Any) -> bool:
     """Whether it takes no data: of weights alone weight norm makes something."""
     if not node.next_functions:
         return is_parameter(node)

@@ -37,7 +37,7 @@ def reads_many_steps(run: BackwardPass, ports: Mapping[Edge, Port], wanted: Sequ
     `wanted` are the ports of one clock at which anything enters, and `entered` the norms of it, (T, N). Statistics that
     batch norm takes over steps do not count.
     """
-    still = statistics_between(ports)
+    still = statistics_between(ports, loss_cotangents(run))
     states = {port.edge for one in {ports[edge].recurrence for edge in wanted} for port in own_ports(one)}
 
     def size(part: Mapping[Edge, Any]) -> float:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, EdgeIndex, age, bytes_of, home_of_float64, oldest, walk_down
+from rnngraph.sources.torch.autograd.edge_index import EdgeIndex
+from rnngraph.sources.torch.autograd.edges import WRITTEN, Edge, age, bytes_of, home_of_float64, oldest, walk_down
 from rnngraph.sources.torch.autograd.gradient_norms import EdgeRows, rescaled
 from rnngraph.sources.torch.autograd.opaque_nodes import all_above, frozen_statistics
 from rnngraph.sources.torch.autograd.vjp import vjp
@@ -61,6 +62,8 @@ class LossRows:
                 self.by_step.setdefault((recording.shares.clock(port), t), []).append(port)
         nodes = {edge[0] for edge in (*self.states, *self.ports, *self.inputs, *self.extra)}
         least = oldest(nodes)
+        # Each is made of the one before: what goes through them would go through all below again in every piece.
+        self.tables = sorted(((node, 0) for node in self.run.nodes(least) if node.name() == WRITTEN), key=age)
         self._leads = {call: _leads_on(call, nodes, least) for call in self.calls}
 
     def _part_inputs(self, fed: NetworkInput) -> None:
@@ -99,8 +102,9 @@ class LossRows:
             for port in [shares.ports[edge] for edge in shares.at] if whole else self.by_step.get(row, ()):
                 self._enter(port, None if whole else row[1], number, len(rows), seeds, entering)
         ends = [step for one in self.recording.recurrences for step in one.states[::piece]] if piece else []
-        cuts = dict.fromkeys(edge for step in ends for edge in step)
-        self._wanted = EdgeIndex([*self.states, *self.inputs, *self.ports, *self.extra, *self.entering])
+        cuts = dict.fromkeys([*(edge for step in ends for edge in step), *(self.tables[::piece] if piece else ())])
+        wanted = dict.fromkeys([*self.states, *self.inputs, *self.ports, *self.extra, *self.entering])
+        self._wanted = EdgeIndex([*wanted, *cuts])
         self._walls = EdgeIndex([*self.ports, *cuts])
         self._through(seeds, np.zeros(len(rows), np.int64), at, entering)
         stations = [(call.begin, call) for call in self.calls] + [(age(edge), edge) for edge in cuts]
@@ -108,6 +112,8 @@ class LossRows:
             onward = {}
             if not isinstance(station, Call):
                 onward = {station: total} if (total := at.total(station)) is not None else {}
+                if station not in wanted:  # a table, which is large
+                    at.at.pop(station, None)
                 self._wanted.remove(station)  # which counts what arrives there already
                 self._walls.remove(station)
             elif entering[station]:

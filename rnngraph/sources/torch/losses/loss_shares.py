@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, oldest
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of, oldest
 from rnngraph.sources.torch.autograd.gradient_norms import norms_at
 from rnngraph.sources.torch.autograd.opaque_nodes import above, through
 from rnngraph.sources.torch.autograd.vjp import loss_cotangents, vjp
@@ -54,7 +54,8 @@ class Shares:
 def find_shares(run: BackwardPass, clocks: dict[Recurrence, int], batches: Mapping[Recurrence, int]) -> Shares:
     """Ask for the shares of all steps; where steps go into a sum or meet others, a loss enters what they make.
 
-    Each step's loss must: a sum that is read at the end, as of what samples lose, hands out nothing on its way.
+    Each step's loss must, or the next step reads the sum: one that is read at the end alone, as of what samples lose,
+    hands out nothing on its way.
     """
     shapes = {clocks[one]: (one.steps, batches[one]) for one in reversed(clocks)}
     ports = ports_of(run, list(clocks))
@@ -65,10 +66,20 @@ def find_shares(run: BackwardPass, clocks: dict[Recurrence, int], batches: Mappi
         return found
     joins = _asked(run, {**further, **ports}, clocks, shapes)
     left, under_way = joins.entered(), {port.first for port in further.values()}
-    read = {port.first for edge, port in further.items() if edge in joins.at and joins.at[edge].any()}
+    read = {port.first for edge, port in further.items() if _is_read(edge, port, joins)}
     of_steps = len(left) == len(found.entered()) and all(t in read for _, t in left if t in under_way)
     clear = len({clock for clock, _ in left}) == 1 if several else of_steps
     return joins if clear and not joins.joint else found
+
+
+def _is_read(edge: Edge, port: Port, joins: Shares) -> bool:
+    """Whether a loss enters a sum, or the step after is made of it beside the states, as of what was drawn so far."""
+    if edge in joins.at and joins.at[edge].any():
+        return True
+    one, least = port.recurrence, number_of(edge[0])
+    own = {node for node, _ in one.states[port.first]}
+    after = [node for some in one.states[port.first + one.stride :][:1] for node, _ in some]
+    return edge[0] in at_and_below(after, least, own.__contains__)
 
 
 def _asked(

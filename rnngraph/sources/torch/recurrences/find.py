@@ -181,7 +181,7 @@ def _is_tree(one: Recurrence) -> bool:
 
 
 def _has_weights(module: Any) -> bool:
-    return next(module.parameters(), None) is not None
+    return any(True for _ in module.parameters())  # also where a list of them is given
 
 
 def _holds(outer: Recurrence, inner: Recurrence) -> bool:
@@ -201,12 +201,10 @@ def _parts(cells: list[Recurrence]) -> list[Recurrence]:
     own = [one for one in cells if not is_cell(one.module)]
     inner = [one for one in own if not _has_weights(one.module) or any(_holds(other, one) for other in cells)]
     parts: list[Recurrence] = []
-    while found := [
-        one
-        for one in inner
-        if one not in parts and bypasses(one.calls, _aliens(one, [o for o in cells if o not in parts]))
-    ]:
+    others = cells  # what no part is or holds
+    while found := [one for one in inner if one not in parts and bypasses(one.calls, _aliens(one, others))]:
         parts += found
+        others = [one for one in cells if not any(one is part or _holds(part, one) for part in parts)]
     return parts
 
 

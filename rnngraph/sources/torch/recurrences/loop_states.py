@@ -10,7 +10,16 @@ from functools import partial
 from itertools import takewhile
 from typing import Any
 
-from rnngraph.sources.torch.autograd.edges import Edge, age, at_and_below, number_of, oldest, unviewed, walk_down
+from rnngraph.sources.torch.autograd.edges import (
+    WRITTEN,
+    Edge,
+    age,
+    at_and_below,
+    number_of,
+    oldest,
+    unviewed,
+    walk_down,
+)
 from rnngraph.sources.torch.capture.module_calls import Call
 from rnngraph.sources.torch.recurrences.module_states import CallStates, ends_at, leave_out_weights, spans
 
@@ -86,7 +95,9 @@ def changed_between(calls: list[Call], roots: list[Any], barred: Iterable[Call],
 
 
 def _crosses(bound: int, consumer: Any, node: Any) -> bool:
-    return number_of(node) < bound <= number_of(consumer)
+    """Whether a step that begins at `bound` reads what was made before; who writes more into a table reads nothing."""
+    filled = consumer.name() == WRITTEN and consumer.next_functions[0][0] is node
+    return number_of(node) < bound <= number_of(consumer) and not filled
 
 
 def _takes(call: Call, consumer: Any, _: Any) -> bool:

@@ -12,8 +12,11 @@ from itertools import pairwise
 from typing import Any
 
 from rnngraph.sources.torch.autograd.edges import (
+    WRITTEN,
     Edge,
+    all_below,
     at_and_below,
+    holds_throughout,
     is_parameter,
     number_of,
     shape_of,
@@ -21,12 +24,11 @@ from rnngraph.sources.torch.autograd.edges import (
     walk_down,
 )
 from rnngraph.sources.torch.capture.module_calls import Call
-from rnngraph.sources.torch.inputs.entrance import PRODUCTS, leaf_of
-from rnngraph.sources.torch.inputs.step_inputs import LEAST
+from rnngraph.sources.torch.inputs.entrance import PRODUCTS
+from rnngraph.sources.torch.inputs.step_inputs import LEAST, is_of_weights
 from rnngraph.sources.torch.recurrences.loop_states import loop_states
 from rnngraph.sources.torch.recurrences.recurrence import RAW, Recurrence, nodes_of_step
 
-_WRITTEN = "torch::autograd::CopySlices"
 _JOINS = frozenset({"StackBackward0", "CatBackward0"})
 
 
@@ -38,11 +40,11 @@ def raw_loops(roots: list[Any], names: Mapping[int, str], calls: Sequence[Call] 
     nodes = at_and_below(roots)
     cells: list[tuple[list[Any], set[Any]]] = []
     found: list[tuple[int, int, Recurrence]] = []
-    for some in sorted(_uses(nodes, names).values(), key=lambda some: (-len(some), number_of(some[0]))):
+    for name, some in sorted(_uses(nodes, names).items(), key=lambda use: (-len(use[1]), number_of(use[1][0]))):
         along = len(some) >= LEAST and all(a in at_and_below([b], number_of(a)) for a, b in pairwise(some))
         cell = some, set(at_and_below(some[-1:])) if along else set()
         if along and not any(_depend(cell, other) for other in cells):
-            one = _of_weight(names[id(_leaf(some[0]))], some, roots)
+            one = _of_weight(name, some, roots)
             if one is not None:
                 cells.append(cell)
                 found.append((number_of(some[0]), number_of(some[-1]), one))
@@ -115,23 +117,28 @@ def _of_first(second: list[Edge], calls: list[Call]) -> list[Edge]:
     return [found[edge] for edge in second if edge in found] if len(found) == len(second) else []
 
 
-def _leaf(node: Any) -> Any:
-    """Give the weight that a product is with, along an axis or unit by unit; None of another operation."""
-    if node.name() == "MulBackward0":
-        return next((below.variable for below, _ in node.next_functions if is_parameter(below)), None)
-    slot = PRODUCTS.get(node.name(), (None, ""))[0]
-    leaf = None if slot is None or slot + 1 >= len(node.next_functions) else leaf_of(node.next_functions[slot + 1])
-    return None if leaf is None else leaf[0]
+def _uses(nodes: list[Any], names: Mapping[int, str]) -> dict[str, list[Any]]:
+    """List the products with every weight by its name, in order: along an axis, or unit by unit.
 
-
-def _uses(nodes: list[Any], names: Mapping[int, str]) -> dict[int, list[Any]]:
-    """List the products with every weight, in order."""
-    found: dict[int, list[Any]] = {}
+    A weight may be made of parameters, before the loop or in every step, as what is kept orthogonal or of one sign is:
+    the products that make it are no uses.
+    """
+    found: dict[str, list[Any]] = {}
+    named, made = dict[Any, str](), dict[Any, bool]()
     for node in nodes:
-        key = id(_leaf(node))
-        if key in names:
-            found.setdefault(key, []).append(node)
-    return found
+        slot = PRODUCTS.get(node.name(), (None, ""))[0]
+        below = [one for one, _ in node.next_functions]
+        if slot is not None:
+            below = [one for one in below[slot + 1 :][:1] if holds_throughout(one, is_of_weights, made)]
+        else:
+            below = list(filter(is_parameter, below)) if node.name() == "MulBackward0" else []
+        for one in below[:1]:
+            if one not in named:
+                leaves = (id(each.variable) for each in all_below([one]) if is_parameter(each))
+                named[one] = next((names[leaf] for leaf in leaves if leaf in names), "")
+            found.setdefault(named[one], []).append(node)
+    uses = {name: [node for node in some if not made.get(node)] for name, some in found.items() if name}
+    return {name: some for name, some in uses.items() if some}
 
 
 def _side_by_side(nodes: list[Any]) -> Iterator[list[Any]]:
@@ -141,7 +148,7 @@ def _side_by_side(nodes: list[Any]) -> Iterator[list[Any]]:
         below = [one for one, _ in node.next_functions]
         if node.name() in _JOINS:
             yield from _in_order(below)
-        elif node.name() == _WRITTEN and len(below) > 1:
+        elif node.name() == WRITTEN and len(below) > 1:
             written[node] = [*written.pop(below[0], ()), below[1]]
         elif node.name() == "AddBackward0" and shape_of((node, 0)) == ():
             terms = sorted((one for one in below if one is not None), key=lambda one: -len(written.get(one, ())))
