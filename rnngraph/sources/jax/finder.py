@@ -123,7 +123,7 @@ class _Finder:
         if any(form.in_chunks(one) for one in carries.states):
             return (
                 "a scan over chunks of steps ({}), whose step is a scan from the same state: a chunk is no time; scan "
-                "over single steps, with jax.checkpoint where memory is short"
+                "over single steps, with jax.checkpoint where memory is short, or watch the loss of one chunk"
             )
         if not any(flow.data for flow in read) and _takes_a_gradient(equation):
             return (

@@ -6,13 +6,14 @@ the step chooses to keep a state or to forget it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import Literal
 
 from rnngraph.sources.jax.masks import Spot
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, counts, walk
@@ -161,15 +162,24 @@ class Form:
         return how if self.results.count(after) == 1 and not self.users(after) else ""
 
     def in_chunks(self, place: int) -> bool:
-        """Whether a scan inside a step takes its state through what the step reads: the step is a chunk of steps."""
-        before, after = self.ends(place)
+        """Whether a step takes its state through a scan, of what it reads or of nothing: it is a chunk of steps."""
+        before, after = (self._from(one) for one in self.ends(place))
         line = self.maker.get(after)
-        if line is None or line.name != "scan" or before not in line.given:
-            return False
-        first, count = counts(line.equation)
-        read = frozenset[int]().union(*(self.reads[one] for one in line.given[first + count :]))
-        same = line.given.index(before) - first == line.made.index(after)
-        return same and max(read, default=-1) >= self.first + self.count
+        for scan, given, made in () if line is None else _scans(line):
+            first, count = counts(scan)
+            if after not in made[:count] or self._from(given[first + made.index(after)]) != before:
+                continue
+            read = frozenset[int]().union(*(self.reads.get(one, frozenset()) for one in given[first + count :]))
+            nothing = len(self.arguments) == self.first + self.count  # and it does nothing else, as a loop of loops
+            every = all(one in made or one == begin for begin, one in map(self.ends, range(self.count)))
+            return max(read, default=-1) >= self.first + self.count or (nothing and every)
+        return False
+
+    def _from(self, value: int) -> int:
+        """Give a value before it is cast, or cut from its gradient."""
+        line = self.maker.get(value)
+        moved = line is not None and line.name in (*_CASTS, "stop_gradient")
+        return self._from(line.given[0]) if line is not None and moved else value
 
     def weighed(self, states: Sequence[int]) -> frozenset[int]:
         """Give the arguments of which the step makes something, without a state, that a product takes."""
@@ -205,6 +215,20 @@ class Form:
             return True
         line = self.maker.get(value)
         return line is not None and line.name in _PLAIN and all(self.plain(one) for one in line.given)
+
+
+def _scans(line: Line) -> Iterator[tuple[Any, Sequence[int], Sequence[int]]]:
+    """Yield the scan that a line is, or those in its branches, with the values that it is given and makes; else -1."""
+    if line.name == "scan":
+        yield line.equation, line.given, line.made
+    for branch in line.equation.params.get("branches", ()):
+        given = dict(zip(branch.jaxpr.invars, line.given[1:], strict=True))
+        ends = zip(branch.jaxpr.outvars, line.made, strict=True)
+        made = {one: k for one, k in ends if not isinstance(one, Literal)}
+        for one in branch.jaxpr.eqns:
+            if one.primitive.name == "scan":
+                operands = (-1 if isinstance(k, Literal) else given.get(k, -1) for k in one.invars)
+                yield one, [*operands], [made.get(k, -1) for k in one.outvars]
 
 
 def _choice(branch: Any, place: int) -> Any:
