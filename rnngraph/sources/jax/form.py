@@ -6,24 +6,24 @@ the step chooses to keep a state or to forget it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Literal
+import numpy as np
 
 from rnngraph.sources.jax.masks import Spot
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, counts, walk
 
-_CASTS = ("convert_element_type", "copy", "reduce_precision")
+CASTS = ("convert_element_type", "copy", "reduce_precision")
 _SUMS = ("add", "add_any", "scatter-add", "scatter_add")
 _PRODUCTS = ("dot_general", "conv_general_dilated")
 _WRITES = ("dynamic_update_slice", "scatter")
 _PLAIN = (
-    *_CASTS, "stop_gradient", "sub", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "broadcast_in_dim",
+    *CASTS, "stop_gradient", "sub", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "broadcast_in_dim",
     "reshape", "squeeze", "expand_dims",
 )  # fmt: skip
 
@@ -63,6 +63,7 @@ class Form:
     def __init__(self, equation: Any, known: Collection[int]) -> None:
         """Open the calls of a step; `known` are the arguments that come from no weight and no state."""
         self.equation, self.known, self._numbers = equation, known, count()
+        self._known: dict[tuple[Any, ...], Any] = {}
         self.lines: list[Line] = []
         self.literals: dict[int, Any] = {}
         self.constants: dict[int, Any] = {}
@@ -84,13 +85,21 @@ class Form:
 
     def _opened(self, inside: tuple[Any, Sequence[Any]], given: Sequence[int]) -> list[int]:
         """Write the lines of a jaxpr with its constants; give the numbers of its results."""
-        closed = {next(self._numbers): one for one in inside[1]}
-        self.constants |= closed
-        return walk((inside[0], list(closed)), given, self._visit, literal=self._literal)
+        closed = [self._once((id(one),), next(self._numbers)) for one in inside[1]]
+        self.constants |= zip(closed, inside[1], strict=True)
+        return walk((inside[0], closed), given, self._visit, literal=self._literal)
 
     def _literal(self, atom: Any) -> int:
-        self.literals[number := next(self._numbers)] = atom.val
+        number = self._once((str(atom.aval), np.asarray(atom.val).tobytes()), next(self._numbers))
+        self.literals[number] = atom.val
         return number
+
+    def _once(self, key: tuple[Any, ...], new: Any) -> Any:
+        """Give what is known of a key: a step that computes a state twice, to carry it and to emit it, has it once."""
+        try:
+            return self._known.setdefault(key, new)
+        except TypeError:  # something that cannot be a key
+            return new
 
     def _visit(self, one: Any, given: list[int], _: Path) -> Sequence[int]:
         nested, branches = called(one), one.params.get("branches", ())
@@ -107,20 +116,22 @@ class Form:
 
     def _added(self, one: Any, given: Sequence[int]) -> list[int]:
         made = [next(self._numbers) for _ in one.outvars]
-        self.lines.append(Line(one, tuple(given), tuple(made)))
-        return made
+        known: list[int] = self._once((one.primitive, *given, *one.params.items()), made)
+        if known is made:
+            self.lines.append(Line(one, tuple(given), tuple(made)))
+        return known
 
     def made(self, value: int) -> Line | None:
         """Give the line that makes a value, before it is cast."""
         line = self.maker.get(value)
-        while line is not None and line.name in _CASTS:
+        while line is not None and line.name in CASTS:
             line = self.maker.get(line.given[0])
         return line
 
     def uncast(self, value: int) -> int:
         """Give a value before it is cast."""
         line = self.maker.get(value)
-        return value if line is None or line.name not in _CASTS else self.uncast(line.given[0])
+        return value if line is None or line.name not in CASTS else self.uncast(line.given[0])
 
     def ends(self, place: int) -> tuple[int, int]:
         """Give a carried value before and after the step."""
@@ -156,30 +167,10 @@ class Form:
             line, operand = users[0]
             if line.name in ("add", "add_any") or (not operand and line.name in (*_SUMS, *_WRITES) and not how):
                 how = how or line.name
-            elif line.name not in (*_CASTS, "stop_gradient"):
+            elif line.name not in (*CASTS, "stop_gradient"):
                 return ""
             before = line.made[0]
         return how if self.results.count(after) == 1 and not self.users(after) else ""
-
-    def in_chunks(self, place: int) -> bool:
-        """Whether a step takes its state through a scan, of what it reads or of nothing: it is a chunk of steps."""
-        before, after = (self._from(one) for one in self.ends(place))
-        line = self.maker.get(after)
-        for scan, given, made in () if line is None else _scans(line):
-            first, count = counts(scan)
-            if after not in made[:count] or self._from(given[first + made.index(after)]) != before:
-                continue
-            read = frozenset[int]().union(*(self.reads.get(one, frozenset()) for one in given[first + count :]))
-            nothing = len(self.arguments) == self.first + self.count  # and it does nothing else, as a loop of loops
-            every = all(one in made or one == begin for begin, one in map(self.ends, range(self.count)))
-            return max(read, default=-1) >= self.first + self.count or (nothing and every)
-        return False
-
-    def _from(self, value: int) -> int:
-        """Give a value before it is cast, or cut from its gradient."""
-        line = self.maker.get(value)
-        moved = line is not None and line.name in (*_CASTS, "stop_gradient")
-        return self._from(line.given[0]) if line is not None and moved else value
 
     def weighed(self, states: Sequence[int]) -> frozenset[int]:
         """Give the arguments of which the step makes something, without a state, that a product takes."""
@@ -209,26 +200,23 @@ class Form:
         """Whether a line chooses between two values by something that reads no state."""
         return line.name == "select_n" and len(line.given) == 3 and not self.reads[line.given[0]] & states
 
+    def options(self, value: int) -> tuple[int, ...]:
+        """Give the values that a choice gives one of; -1 for what a branch makes itself."""
+        line = self.maker[value]
+        if line.name == "select_n":
+            return line.given[1:]
+        place, found = line.made.index(value), list[int]()
+        for branch in line.equation.params.get("branches", ()):
+            result, arguments = branch.jaxpr.outvars[place], branch.jaxpr.invars
+            found.append(line.given[1 + arguments.index(result)] if result in arguments else -1)
+        return tuple(found)
+
     def plain(self, value: int) -> bool:
         """Whether a factor is data, one minus it, or compares it: a gate that was computed is not."""
         if value in self.literals or (value in self.arguments and self.arguments.index(value) in self.known):
             return True
         line = self.maker.get(value)
         return line is not None and line.name in _PLAIN and all(self.plain(one) for one in line.given)
-
-
-def _scans(line: Line) -> Iterator[tuple[Any, Sequence[int], Sequence[int]]]:
-    """Yield the scan that a line is, or those in its branches, with the values that it is given and makes; else -1."""
-    if line.name == "scan":
-        yield line.equation, line.given, line.made
-    for branch in line.equation.params.get("branches", ()):
-        given = dict(zip(branch.jaxpr.invars, line.given[1:], strict=True))
-        ends = zip(branch.jaxpr.outvars, line.made, strict=True)
-        made = {one: k for one, k in ends if not isinstance(one, Literal)}
-        for one in branch.jaxpr.eqns:
-            if one.primitive.name == "scan":
-                operands = (-1 if isinstance(k, Literal) else given.get(k, -1) for k in one.invars)
-                yield one, [*operands], [made.get(k, -1) for k in one.outvars]
 
 
 def _choice(branch: Any, place: int) -> Any:

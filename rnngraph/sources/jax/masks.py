@@ -46,8 +46,9 @@ def spots(form: Form, states: Sequence[int]) -> Spots:
 
 def _kept(form: Form, before: int, after: int, states: frozenset[int]) -> Spot | None:
     line = form.maker.get(after)
-    if line is not None and form.chooses(line, states) and line.given[1:].count(before) == 1:
-        return Spot(line.given[0], line.given[1:].index(before))
+    between = () if line is None or form.reads[line.given[0]] & states else form.options(after)
+    if line is not None and len(between) == 2 and between.count(before) == 1:
+        return Spot(line.given[0], between.index(before))
     mask = _mask_that_keeps(form, before, after)
     return None if mask is None else Spot(mask)
 

@@ -190,6 +190,19 @@ def test_values_that_are_not_finite_are_placed() -> None:
     assert trace.states[0].activation[0] > 0
 
 
+def test_places_that_no_step_has_written_to_yet_may_be_infinite() -> None:
+    def loss(p: Any, x: Any) -> Any:
+        def step(carry: Any, now: Any) -> Any:
+            h, last = carry[0] * p + now[1], carry[1]
+            seen = last.at[now[0]].set(h[0])
+            return (h + jnp.min(seen, axis=0), seen), h
+
+        return jnp.sum(scan(step, (jnp.ones((N, H)), jnp.full((6, H), jnp.inf)), (jnp.arange(6), x))[1])
+
+    trace = watched.watch(loss, jnp.float32(0.5), jnp.ones((6, N, H)), batch_axis="none")
+    assert trace.graph.first_nonfinite() == {}
+
+
 def test_each_steps_part_of_a_weight() -> None:
     x = jnp.arange(1.0, 6.0)[:, None, None] * jnp.ones((5, 1, 1))
     trace = watched.watch(linear, {"a": jnp.float32(0.5)}, x, batch_axis=0)

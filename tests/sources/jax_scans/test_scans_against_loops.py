@@ -120,16 +120,23 @@ def unrolled(p: Any, x: Any) -> Any:
     return jnp.sum((scan(step, zeros(), x, unroll=4)[1] @ p["V"]) ** 2)
 
 
-@pytest.mark.parametrize(
-    "loss",
-    [plain, head_inside, jitted_inside, checkpointed, summed_in_the_carry, weights_in_the_carry, under_vmap, unrolled],
-)
+def computed_twice(p: Any, x: Any) -> Any:
+    """The state that is carried and the one that is emitted: as it is written, the loss would read the state before."""
+    hs = scan(lambda h, x: (jax.jit(cell)(p, h, x), jax.jit(cell)(p, h, x)), zeros(), x)[1]
+    return jnp.sum((hs @ p["V"]) ** 2)
+
+
+@pytest.mark.parametrize("loss", [
+    plain, head_inside, jitted_inside, checkpointed, summed_in_the_carry, weights_in_the_carry, under_vmap, unrolled,
+    computed_twice,
+])  # fmt: skip
 def test_one_layer(loss: Loss) -> None:
     p, x = weights(), batch()
     trace = watched.watch(loss, p, x, weights=False)
-    assert [one.name for one in trace.states] == ["step.h"]
+    (name,) = (one.name for one in trace.states)
+    assert name == ("scan.h" if loss is computed_twice else "step.h")
     assert trace.notes == ()
-    check(trace, truth_of(loop, p, x, {"step.h": STEPS}))
+    check(trace, truth_of(lambda p, x, added: loop(p, x, added, name=name), p, x, {name: STEPS}))
     np.testing.assert_allclose(trace.loss, float(sum(loop(p, x, {"step.h": np.zeros(STEPS)}))), rtol=1e-13)
 
 
