@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnngraph.sources.jax.masks import Spot
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, counts, walk
 
 CASTS = ("convert_element_type", "copy", "reduce_precision")
@@ -179,22 +178,15 @@ class Form:
         return frozenset[int]().union(*(some for some in taken if not some & own))
 
     # ---- choices that read no state
-    def entrance(self, before: int, states: frozenset[int]) -> tuple[int, Spot] | None:
-        """Find the one choice or product through which the step reads a state; give what comes out."""
-        same = {before}  # and where JAX guards the branches of a `cond` under vmap
+    def as_read(self, before: int, states: frozenset[int]) -> frozenset[int]:
+        """Give a state as the step reads it: as it is, where a choice may replace it, and with data as its factor."""
+        same = {before}
         for line in self.lines:
-            if line.name in ("stop_gradient", "select_n") and same.issuperset(line.given[line.name == "select_n" :]):
+            factors = [one for one in line.given if one not in same]
+            masked = line.name == "mul" and all(map(self.masks, factors))
+            if len(factors) < len(line.given) and (masked or self.chooses(line, states)):
                 same.update(line.made)
-        users = [(line, place) for one in same for line, place in self.users(one) if line.made[0] not in same]
-        if len(users) != 1 or same & {*self.results}:
-            return None
-        line, operand = users[0]
-        if self.chooses(line, states) and operand and not self.reads[line.given[3 - operand]] & states:
-            return line.made[0], Spot(line.given[0], 2 - operand)
-        factor = line.given[1 - operand] if line.name == "mul" else None
-        if factor is not None and factor not in self.literals and self.plain(factor):
-            return line.made[0], Spot(factor)
-        return None
+        return frozenset(same)
 
     def chooses(self, line: Line, states: frozenset[int]) -> bool:
         """Whether a line chooses between two values by something that reads no state."""
@@ -210,6 +202,10 @@ class Form:
             result, arguments = branch.jaxpr.outvars[place], branch.jaxpr.invars
             found.append(line.given[1 + arguments.index(result)] if result in arguments else -1)
         return tuple(found)
+
+    def masks(self, factor: int) -> bool:
+        """Whether a factor is data, and no number that stands in the step."""
+        return factor not in self.literals and self.plain(factor)
 
     def plain(self, value: int) -> bool:
         """Whether a factor is data, one minus it, or compares it: a gate that was computed is not."""
