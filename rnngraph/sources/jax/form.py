@@ -89,7 +89,7 @@ class Form:
         return walk((inside[0], closed), given, self._visit, literal=self._literal)
 
     def _literal(self, atom: Any) -> int:
-        number = self._once((str(atom.aval), np.asarray(atom.val).tobytes()), next(self._numbers))
+        number: int = self._once((str(atom.aval), np.asarray(atom.val).tobytes()), next(self._numbers))
         self.literals[number] = atom.val
         return number
 
