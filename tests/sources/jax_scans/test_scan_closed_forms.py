@@ -87,6 +87,14 @@ def test_samples_in_rows_and_in_columns(batch: int) -> None:
     np.testing.assert_allclose(rows.states[0].quantiles.value, columns.states[0].quantiles.value, rtol=1e-5)
 
 
+def test_one_sample_of_a_step_that_keeps_every_number_apart() -> None:
+    """The axis of its units is not that of the samples, although a step keeps them apart as well."""
+    trace = watched.watch(linear, {"a": jnp.float32(0.5)}, jnp.ones((6, 1, H)))
+    assert trace.batch == 1
+    assert "taken for the first axis" in trace.notes[0]
+    np.testing.assert_allclose(np.exp(trace.lags[0].log[0, 0, 1:]), 2 * 0.5 ** np.arange(6)[::-1], rtol=1e-5)
+
+
 def test_without_samples_and_with_an_axis_of_the_users() -> None:
     p, x = jnp.float32(0.5), jnp.ones((6, N, H))
     found = {axis: watched.watch(linear, {"a": p}, x, batch_axis=axis) for axis in (0, 1, -1, "none")}

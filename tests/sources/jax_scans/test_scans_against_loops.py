@@ -355,16 +355,16 @@ def test_a_state_that_is_only_kept_for_the_step_after() -> None:
 def test_what_a_step_writes_of_one_state_into_another_counts_at_both() -> None:
     """A controller pushes its new state on a soft stack: the stack's loss reaches the state of the step that pushed."""
 
-    def step(p: Any, h: Any, stack: Any, x: Any, add: Callable[[int, Any], Any]) -> tuple[Any, Any]:
-        h = add(0, jnp.tanh(cell(p, h, x) + stack[..., :1]))
+    def step(p: Any, h: Any, stack: Any, x: Any, added: Any = (0, 0)) -> tuple[Any, Any]:
+        h = jnp.tanh(cell(p, h, x) + stack[..., :1]) + added[0]
         push, pop, keep = jnp.split(jax.nn.softmax(h[..., :3]), 3, axis=-1)
         down = jnp.concatenate([h[..., 3:], stack[..., :-1]], axis=-1)
         up = jnp.concatenate([stack[..., 1:], jnp.zeros_like(stack[..., :1])], axis=-1)
-        return h, add(1, push * down + pop * up + keep * stack)
+        return h, push * down + pop * up + keep * stack + added[1]
 
     def loss(p: Any, x: Any) -> Any:
         def both(carry: Any, x: Any) -> Any:
-            stack, h = step(p, carry[1], carry[0], x, lambda _, value: value)[::-1]
+            stack, h = step(p, carry[1], carry[0], x)[::-1]
             return (stack, h), (h, stack[..., 0])
 
         h, top = scan(both, (zeros(), zeros()), x)[1]
@@ -373,7 +373,8 @@ def test_what_a_step_writes_of_one_state_into_another_counts_at_both() -> None:
     def unrolled(p: Any, x: Any, added: Mapping[str, Any]) -> list[Any]:
         h, stack, found = zeros(), zeros(), []
         for t in range(STEPS):
-            h, stack = step(p, h, stack, x[t], lambda k, value, t=t: value + added[("both.h2", "both.h")[k]][t])
+            now = added["both.h2"][t], added["both.h"][t]
+            h, stack = step(p, h, stack, x[t], now)
             found.append(jnp.sum((h @ p["V"]) ** 2) + jnp.sum(stack[..., 0] ** 3))
         return found
 
