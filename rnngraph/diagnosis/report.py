@@ -31,7 +31,7 @@ UNTRIED = (
 NO_INPUT = (
     "What the network is fed is not known, so the states of its lowest layer are judged. It is known where lags are "
     "recorded and an input over time is given to a tape, tape.input of shape (N, T, ...); of a PyTorch model and of "
-    "NumPy functions it is what a step multiplies with a weight."
+    "NumPy functions it is what a step multiplies with a weight; of JAX, what a scan reads step by step."
 )
 NO_UPDATE = (
     "Which share of the gradient of the weights comes from so far is not known: it is summed where each step's part of "

@@ -151,7 +151,7 @@ ANY_FILE = settings(max_examples=60, suppress_health_check=[HealthCheck.function
 
 @ANY_FILE
 @given(data=st.data())
-@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".npy"])
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".npy", ".msgpack"])
 def test_damage_is_one_sentence(tmp_path: Path, suffix: str, data: Any) -> None:
     """Whatever bytes are changed or cut off, the file reads or is refused with an error of ours."""
     folder = tmp_path / "folder"
@@ -161,6 +161,8 @@ def test_damage_is_one_sentence(tmp_path: Path, suffix: str, data: Any) -> None:
         np.savez(path, a=np.arange(6.0), b=np.ones((2, 2)))
     elif suffix == ".npy":
         np.save(path, np.arange(6.0))
+    elif suffix == ".msgpack":
+        path.write_bytes(flax_file("float32", [2, 3], bytes(24)))
     else:
         safetensors(path, {"a": entry([2, 3], 0, 24)}, bytes(24))
     raw = bytearray(path.read_bytes())
@@ -175,6 +177,48 @@ def test_damage_is_one_sentence(tmp_path: Path, suffix: str, data: Any) -> None:
     else:
         return
     assert str(path.parent) in sentence
+
+
+def flax_file(dtype: str, shape: list[int], data: bytes, **beside: Any) -> bytes:
+    """Write what flax does: a table in a table, with an array as an extension."""
+    msgpack = pytest.importorskip("msgpack")
+    array = msgpack.ExtType(1, msgpack.packb((shape, dtype, data)))
+    packed: bytes = msgpack.packb({"params": {"cell": {"kernel": array}}, "step": 3, **beside})
+    return packed
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            ("float32", [2, 3], bytes(20)),
+            r"params/cell/kernel in .* is float32 \(2, 3\), but 20 bytes are there",
+        ),
+        (("float32", [-2, -3], bytes(24)), r"\(-2, -3\), but 24 bytes"),
+        (("object", [3], bytes(24)), r"says it is object"),
+        (("rubbish", [3], bytes(24)), "cannot be read"),
+    ],
+)
+def test_a_file_of_flax_that_lies(tmp_path: Path, content: Any, message: str) -> None:
+    (tmp_path / "w.msgpack").write_bytes(flax_file(*content))
+    with pytest.raises(FileError, match=message):
+        open_checkpoint(tmp_path / "w.msgpack", {})
+
+
+def test_narrow_numbers_and_parts_in_a_file_of_flax(tmp_path: Path) -> None:
+    path = tmp_path / "w.msgpack"
+    path.write_bytes(flax_file("bfloat16", [1], b"\x80\x3f"))
+    (array,) = open_checkpoint(path, {}).arrays.values()
+    np.testing.assert_array_equal(array.read_weight(), np.array([1.0], np.float32))
+    path.write_bytes(flax_file("float32", [1], bytes(4), large={"__msgpack_chunked_array__": True}))
+    with pytest.raises(FileError, match=r"large in .* is stored in parts"):
+        open_checkpoint(path, {})
+
+
+def test_a_folder_of_orbax(tmp_path: Path) -> None:
+    (tmp_path / "_METADATA").write_text("{}")
+    with pytest.raises(FileError, match=r"is orbax's: restore it with orbax, as `model`\. Then write np\.savez"):
+        open_checkpoint(tmp_path, {})
 
 
 def test_zeros_that_would_fill_the_memory_are_refused_before_they_are_unpacked(tmp_path: Path) -> None:

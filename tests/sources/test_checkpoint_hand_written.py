@@ -93,7 +93,7 @@ def test_other_arrays_keep_their_names(shapes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["LSTMCell", "GRUCell"])
-def test_the_biases_of_equinox(kind: str, tmp_path: Path) -> None:
+def test_the_biases_of_equinox(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One bias for both products, and a GRU's for its new state; equinox itself and JAX's gradient are the truth."""
     eqx, jax = pytest.importorskip("equinox"), pytest.importorskip("jax")
     x, cell = draw(T, V, scale=1.0).astype(np.float32), getattr(eqx.nn, kind)(V, H, key=jax.random.key(0))
@@ -108,9 +108,14 @@ def test_the_biases_of_equinox(kind: str, tmp_path: Path) -> None:
             total += ((state[0] if kind == "LSTMCell" else state) ** 2).sum() / 2
         return total
 
-    np.savez(tmp_path / "weights.npz", **{f"cell.{name}": one for name, one in drawn.items()})
-    np.savez(tmp_path / "data.npz", x=x[None])
-    files = str(tmp_path / "weights.npz"), str(tmp_path / "data.npz")
+    monkeypatch.chdir(tmp_path)
+    np.savez("data.npz", x=x[None])
+    eqx.tree_serialise_leaves("weights.eqx", cell)
+    with pytest.raises(InputError, match="holds arrays without names: load it into its model") as refused:
+        load(ModelOptions("weights.eqx", "data.npz"))
+    model = {"cell": eqx.tree_deserialise_leaves("weights.eqx", cell)}
+    eval(str(refused.value).partition("Then write ")[2], {"np": np, "jax": jax, "model": model})
+    files = "weights.npz", "data.npz"
     loaded = load(ModelOptions(*files, loss="every"))
     assert not loaded.findings
     assert float(loaded.loss.value) == pytest.approx(float(loss(cell)), rel=1e-5)
@@ -125,7 +130,7 @@ def test_the_gates_of_flax(face: str, kind: str, tmp_path: Path) -> None:
     """A dense layer a gate, or one for all; flax itself and JAX's gradient are the truth. The input is as wide as H."""
     pytest.importorskip("flax")
     import jax
-    from flax import linen, nnx, traverse_util
+    from flax import linen, nnx, serialization, traverse_util
 
     x, start = draw(T, H, scale=1.0).astype(np.float32), np.zeros(H, np.float32)
     first = (start, start) if "LSTM" in kind else start
@@ -149,9 +154,13 @@ def test_the_gates_of_flax(face: str, kind: str, tmp_path: Path) -> None:
 
     leaves, tree = jax.tree.flatten(weights)
     drawn = [draw(*one.shape, seed=k).astype(np.float32) for k, one in enumerate(leaves)]
-    np.savez(tmp_path / "weights.npz", **dict(zip(names, drawn, strict=True)))
+    file = tmp_path / ("weights.npz" if face == "nnx" else "weights.msgpack")
+    if face == "nnx":
+        np.savez(file, **dict(zip(names, drawn, strict=True)))
+    else:
+        file.write_bytes(serialization.to_bytes(jax.tree.unflatten(tree, drawn)))
     np.savez(tmp_path / "data.npz", x=x[None])
-    loaded = load(ModelOptions(str(tmp_path / "weights.npz"), str(tmp_path / "data.npz"), loss="every"))
+    loaded = load(ModelOptions(str(file), str(tmp_path / "data.npz"), loss="every"))
     value, gradients = jax.value_and_grad(loss)(jax.tree.unflatten(tree, drawn))
     assert not loaded.findings
     assert float(loaded.loss.value) == pytest.approx(float(value), rel=1e-5)

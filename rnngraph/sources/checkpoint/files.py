@@ -73,6 +73,11 @@ class StoredArray:
         return array
 
 
+def widened(halves: Array) -> Array:
+    """Give the numbers of a bfloat16, which are the upper halves of float32s."""
+    return (halves.astype(np.uint32) << 16).view(np.float32)
+
+
 def plain_name(name: str) -> str:
     """Take off what wrappers put in front of every name."""
     while name.startswith(_WRAPPERS):
@@ -169,8 +174,8 @@ def _safetensors_entry(path: Path, name: str, entry: Any, start: int, size: int)
         with path.open("rb") as file:
             file.seek(start + first)
             raw = file.read(last - first)
-        if dtype == "BF16":  # the upper half of a float32
-            return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
+        if dtype == "BF16":
+            return widened(np.frombuffer(raw, "<u2").reshape(shape))
         return np.frombuffer(raw, _SAFETENSORS[dtype]).reshape(shape)
 
     stored = StoredArray(name, shape, path, read, floating=dtype[:1] not in "IUB" or dtype == "BF16")

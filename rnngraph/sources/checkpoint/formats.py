@@ -18,6 +18,7 @@ from rnngraph.sources.checkpoint.files import (
     read_safetensors,
 )
 from rnngraph.sources.checkpoint.keras import Settings, read_h5, read_keras
+from rnngraph.sources.checkpoint.msgpack_file import read_msgpack
 from rnngraph.sources.checkpoint.torch_file import read_torch
 from rnngraph.sources.checkpoint.weight_norm import without_weight_norm
 
@@ -30,6 +31,12 @@ class Checkpoint:
     arrays: dict[str, StoredArray]
     settings: Settings = field(default_factory=dict)
     folded: tuple[str, ...] = ()  # weights that are put together from their length and direction
+
+
+NAME_THEM = (
+    "Then write np.savez('weights.npz', **{jax.tree_util.keystr(path, simple=True, separator='.'): leaf for path, leaf "
+    "in jax.tree_util.tree_leaves_with_path(model) if hasattr(leaf, 'shape')})"
+)
 
 
 def read_file(source: Path) -> Checkpoint:
@@ -48,6 +55,8 @@ def read_file(source: Path) -> Checkpoint:
     for suffixes, reader in _READERS:
         if name.endswith(suffixes):
             return reader(source)
+    if name.endswith(".eqx"):
+        raise InputError(f"{source} holds arrays without names: load it into its model. {NAME_THEM}")
     known = ", ".join(suffix for suffixes, _ in _READERS for suffix in suffixes)
     raise InputError(f"{source} has a suffix of no known checkpoint format: {known}, or a folder.")
 
@@ -63,5 +72,6 @@ _READERS: tuple[tuple[tuple[str, ...], Callable[[Path], Checkpoint]], ...] = (
     ((".pt", ".pth", ".ckpt", ".bin"), lambda path: _checkpoint(path, read_torch(path))),
     ((".h5", ".hdf5"), lambda path: _checkpoint(path, read_h5(path))),
     ((".keras",), lambda path: _checkpoint(path, *read_keras(path))),
+    ((".msgpack",), lambda path: _checkpoint(path, read_msgpack(path))),
     ((".npy",), lambda path: _checkpoint(path, [read_npy(path)])),
 )

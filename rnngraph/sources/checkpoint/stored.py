@@ -14,7 +14,7 @@ from pathlib import Path
 from rnngraph.archive import LARGEST_HEADER
 from rnngraph.errors import FileError
 from rnngraph.sources.checkpoint.files import plain_name
-from rnngraph.sources.checkpoint.formats import Checkpoint, read_file
+from rnngraph.sources.checkpoint.formats import NAME_THEM, Checkpoint, read_file
 from rnngraph.sources.checkpoint.hand_written.gate_by_gate import with_joined_gates
 from rnngraph.sources.checkpoint.hand_written.packed import with_split_gates
 from rnngraph.sources.checkpoint.hand_written.simple import with_usual_names
@@ -27,6 +27,7 @@ _IN_FOLDER = (
     f"model.safetensors{INDEX}", f"*.safetensors{INDEX}", "model.safetensors", "*.safetensors",
     f"pytorch_model.bin{INDEX}", "pytorch_model*.bin", "*.pt", "*.pth", "*.npy",
 )  # fmt: skip
+_ORBAX = ("_METADATA", "_CHECKPOINT_METADATA", "manifest.ocdbt")
 
 
 def open_checkpoint(path: str | Path, told: Mapping[str, str]) -> Checkpoint:
@@ -59,6 +60,8 @@ def _in_folder(folder: Path) -> list[Path]:
     for pattern in _IN_FOLDER:
         if found := sorted(folder.glob(pattern)):
             return found[:1] if pattern.endswith(INDEX) else found
+    if any((folder / one).exists() for one in _ORBAX):
+        raise FileError(f"the folder {folder} is orbax's: restore it with orbax, as `model`. {NAME_THEM}")
     raise FileError(
         f"the folder {folder} holds no weights: no .safetensors, .bin, .pt, .pth or .npy, and no index of any."
     )

@@ -4,7 +4,8 @@ The user's function is traced to a jaxpr once and interpreted again with identit
 whose gradients are what is measured. `watch` is the way in, `function` makes the jaxpr, `walk` goes through it.
 
 * `finder` tells recurrences from everything else: by `flow` (where values come from, in which order they hold time), by
-  the `form` of a step, its `masks`, and the `step_cell` that it is; `names` names them. What was found is `sites`.
+  the `form` of a step, its `chunks` and `masks`, and the `step_cell` that it is; `names` names them. What was found is
+  `sites`.
 * `programs` computes: `through_scan` whole losses, and `row_walk` single ones, both of the `step` computed again.
 * `scan_recording` answers what `measure` asks: `facts`, `loss_walk`, `scan_weights` and `picture`, by `samples`; a loss
   that is `read_together` is one.

@@ -66,15 +66,21 @@ def _chosen(recording: JaxRecording, site: Site, what: str) -> tuple[Booleans, b
     """Say where a sample keeps, or forgets, all of its states, (T, N); and whether some units alone ever do."""
     layout, found, spots = recording.layouts[site.number], recording.found[site.number], site.spots[what]
     every, mixed = np.full((site.length, layout.batch), bool(spots)), False
-    for place, spot in enumerate(spots):
-        one, shape = found["inside"][what][place], found["carried"][site.states[place]].shape
-        choice = np.asarray(one).reshape(*one.shape, *[1] * (len(shape) - one.ndim))  # a scalar or all of a state
-        units = by_sample(np.broadcast_to(choice, shape), layout.axes[place], flipped=site.flipped)
-        own: Booleans = np.asarray(units.all(axis=2))
+    for place, some in enumerate(spots):
+        shape, units = found["carried"][site.states[place]].shape, np.zeros(1, bool)
+        for one, spot in zip(map(np.asarray, found["inside"][what][place]), some, strict=True):
+            like = spot.shape or shape[1:]
+            choice = one.reshape(*one.shape, *[1] * (1 + len(like) - one.ndim))  # a scalar or all of a state
+            choice = np.broadcast_to(choice, (len(one), *like)).reshape(shape)
+            own = by_sample(choice, layout.axes[place], flipped=site.flipped)
+            units = units | own
+        own = np.asarray(units.all(axis=2))
         mixed |= bool((units.any(axis=2) != own).any())
-        if spot.ends is not None:  # the step that is processed next is the one that starts anew
+        if some[0].ends is not None:  # the step that is processed next is the one that starts anew
             own = site.from_next(own[::-1])[::-1]
         every &= own
+    if what == "forgotten":
+        every[-1 if site.reverse else 0] = False  # there is nothing to forget
     return every, mixed
 
 

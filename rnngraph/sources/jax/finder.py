@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from rnngraph.checks import listed
+from rnngraph.sources.jax.chunks import in_chunks
 from rnngraph.sources.jax.flow import INPUT, NOTHING, STATE, Flow, through, whole
 from rnngraph.sources.jax.form import Carries, Form, inexact
 from rnngraph.sources.jax.masks import spots
@@ -120,10 +121,10 @@ class _Finder:
             return ""
         if not carries.states:
             return "a loop inside lax.map or a scan that hands on nothing ({}): its steps are no times; use vmap"
-        if any(form.in_chunks(one) for one in carries.states):
+        if any(in_chunks(form, one) for one in carries.states):
             return (
                 "a scan over chunks of steps ({}), whose step is a scan from the same state: a chunk is no time; scan "
-                "over single steps, with jax.checkpoint where memory is short"
+                "over single steps, with jax.checkpoint where memory is short, or watch the loss of one chunk"
             )
         if not any(flow.data for flow in read) and _takes_a_gradient(equation):
             return (

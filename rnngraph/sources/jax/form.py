@@ -13,16 +13,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from rnngraph.sources.jax.masks import Spot
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, counts, walk
 
-_CASTS = ("convert_element_type", "copy", "reduce_precision")
+CASTS = ("convert_element_type", "copy", "reduce_precision")
 _SUMS = ("add", "add_any", "scatter-add", "scatter_add")
 _PRODUCTS = ("dot_general", "conv_general_dilated")
 _WRITES = ("dynamic_update_slice", "scatter")
 _PLAIN = (
-    *_CASTS, "stop_gradient", "sub", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "broadcast_in_dim",
+    *CASTS, "stop_gradient", "sub", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "broadcast_in_dim",
     "reshape", "squeeze", "expand_dims",
 )  # fmt: skip
 
@@ -62,6 +62,7 @@ class Form:
     def __init__(self, equation: Any, known: Collection[int]) -> None:
         """Open the calls of a step; `known` are the arguments that come from no weight and no state."""
         self.equation, self.known, self._numbers = equation, known, count()
+        self._known: dict[tuple[Any, ...], Any] = {}
         self.lines: list[Line] = []
         self.literals: dict[int, Any] = {}
         self.constants: dict[int, Any] = {}
@@ -83,13 +84,21 @@ class Form:
 
     def _opened(self, inside: tuple[Any, Sequence[Any]], given: Sequence[int]) -> list[int]:
         """Write the lines of a jaxpr with its constants; give the numbers of its results."""
-        closed = {next(self._numbers): one for one in inside[1]}
-        self.constants |= closed
-        return walk((inside[0], list(closed)), given, self._visit, literal=self._literal)
+        closed = [self._once((id(one),), next(self._numbers)) for one in inside[1]]
+        self.constants |= zip(closed, inside[1], strict=True)
+        return walk((inside[0], closed), given, self._visit, literal=self._literal)
 
     def _literal(self, atom: Any) -> int:
-        self.literals[number := next(self._numbers)] = atom.val
+        number: int = self._once((str(atom.aval), np.asarray(atom.val).tobytes()), next(self._numbers))
+        self.literals[number] = atom.val
         return number
+
+    def _once(self, key: tuple[Any, ...], new: Any) -> Any:
+        """Give what is known of a key: a step that computes a state twice, to carry it and to emit it, has it once."""
+        try:
+            return self._known.setdefault(key, new)
+        except TypeError:  # something that cannot be a key
+            return new
 
     def _visit(self, one: Any, given: list[int], _: Path) -> Sequence[int]:
         nested, branches = called(one), one.params.get("branches", ())
@@ -106,20 +115,22 @@ class Form:
 
     def _added(self, one: Any, given: Sequence[int]) -> list[int]:
         made = [next(self._numbers) for _ in one.outvars]
-        self.lines.append(Line(one, tuple(given), tuple(made)))
-        return made
+        known: list[int] = self._once((one.primitive, *given, *one.params.items()), made)
+        if known is made:
+            self.lines.append(Line(one, tuple(given), tuple(made)))
+        return known
 
     def made(self, value: int) -> Line | None:
         """Give the line that makes a value, before it is cast."""
         line = self.maker.get(value)
-        while line is not None and line.name in _CASTS:
+        while line is not None and line.name in CASTS:
             line = self.maker.get(line.given[0])
         return line
 
     def uncast(self, value: int) -> int:
         """Give a value before it is cast."""
         line = self.maker.get(value)
-        return value if line is None or line.name not in _CASTS else self.uncast(line.given[0])
+        return value if line is None or line.name not in CASTS else self.uncast(line.given[0])
 
     def ends(self, place: int) -> tuple[int, int]:
         """Give a carried value before and after the step."""
@@ -155,21 +166,10 @@ class Form:
             line, operand = users[0]
             if line.name in ("add", "add_any") or (not operand and line.name in (*_SUMS, *_WRITES) and not how):
                 how = how or line.name
-            elif line.name not in (*_CASTS, "stop_gradient"):
+            elif line.name not in (*CASTS, "stop_gradient"):
                 return ""
             before = line.made[0]
         return how if self.results.count(after) == 1 and not self.users(after) else ""
-
-    def in_chunks(self, place: int) -> bool:
-        """Whether a scan inside a step takes its state through what the step reads: the step is a chunk of steps."""
-        before, after = self.ends(place)
-        line = self.maker.get(after)
-        if line is None or line.name != "scan" or before not in line.given:
-            return False
-        first, count = counts(line.equation)
-        read = frozenset[int]().union(*(self.reads[one] for one in line.given[first + count :]))
-        same = line.given.index(before) - first == line.made.index(after)
-        return same and max(read, default=-1) >= self.first + self.count
 
     def weighed(self, states: Sequence[int]) -> frozenset[int]:
         """Give the arguments of which the step makes something, without a state, that a product takes."""
@@ -178,26 +178,34 @@ class Form:
         return frozenset[int]().union(*(some for some in taken if not some & own))
 
     # ---- choices that read no state
-    def entrance(self, before: int, states: frozenset[int]) -> tuple[int, Spot] | None:
-        """Find the one choice or product through which the step reads a state; give what comes out."""
-        same = {before}  # and where JAX guards the branches of a `cond` under vmap
+    def as_read(self, before: int, states: frozenset[int]) -> frozenset[int]:
+        """Give a state as the step reads it: as it is, where a choice may replace it, and with data as its factor."""
+        same = {before}
         for line in self.lines:
-            if line.name in ("stop_gradient", "select_n") and same.issuperset(line.given[line.name == "select_n" :]):
+            factors = [one for one in line.given if one not in same]
+            masked = line.name == "mul" and all(map(self.masks, factors))
+            if len(factors) < len(line.given) and (masked or self.chooses(line, states)):
                 same.update(line.made)
-        users = [(line, place) for one in same for line, place in self.users(one) if line.made[0] not in same]
-        if len(users) != 1 or same & {*self.results}:
-            return None
-        line, operand = users[0]
-        if self.chooses(line, states) and operand and not self.reads[line.given[3 - operand]] & states:
-            return line.made[0], Spot(line.given[0], 2 - operand)
-        factor = line.given[1 - operand] if line.name == "mul" else None
-        if factor is not None and factor not in self.literals and self.plain(factor):
-            return line.made[0], Spot(factor)
-        return None
+        return frozenset(same)
 
     def chooses(self, line: Line, states: frozenset[int]) -> bool:
         """Whether a line chooses between two values by something that reads no state."""
         return line.name == "select_n" and len(line.given) == 3 and not self.reads[line.given[0]] & states
+
+    def options(self, value: int) -> tuple[int, ...]:
+        """Give the values that a choice gives one of; -1 for what a branch makes itself."""
+        line = self.maker[value]
+        if line.name == "select_n":
+            return line.given[1:]
+        place, found = line.made.index(value), list[int]()
+        for branch in line.equation.params.get("branches", ()):
+            result, arguments = branch.jaxpr.outvars[place], branch.jaxpr.invars
+            found.append(line.given[1 + arguments.index(result)] if result in arguments else -1)
+        return tuple(found)
+
+    def masks(self, factor: int) -> bool:
+        """Whether a factor is data, and no number that stands in the step."""
+        return factor not in self.literals and self.plain(factor)
 
     def plain(self, value: int) -> bool:
         """Whether a factor is data, one minus it, or compares it: a gate that was computed is not."""

@@ -114,13 +114,14 @@ def _apart(
     reach: Mapping[tuple[int, int], Mapping[int, Booleans]],
     states: Sequence[int],
 ) -> list[int]:
-    """List the axes of a state along which a step keeps apart; where there are such, of a size above one."""
+    """List the axes of a state along which a step keeps apart: of a size above one, but where it keeps all of them."""
     found = []
     for axis, size in enumerate(shape):
         masks = [reach[argument, axis][k] for k in states]
         if all(not m.any() or any(m.shape[a] == size and _first_only(m, a) for a in range(m.ndim)) for m in masks):
             found.append(axis)
-    return [axis for axis in found if shape[axis] > 1] or found
+    wide = [axis for axis in found if shape[axis] > 1]
+    return found if len(wide) == sum(size > 1 for size in shape) else wide or found
 
 
 def _reaches(masks: Mapping[int, Booleans], ends: Mapping[int, int | None]) -> bool:

@@ -5,6 +5,7 @@ In: `Programs` and the arrays of a call. Out: windows, norms and columns, as `me
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -63,6 +64,9 @@ class JaxRecording:
             window = self._window(site)
             take(window)
             self._look(site, window)
+        gradients = (jnp.isfinite(one).all() for one in self.leaf_gradients.values())
+        if "backward" not in self.broken and math.isfinite(self.loss) and all(gradients):
+            self.broken.clear()  # what is infinite is meant so, as places that no step has written to yet
 
     def _window(self, site: Site) -> Window:
         values, total, immediate, carried = ({} for _ in range(4))

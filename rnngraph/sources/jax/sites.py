@@ -57,7 +57,7 @@ class Site:
     @property
     def defined(self) -> list[int]:
         """Values of a step that are its states: what is carried, before it may be forgotten."""
-        ends = [one.ends for one in self.spots["forgotten"]] or [None] * len(self.states)
+        ends = [some[0].ends for some in self.spots["forgotten"]] or [None] * len(self.states)
         return [self.form.results[k] if one is None else one for k, one in zip(self.states, ends, strict=True)]
 
     def from_next(self, column: Array) -> Array:

@@ -78,9 +78,7 @@ def gate_of(form: Form, flows: Flows, states: Sequence[int]) -> Gate | None:
     read, found = frozenset(form.first + k for k in states), []
     for place, k in enumerate(states):
         before, after = form.ends(k)
-        entrance = form.entrance(before, read)
-        same = {before} if entrance is None else {before, entrance[0]}
-        found += [(place, *one) for one in _products(form, after, same)]
+        found += [(place, *one) for one in _products(form, after, form.as_read(before, read))]
     if len(found) != 1:
         return None
     place, number, (value, closes, part) = found[0]

@@ -55,8 +55,7 @@ def either(fn: Callable[[Any, Any], Any], elems: Any, *, reverse: bool, axis: in
         begins, own = given
         both = (tree.unflatten(jnp.expand_dims(one, axis) for one in some) for some in (before, own))
         after = [jnp.squeeze(one, axis) for one in jax.tree.leaves(fn(*both))]
-        chosen = [jnp.where(begins, one, new) for one, new in zip(own, after, strict=True)]
-        after = [jax.lax.optimization_barrier(one) for one in chosen]  # or the first step was one that forgets
+        after = [jnp.where(begins, one, new) for one, new in zip(own, after, strict=True)]
         return after, after
 
     read = [jnp.moveaxis(one, axis, 0) for one in leaves]

@@ -120,7 +120,8 @@ def inside(site: Site, arguments: Sequence[Any]) -> Any:
     def seen(t: Any) -> dict[str, Any]:
         values = computed(site.form, at_step(site, arguments, t))
         found: dict[str, Any] = {
-            what: [values[one.number] == one.value for one in spots] for what, spots in site.spots.items()
+            what: [[values[one.number] == one.value for one in some] for some in spots]
+            for what, spots in site.spots.items()
         }
         return found | ({"gate": values[site.gate.number]} if site.gate else {})
 

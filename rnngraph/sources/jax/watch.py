@@ -153,7 +153,7 @@ def _prepared(loss: Callable[..., Any], arguments: tuple[Any, ...], options: Opt
 
 def _nothing(title: str, hidden: Sequence[str]) -> str:
     why = "".join(f" Not measured: {one}." for one in hidden) or (
-        " A Python loop is unrolled before anything can be seen: write the steps as a lax.scan, or as a fori_loop with "
-        "fixed bounds."
+        " There is no lax.scan in it that carries a state in time. A Python loop is unrolled before anything can be "
+        "seen: write the steps as a lax.scan, or as a fori_loop with fixed bounds."
     )
-    return f"no recurrence was found in {title}: there is no lax.scan in it that carries a state in time.{why}"
+    return f"no recurrence was found in {title}.{why}"

@@ -74,6 +74,29 @@ def test_lags_count_the_steps_that_were_taken(loss: Loss) -> None:
         np.testing.assert_allclose(log[:length], known, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("hands_on", ["the first", "the second", "none"])
+def test_a_branch_that_hands_all_states_on_is_no_step(hands_on: str) -> None:
+    """As where a loop is done before its bound; the other branch computes."""
+
+    def loss(p: Any, x: Any) -> Any:
+        def go(states: Any, x: Any) -> Any:
+            return p * states[0] + x, p * states[1] + 2 * x
+
+        def stay(states: Any, _: Any) -> Any:
+            return states if hands_on != "none" else (p * states[0], states[1])
+
+        def step(states: Any, now: Any) -> Any:
+            t, x = now
+            ways = (go, stay) if hands_on == "the first" else (stay, go)
+            return jax.lax.cond(t >= 5 if hands_on == "the first" else t < 5, *ways[::-1], states, x), None
+
+        return jnp.sum(jax.lax.scan(step, (jnp.zeros((N, H)), jnp.zeros((N, H))), (jnp.arange(T), x))[0][0])
+
+    trace = watched.watch(loss, jnp.float32(DECAY), jnp.ones((T, N, H)), weights=False, batch_axis=0)
+    taken = np.arange(T) < (T if hands_on == "none" else 5)
+    np.testing.assert_array_equal(trace.recurrences[0].valid, np.tile(taken, (N, 1)))
+
+
 def an_integrator_without_input(p: Any, x: Any) -> Any:
     """What a step computes is equal to what was: it is a step."""
     return jnp.sum(jax.lax.scan(lambda h, x: (2 * p * h + p * x, None), jnp.ones((N, H)), 0 * x)[0])

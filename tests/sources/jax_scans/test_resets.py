@@ -50,6 +50,37 @@ def multiplied(p: Any, x: Any, done: Any) -> Any:
     return loss_of(step, x, done)
 
 
+def written_over(p: Any, x: Any, done: Any) -> Any:
+    """The step that starts anew begins with what it reads: its own state is the one that is chosen."""
+
+    def step(h: Any, now: Any) -> Any:
+        h = jnp.where(now[1][:, None], now[0], p * h + now[0])
+        return h, h
+
+    return loss_of(step, x, done)
+
+
+def as_an_associative_scan(p: Any, x: Any, done: Any) -> Any:
+    """An operator with a reset, as linear recurrences in reinforcement learning have it."""
+
+    def operator(before: Any, after: Any) -> Any:
+        (a, b, c), (f, g, d) = before, after
+        return (f * a) * (1 - d) + f * d, (f * b + g) * (1 - d) + g * d, c * (1 - d) + d
+
+    given = (jnp.full((T, N, H), p), x, jnp.broadcast_to(done[..., None], x.shape).astype(jnp.float32))
+    return jnp.sum(jax.lax.associative_scan(operator, given)[1][-1])
+
+
+def in_another_shape(p: Any, x: Any, done: Any) -> Any:
+    """What is forgotten has been shaped, and multiplied."""
+
+    def step(h: Any, now: Any) -> Any:
+        h = jnp.squeeze((p * h[:, None, :]) * jnp.logical_not(now[1])[:, None, None], 1) + now[0]
+        return h, h
+
+    return loss_of(step, x, done)
+
+
 def in_the_end(p: Any, x: Any, done: Any) -> Any:
     """The step before says that the next one starts anew; the start is learned."""
 
@@ -83,7 +114,10 @@ def stopped(p: Any, x: Any, done: Any) -> Any:
     return loss_of(step, x, done)
 
 
-@pytest.mark.parametrize("loss", [chosen, backward, multiplied, in_the_end, by_a_branch, stopped])
+@pytest.mark.parametrize("loss", [
+    chosen, backward, multiplied, written_over, as_an_associative_scan, in_another_shape, in_the_end, by_a_branch,
+    stopped,
+])  # fmt: skip
 def test_credit_ends_where_a_step_starts_anew(loss: Loss) -> None:
     trace = watched.watch(loss, jnp.float32(DECAY), jnp.ones((T, N, H)), jnp.asarray(DONE), batch_axis=0)
     reverse = trace.recurrences[0].direction == "reverse"

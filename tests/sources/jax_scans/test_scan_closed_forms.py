@@ -87,6 +87,14 @@ def test_samples_in_rows_and_in_columns(batch: int) -> None:
     np.testing.assert_allclose(rows.states[0].quantiles.value, columns.states[0].quantiles.value, rtol=1e-5)
 
 
+def test_one_sample_of_a_step_that_keeps_every_number_apart() -> None:
+    """The axis of its units is not that of the samples, although a step keeps them apart as well."""
+    trace = watched.watch(linear, {"a": jnp.float32(0.5)}, jnp.ones((6, 1, H)))
+    assert trace.batch == 1
+    assert "taken for the first axis" in trace.notes[0]
+    np.testing.assert_allclose(np.exp(trace.lags[0].log[0, 0, 1:]), 2 * 0.5 ** np.arange(6)[::-1], rtol=1e-5)
+
+
 def test_without_samples_and_with_an_axis_of_the_users() -> None:
     p, x = jnp.float32(0.5), jnp.ones((6, N, H))
     found = {axis: watched.watch(linear, {"a": p}, x, batch_axis=axis) for axis in (0, 1, -1, "none")}
@@ -188,6 +196,19 @@ def test_values_that_are_not_finite_are_placed() -> None:
     first = trace.graph.first_nonfinite()
     assert trace.graph.timestep[first["forward"]] == 1
     assert trace.states[0].activation[0] > 0
+
+
+def test_places_that_no_step_has_written_to_yet_may_be_infinite() -> None:
+    def loss(p: Any, x: Any) -> Any:
+        def step(carry: Any, now: Any) -> Any:
+            h, last = carry[0] * p + now[1], carry[1]
+            seen = last.at[now[0]].set(h[0])
+            return (h + jnp.min(seen, axis=0), seen), h
+
+        return jnp.sum(scan(step, (jnp.ones((N, H)), jnp.full((6, H), jnp.inf)), (jnp.arange(6), x))[1])
+
+    trace = watched.watch(loss, jnp.float32(0.5), jnp.ones((6, N, H)), batch_axis="none")
+    assert trace.graph.first_nonfinite() == {}
 
 
 def test_each_steps_part_of_a_weight() -> None:

@@ -120,16 +120,23 @@ def unrolled(p: Any, x: Any) -> Any:
     return jnp.sum((scan(step, zeros(), x, unroll=4)[1] @ p["V"]) ** 2)
 
 
-@pytest.mark.parametrize(
-    "loss",
-    [plain, head_inside, jitted_inside, checkpointed, summed_in_the_carry, weights_in_the_carry, under_vmap, unrolled],
-)
+def computed_twice(p: Any, x: Any) -> Any:
+    """The state that is carried and the one that is emitted: as it is written, the loss would read the state before."""
+    hs = scan(lambda h, x: (jax.jit(cell)(p, h, x), jax.jit(cell)(p, h, x)), zeros(), x)[1]
+    return jnp.sum((hs @ p["V"]) ** 2)
+
+
+@pytest.mark.parametrize("loss", [
+    plain, head_inside, jitted_inside, checkpointed, summed_in_the_carry, weights_in_the_carry, under_vmap, unrolled,
+    computed_twice,
+])  # fmt: skip
 def test_one_layer(loss: Loss) -> None:
     p, x = weights(), batch()
     trace = watched.watch(loss, p, x, weights=False)
-    assert [one.name for one in trace.states] == ["step.h"]
+    (name,) = (one.name for one in trace.states)
+    assert name == ("scan.h" if loss is computed_twice else "step.h")
     assert trace.notes == ()
-    check(trace, truth_of(loop, p, x, {"step.h": STEPS}))
+    check(trace, truth_of(lambda p, x, added: loop(p, x, added, name=name), p, x, {name: STEPS}))
     np.testing.assert_allclose(trace.loss, float(sum(loop(p, x, {"step.h": np.zeros(STEPS)}))), rtol=1e-13)
 
 
@@ -343,6 +350,36 @@ def test_a_state_that_is_only_kept_for_the_step_after() -> None:
         return found
 
     check(trace, truth_of(same, p, x, {"step.h": STEPS, "step.h2": STEPS}))
+
+
+def test_what_a_step_writes_of_one_state_into_another_counts_at_both() -> None:
+    """A controller pushes its new state on a soft stack: the stack's loss reaches the state of the step that pushed."""
+
+    def step(p: Any, h: Any, stack: Any, x: Any, added: Any = (0, 0)) -> tuple[Any, Any]:
+        h = jnp.tanh(cell(p, h, x) + stack[..., :1]) + added[0]
+        push, pop, keep = jnp.split(jax.nn.softmax(h[..., :3]), 3, axis=-1)
+        down = jnp.concatenate([h[..., 3:], stack[..., :-1]], axis=-1)
+        up = jnp.concatenate([stack[..., 1:], jnp.zeros_like(stack[..., :1])], axis=-1)
+        return h, push * down + pop * up + keep * stack + added[1]
+
+    def loss(p: Any, x: Any) -> Any:
+        def both(carry: Any, x: Any) -> Any:
+            stack, h = step(p, carry[1], carry[0], x)[::-1]
+            return (stack, h), (h, stack[..., 0])
+
+        h, top = scan(both, (zeros(), zeros()), x)[1]
+        return jnp.sum((h @ p["V"]) ** 2) + jnp.sum(top**3)
+
+    def unrolled(p: Any, x: Any, added: Mapping[str, Any]) -> list[Any]:
+        h, stack, found = zeros(), zeros(), []
+        for t in range(STEPS):
+            now = added["both.h2"][t], added["both.h"][t]
+            h, stack = step(p, h, stack, x[t], now)
+            found.append(jnp.sum((h @ p["V"]) ** 2) + jnp.sum(stack[..., 0] ** 3))
+        return found
+
+    p, x = weights(), batch()
+    check(watched.watch(loss, p, x, weights=False), truth_of(unrolled, p, x, {"both.h": STEPS, "both.h2": STEPS}))
 
 
 def test_losses_that_the_user_gives() -> None:

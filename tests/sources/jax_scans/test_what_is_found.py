@@ -66,6 +66,24 @@ def in_chunks(p: Any, x: Any) -> Any:
     return jnp.sum(scan(jax.checkpoint(lambda h, some: scan(step(p), h, some)), zeros(), chunks)[1])
 
 
+def in_chunks_that_are_cut(p: Any, x: Any) -> Any:
+    """Truncated backpropagation: no gradient leaves a chunk, and each step of it has one."""
+    chunks = x.reshape(2, STEPS // 2, BATCH, INPUTS)
+    return jnp.sum(scan(lambda h, some: scan(step(p), jax.lax.stop_gradient(h), some), zeros(), chunks)[1])
+
+
+def in_a_loop_of_loops(p: Any, x: Any) -> Any:
+    """What a while loop with a largest number of steps is made of."""
+
+    def four(h: Any, _: Any) -> Any:
+        return scan(lambda h, _: (cell(p, h, x[0]), None), h, length=4)
+
+    def while_small(h: Any, _: Any) -> Any:
+        return jax.lax.cond(jnp.sum(h) < 9, lambda h: four(h, None)[0], lambda h: h, h), None
+
+    return sum(jnp.sum(scan(one, zeros(), length=4)[0]) for one in (four, while_small))
+
+
 def in_a_map(p: Any, x: Any) -> Any:
     return jnp.sum(jax.lax.map(lambda one: over(p, one[:, None] * jnp.ones((1, BATCH, 1))), x.swapaxes(0, 1)))
 
@@ -140,6 +158,8 @@ NONE = {
     lambda p, x: own_derivative(p, x): "with a derivative of its own",
     in_shard_map: "without it",
     in_chunks: "a chunk is no time",
+    in_chunks_that_are_cut: "a chunk is no time",
+    in_a_loop_of_loops: "a chunk is no time",
     in_a_map: "use vmap",
     of_no_weight: "which no weight reaches",
     a_python_loop: "A Python loop is unrolled",
