@@ -40,10 +40,10 @@ def walk(
             if one is None:
                 continue
             edge = node.id, place
-            if some := edits.get(edge, ()):  # of a copy: others may hold it too
-                one = np.array(dense([one], (rows, *tape.entry(source).value.shape)))
-            for row, edit in some:
-                one[row] = unbroadcast(edit(g[row], one[row]), one[row].shape, node=node, source=source)
+            if some := edits.get(edge, ()):
+                one = own = np.array(dense([one], (rows, *tape.entry(source).value.shape)))  # others may hold it too
+                for row, edit in some:
+                    own[row] = unbroadcast(edit(g[row], own[row]), own[row].shape, node=node, source=source)
             pending.setdefault(targets.get(edge, source), []).append(one)
     return found
 
