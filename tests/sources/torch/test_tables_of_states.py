@@ -170,3 +170,16 @@ def test_what_falls_below_the_smallest_number_is_walked_on_through_a_table(monke
     assert logs[0].min() < np.log(torch.finfo(torch.float32).tiny) - 10
     np.testing.assert_allclose(logs[1], logs[0], atol=1e-3)
     assert arrived[-1] < 5 * arrived[-2], "every piece walks all tables below it again"
+
+
+def test_so_many_losses_are_walked_at_once_as_fit_with_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, ask, time = [], loss_rows.vjp, 30
+    monkeypatch.setattr(loss_rows, "_BYTES", 500_000)
+    monkeypatch.setattr(loss_rows, "vjp", lambda run, seeds, *rest, **options: (
+        rows.append(len(next(iter(seeds.values())))), ask(run, seeds, *rest, **options))[1])  # fmt: skip
+    model = Filled(0, raw=False).double()
+    with rnngraph.torch.watch(model) as watch:
+        model(torch.randn(3, time, D).double()).total().backward()
+    watch.trace()
+    tables = time * (time + 1) * 3 * H * 8  # bytes: a loss that is walked meets as many of them as there are steps
+    assert 1 < max(rows) <= 500_000 // tables + 1  # and the row of all losses

@@ -81,7 +81,7 @@ class LossRows:
         ports = (
             self.ports if len(self.calls) > 1 or self.states or self.inputs else ()
         )  # else nothing is above the only one
-        held = {*self.states, *ports, *self.inputs, *self.entering}
+        held = {*self.states, *ports, *self.inputs, *self.entering, *self.tables}
         size = sum(bytes_of(edge) for edge in held)
         count = max(1, min(len(rows), _MOST, _BYTES // max(size, 1)))
         for low in range(0, len(rows), count):
