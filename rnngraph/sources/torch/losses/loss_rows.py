@@ -14,7 +14,16 @@ import numpy as np
 import torch
 
 from rnngraph.sources.torch.autograd.edge_index import EdgeIndex
-from rnngraph.sources.torch.autograd.edges import WRITTEN, Edge, age, bytes_of, home_of_float64, oldest, walk_down
+from rnngraph.sources.torch.autograd.edges import (
+    WRITTEN,
+    Edge,
+    age,
+    at_and_below,
+    bytes_of,
+    home_of_float64,
+    oldest,
+    walk_down,
+)
 from rnngraph.sources.torch.autograd.gradient_norms import EdgeRows, rescaled
 from rnngraph.sources.torch.autograd.opaque_nodes import all_above, frozen_statistics
 from rnngraph.sources.torch.autograd.vjp import vjp
@@ -62,8 +71,10 @@ class LossRows:
                 self.by_step.setdefault((recording.shares.clock(port), t), []).append(port)
         nodes = {edge[0] for edge in (*self.states, *self.ports, *self.inputs, *self.extra)}
         least = oldest(nodes)
-        # Each is made of the one before: what goes through them would go through all below again in every piece.
-        self.tables = sorted(((node, 0) for node in self.run.nodes(least) if node.name() == WRITTEN), key=age)
+        # Of tables from which states are read each is made of the one before: what goes through them would go through
+        # all below again in every piece.
+        below = at_and_below((node for node, _ in self.states), least) if self.states else ()
+        self.tables = [(node, 0) for node in below if node.name() == WRITTEN]
         self._leads = {call: _leads_on(call, nodes, least) for call in self.calls}
 
     def _part_inputs(self, fed: NetworkInput) -> None:
