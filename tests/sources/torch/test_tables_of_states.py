@@ -173,10 +173,14 @@ def test_what_falls_below_the_smallest_number_is_walked_on_through_a_table(monke
 
 
 def test_so_many_losses_are_walked_at_once_as_fit_with_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows, ask, time = [], loss_rows.vjp, 30
+    rows, ask, time = list[int](), loss_rows.vjp, 30
+
+    def counted(run: Any, seeds: Any, *rest: Any, **options: Any) -> Any:
+        rows.append(len(next(iter(seeds.values()))))
+        return ask(run, seeds, *rest, **options)
+
     monkeypatch.setattr(loss_rows, "_BYTES", 500_000)
-    monkeypatch.setattr(loss_rows, "vjp", lambda run, seeds, *rest, **options: (
-        rows.append(len(next(iter(seeds.values())))), ask(run, seeds, *rest, **options))[1])  # fmt: skip
+    monkeypatch.setattr(loss_rows, "vjp", counted)
     model = Filled(0, raw=False).double()
     with rnngraph.torch.watch(model) as watch:
         model(torch.randn(3, time, D).double()).total().backward()
