@@ -113,14 +113,18 @@ def begun_anew(x: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
     return total
 
 
-def filtered(x: Any, W: Any, weigh: Any) -> Any:
-    """A hidden Markov model, fed the logarithms of likelihoods: no weight multiplies them."""
-    h, total = np.ones((N, D)), 0.0
+def filtered(x: Any, W: Any, weigh: Any, prior: Any = None) -> Any:
+    """A hidden Markov model, fed the logarithms of likelihoods: no weight multiplies them, nor the prior."""
+    h, total = np.ones((N, D)) if prior is None else prior, 0.0
     for t in range(T):
-        h = h @ np.exp(W) * np.exp(x[t])
+        h = (h if prior is not None and not t else h @ np.exp(W)) * np.exp(x[t])
         total = total + weigh[t] * np.sum(np.log(np.sum(h, axis=1)))
         h = h / np.sum(h, axis=1, keepdims=True)
     return total
+
+
+def with_prior(x: Any, prior: Any, W: Any, weigh: Any) -> Any:
+    return filtered(x, W, weigh, prior)
 
 
 def words(table: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
@@ -181,7 +185,7 @@ SIMPLE = (draw(D, H), draw(H, H))
     (two_layers, (*SIMPLE, draw(H, H, seed=1), draw(H, H, seed=2))), (leaky, SIMPLE), (dropped, SIMPLE),
     (reset_gru, (draw(N, H), *SIMPLE, draw(D, H, seed=1), draw(H, H, seed=1), draw(H, H, seed=2))),
     (with_ones, (draw(D + H + 1, H),)), (delta_rule, (draw(D, H), draw(D, H, seed=1))),
-    (filtered, (draw(D, D),)), (begun_anew, SIMPLE),
+    (filtered, (draw(D, D),)), (with_prior, (np.exp(draw(N, D)), draw(D, D))), (begun_anew, SIMPLE),
 ])  # fmt: skip
 def test_data_of_every_step(forward: Callable[..., Any], others: tuple[Any, ...]) -> None:
     x = draw(T, N, D)

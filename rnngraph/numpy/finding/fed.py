@@ -17,7 +17,17 @@ from rnngraph.autodiff.node import CONSTANT, Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.numpy.finding.carried import starts_of
 from rnngraph.numpy.finding.found import Found
-from rnngraph.numpy.finding.products import JOINING, LEAVES, PASSING, PRODUCTS, below, is_leaf_like, reached, written
+from rnngraph.numpy.finding.products import (
+    JOINING,
+    LEAVES,
+    PASSING,
+    PRODUCTS,
+    VIEWING,
+    below,
+    is_leaf_like,
+    reached,
+    written,
+)
 
 Data: TypeAlias = list[dict[int, set[int]]]  # by step: number of a value -> the nodes that hold it
 
@@ -111,7 +121,15 @@ def _data_of(
             if all(shared.get(i, 1) == 1 for i in ids):
                 found[k][number] = ids
     found = [_first(nodes, some) if len(some) > 1 else some for some in found]
+    if bare and len(found[0]) > max(map(len, found[1:]), default=0):  # a prior begins the state
+        found[0] = _as_later(nodes, found)
     return found if sum(map(bool, found)) >= most else []
+
+
+def _as_later(nodes: Sequence[Node], found: Data) -> dict[int, set[int]]:
+    """Give what of the first step's data is a part of what later steps read parts of."""
+    later = {below(nodes, i, VIEWING) for some in found[1:] for ids in some.values() for i in ids}
+    return {n: ids for n, ids in found[0].items() if not later.isdisjoint(below(nodes, i, VIEWING) for i in ids)}
 
 
 def _number(node: Node) -> float | None:
