@@ -42,6 +42,7 @@ def trace(loss: rg.Tensor) -> rg.Trace:
         (lambda *_: api.gradients(None), "the loss is a NoneType"),
         (lambda *_: api.check(None), "there is nothing to check in None"),
         (lambda *_: api.diagnose(None), "the loss is a NoneType"),
+        (lambda *_: api.diagnose("run.npz"), r"the loss is a str.* a saved run is opened with rnngraph\.Trace\.load"),
         (lambda *_: api.diagnose(np.float64(1.0)), r"the loss is a numpy\.float64; pass the scalar Tensor"),
         (lambda _, trace: api.diagnose(trace, horizon="far"), "the horizon is 'far'"),
         (lambda _, trace: api.diagnose(trace, horizon=1.5), "the horizon is 1.5"),

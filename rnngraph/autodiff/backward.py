@@ -200,7 +200,8 @@ def scalar_cotangent(loss: Tensor) -> Array:
         kind = f"{'' if library == 'builtins' else f'{library}.'}{type(loss).__name__}"
         raise InputError(
             f"the loss is a {kind}; pass the scalar Tensor that a model computed on a tape. A PyTorch step is looked "
-            "at with rnngraph.torch.watch(model), and the watch is what is drawn and judged."
+            "at with rnngraph.torch.watch(model), and the watch is what is drawn and judged; a saved run is opened "
+            "with rnngraph.Trace.load(file)."
         )
     if loss.value.size != 1:
         raise InputError(f"the loss has shape {loss.shape}; reduce it to a scalar, with .sum() or .mean().")
