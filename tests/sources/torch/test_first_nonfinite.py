@@ -78,6 +78,19 @@ def test_infinity_that_a_mask_writes_is_nothing() -> None:
     assert (found.forward, found.backward) == (None, None)
 
 
+def test_memory_that_is_pointed_at_is_not_made() -> None:
+    """As cuDNN's layers do with their weights at every call on a GPU."""
+    weights, x = torch.rand(3), torch.rand(3, requires_grad=True)
+    weights[1] = torch.inf
+
+    def run() -> None:
+        (torch.empty(0).set_(weights.untyped_storage(), 0, (3,), (1,)) * (x - x)).sum().backward()
+
+    found = rnngraph.torch.first_nonfinite(run).forward
+    assert found is not None
+    assert (found.op, found.given) == ("mul", True)  # infinity times zero
+
+
 def test_backward_only() -> None:
     class Root(nn.Module):  # type: ignore[misc, name-defined]
         def forward(self, x: Any, h: Any) -> Any:
