@@ -179,7 +179,7 @@ def _position(broken: Any, module: Any, backward: bool) -> tuple[int | None, int
 
 
 def _only_writes(func: Any, given: list[Any]) -> bool:
-    """Tell memory that is merely handed out or pointed at, and infinities that are written on purpose, as for a mask."""
+    """Tell memory that is handed out or pointed at, and infinities that are written on purpose, as for a mask."""
     name = str(func)
     return not given or ".empty" in name or "fill" in name or "new_" in name or "aten.set_." in name
 
