@@ -340,6 +340,39 @@ class Translator(nn.Module):  # type: ignore[misc, name-defined]
         return trail.total()
 
 
+class Located(nn.Module):  # type: ignore[misc, name-defined]
+    """A cell that reads what it attends to; where it looked before, nowhere at first, is a part of where it looks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = nn.Linear(D, H)
+        self.cell, self.query = nn.GRUCell(H + D, H), nn.Linear(H, T)
+        self.place = nn.Conv1d(2, 1, 3, padding=1)
+
+    def forward(self, xs: Any, trail: Trail) -> Any:
+        memory = xs[0].new_ones(N, T, D).cumsum(1)
+        h, looked, read = memory.new_zeros(N, H), memory.new_zeros(N, T), memory.new_zeros(N, D)
+        for t, one in enumerate(self.before(torch.stack(list(xs)))):
+            h = self.cell(torch.cat([one, read], 1), h)
+            looked = (self.query(h) + self.place(torch.stack([looked, looked.cumsum(1)], 1))[:, 0]).softmax(1)
+            read = (looked[:, None] @ memory)[:, 0]
+            trail.losses[t] = (h.sum(1) + read.sum(1)).square().sum()
+        return trail.total()
+
+
+def test_where_it_looked_before_is_data_at_the_start_alone() -> None:
+    model, x = Located().double(), torch.randn(T, N, D).double()
+    with rnngraph.torch.watch(model) as watch:
+        model(x, Trail()).backward()
+    trace, trail, made = watch.trace(), Trail(), list[Any]()
+    handle = model.before.register_forward_hook(
+        lambda module, given, output: made.extend(one.detach().requires_grad_() for one in output) or torch.stack(made)
+    )
+    model(x, trail)
+    handle.remove()
+    check_input(trace, trail.losses, made, "input of cell")
+
+
 def test_encoder_and_decoder() -> None:
     model, table = Translator().double(), nn.Embedding(9, D).double()
     source, words = torch.randn(T, N, D).double(), torch.randint(0, 9, (T + 2, N))
