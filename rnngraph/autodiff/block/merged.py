@@ -15,7 +15,7 @@ from rnngraph.autodiff.cell import Cell, Factors
 from rnngraph.autodiff.contribution import Array
 
 _START = 15_000  # multiplications that take as long as to begin the product of one unit's blocks
-_THIN = 8  # so much slower are the thin products that make a matrix
+_THIN = 16  # so much slower are the thin products that make a matrix; on many cores, which they do not fill, far more
 
 
 class Merged:
