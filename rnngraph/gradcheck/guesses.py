@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, combinations
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,39 +18,28 @@ from rnngraph.autodiff.along import DOT, MAX
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import PARAMETER, Node
 from rnngraph.autodiff.ops import ADD, DIVIDE, INDEX, MATMUL, MULTIPLY, SUBTRACT, is_basic, sigmoid
+from rnngraph.gradcheck.replayed import Edge, Edit, Edits
 from rnngraph.gradcheck.roles import CARRIED, START, WORDS, Roles, Use
-from rnngraph.gradcheck.walk import NONE, Edge, Edit, dense
 
 STATE_BEFORE, INPUT_BEFORE = " before the step", " of the step before"
 OTHER_STATE = "the state after the step, not with the one before it"
+Guess: TypeAlias = tuple[str, Edits]  # what is wrong, if it is this, and what is then handed back
 MOST = 32  # timesteps of which each is left out in turn
-CUT: Edit = lambda g, right: 0 * right  # noqa: E731 - as the tables below have them
+CUT: Edit = lambda g, right: None  # noqa: E731 - as the tables below have them
 NEGATED: Edit = lambda g, right: -right  # noqa: E731
 
 
-class Guess(NamedTuple):
-    """What is wrong, if it is this, and what is then handed back; or other upstream gradients."""
-
-    words: str
-    edits: Mapping[Edge, Edit] = NONE
-    upstream: Sequence[Array] | None = None
-
-
-def guesses(roles: Roles, upstream: Sequence[Array]) -> Iterator[Guess]:
+def guesses(roles: Roles) -> Iterator[Guess]:
     """Give all guesses, the likely ones first."""
-    for k, one in enumerate(upstream if len(upstream) > 1 else ()):
-        unused = [*upstream[:k], np.zeros_like(one), *upstream[k + 1 :]]
-        yield Guess(f"the gradient that comes in at output {k} of the forward is not used", NONE, unused)
     yield from _between_steps(roles)
-    if not roles.blocks:
-        yield from _on_ways(roles)
-        yield from _in_activations(roles)
-        yield Guess("every step sees the last state: the array is overwritten in place", _overwritten(roles))
-        steps = {node.timestep for node in roles.nodes} - {-1}
-        for step in sorted({min(steps), max(steps)}) if steps else ():
-            inside = [use.edge for node in roles.nodes if node.timestep == step for use in roles.uses(node)]
-            yield Guess(f"step {step} is missing from it", dict.fromkeys(inside, CUT))
-        yield from _of_other_values(roles)
+    yield from _on_ways(roles)
+    yield from _in_activations(roles)
+    yield "every step sees the last state: the array is overwritten in place", _overwritten(roles)
+    steps = {node.timestep for node in roles.nodes} - {-1}
+    for step in sorted({min(steps), max(steps)}) if steps else ():
+        inside = [use.edge for node in roles.nodes if node.timestep == step for use in roles.uses(node)]
+        yield f"step {step} is missing from it", dict.fromkeys(inside, CUT)
+    yield from _of_other_values(roles)
 
 
 def _between_steps(roles: Roles) -> Iterator[Guess]:
@@ -65,21 +54,20 @@ def _between_steps(roles: Roles) -> Iterator[Guess]:
     steps = sorted({one.step for one in edges} - {START})
     for words, part in parts.items():
         inner = [one.edge for one in part if one.step != START]
-        yield Guess(f"{CARRIED}{words} is not added", dict.fromkeys(inner, CUT))
-        # The first state's gradient is formed with the others or not. Of a block there are cuts alone.
-        for some in (inner, [one.edge for one in part]) if not roles.blocks else ():
+        yield f"{CARRIED}{words} is not added", dict.fromkeys(inner, CUT)
+        for some in (inner, [one.edge for one in part]):  # the first state's gradient is formed with the others or not
             sums = defaultdict[Any, Edit](_added_up)
-            yield Guess(f"{CARRIED}{words} has the wrong sign", dict.fromkeys(some, NEGATED))
-            yield Guess(f"{CARRIED}{words} is added twice", dict.fromkeys(some, lambda g, right: 2 * right))
+            yield f"{CARRIED}{words} has the wrong sign", dict.fromkeys(some, NEGATED)
+            yield f"{CARRIED}{words} is added twice", dict.fromkeys(some, lambda g, right: 2 * right)
             added = {(i, place): sums[roles.roles[i], place] for i, place in some}
-            yield Guess(f"{CARRIED}{words} is added (+=) to what was, not set (=)", added)
+            yield f"{CARRIED}{words} is added (+=) to what was, not set (=)", added
     for step in steps[:MOST]:
         for words, part in parts.items():
             only = [one.edge for one in part if one.step == step]
-            yield Guess(f"nothing passes from step {step + 1} to {step}{words}", dict.fromkeys(only, CUT))
+            yield f"nothing passes from step {step + 1} to {step}{words}", dict.fromkeys(only, CUT)
     for every in range(2, min(len(steps), MOST)):
         over = [one.edge for one in edges if one.step != START and (one.step + 1) % every == 0]
-        yield Guess(f"nothing passes over the ends of windows of {every} steps", dict.fromkeys(over, CUT))
+        yield f"nothing passes over the ends of windows of {every} steps", dict.fromkeys(over, CUT)
 
 
 def _added_up() -> Edit:
@@ -98,11 +86,11 @@ def _on_ways(roles: Roles) -> Iterator[Guess]:
     held = {(node.id, 0): CUT for node in maxima}
     for way in roles.ways:
         for taken, edit in (("is not added", CUT), ("has the wrong sign", NEGATED)) if way.forks else ():
-            yield Guess(f"{way.said['back']} {taken}", {**held, **{use.edge: edit for use in way.uses}})
+            yield f"{way.said['back']} {taken}", {**held, **{use.edge: edit for use in way.uses}}
         for words, vary in WAYS.items():
             made = _joined(vary(roles, use) for use in way.uses)
             if made:
-                yield Guess(words.format(**way.said), {**held, **made})
+                yield words.format(**way.said), {**held, **made}
 
 
 def _joined(some: Iterable[Mapping[Edge, Edit]]) -> dict[Edge, Edit]:
@@ -112,7 +100,7 @@ def _joined(some: Iterable[Mapping[Edge, Edit]]) -> dict[Edge, Edit]:
 def _by_rule(node: Node, place: int, of: Callable[[Array], Array] = np.asarray) -> Edit:
     """Hand back what the rule of a node, perhaps of other numbers, makes of something."""
     rule: Any = node.op.vjp
-    return lambda g, right: dense([rule(of(g)[None], node)[place]], (1, *right.shape))[0]
+    return lambda g, right: rule(of(g), node)[place]
 
 
 def _with(node: Node, seen: Mapping[int, Array], value: Array | None = None) -> dict[Edge, Edit]:
@@ -182,11 +170,11 @@ def _in_activations(roles: Roles) -> Iterator[Guess]:
         groups |= {roles.made(some[-1][-1]): some for some in places.values() if len(places) > 1}
         for said, chains in groups.items():
             for words, slope in SLOPES.items():
-                yield Guess(f"the slope of {said} {words}", _joined(_with_slope(roles, one, slope) for one in chains))
+                yield f"the slope of {said} {words}", _joined(_with_slope(roles, one, slope) for one in chains)
             tops = [top for top, *more in chains if not more and top.id in roles.series]
             before = _joined(_with(top, {}, roles.value(roles.shifted(top.id, -1), top.value)) for top in tops)
             if before:
-                yield Guess(f"the slope of {said} is that of the state before the step", before)
+                yield f"the slope of {said} is that of the state before the step", before
 
 
 def _with_slope(roles: Roles, some: Sequence[Node], slope: Any) -> dict[Edge, Edit]:
@@ -229,10 +217,10 @@ def _of_other_values(roles: Roles) -> Iterator[Guess]:
         if own in (name, roles.said(other.id)) and role in states:
             words = f"the state{before}, not with the one after it" if before else OTHER_STATE
         if made:
-            yield Guess(f"{way.said['formed']} is formed with {words}", made)
+            yield f"{way.said['formed']} is formed with {words}", made
     weights = [node for node in roles.nodes if node.op is PARAMETER and node.value.ndim == 2]
     for one, other in combinations(weights, 2):
         swap = {one.id: other.value, other.id: one.value} if one.value.shape == other.value.shape else {}
         edits = _joined(_seeing(use, swap[use.source]) for way in products for use in way.uses if use.source in swap)
         if edits:
-            yield Guess(f"{roles.said(one.id)} and {roles.said(other.id)} are swapped on the way back", edits)
+            yield f"{roles.said(one.id)} and {roles.said(other.id)} are swapped on the way back", edits

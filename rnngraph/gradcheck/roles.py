@@ -7,21 +7,20 @@ In: the replay of what is checked. Out: roles, the ways between two values, alik
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rnngraph.autodiff.along import ASSEMBLE
-from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import CONSTANT, PARAMETER, Node
 from rnngraph.autodiff.ops import ADD, INDEX, RELU, SIGMOID, STACK, SUBTRACT, TANH, sigmoid
+from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Entry
 from rnngraph.gradcheck.mistakes import GATES, gate
-from rnngraph.gradcheck.replayed import Replay
-from rnngraph.gradcheck.walk import Edge
+from rnngraph.gradcheck.replayed import Edge, Replay
 from rnngraph.numpy.finding.products import JOINING, PRODUCTS, VIEWING, frozen
 
 WORDS = {"h": "the hidden state", "c": "the cell state"}
@@ -66,8 +65,8 @@ class Roles:
 
     def __init__(self, replay: Replay) -> None:
         """Number what is computed, and note who reads what."""
-        self.replay, self.entry, self.blocks = replay, replay.tape.entry, replay.blocks
-        self.nodes = [entry for entry in replay.nodes if not isinstance(entry, Block)]
+        self.replay, self.entry = replay, replay.tape.entry
+        self.nodes: list[Any] = replay.nodes
         self.states, self.series = dict[int, str](), dict[int, tuple[list[int], int]]()  # ids in order, and a place
         known, self.readers = dict[int, Any](), defaultdict[int, list[Use]](list)
         for one in replay.tape.recurrences:
@@ -93,31 +92,30 @@ class Roles:
         found = [pair for node in self.nodes if (pair := self._activation(node))]
         self.activations = {chain[-1].id: (kind, chain) for kind, chain in found}
         self.above = {chain[0].inputs[self.source(chain[0])]: chain for _, chain in found}  # by their arguments
-        self.ahead, self.carried = dict[str, dict[int, int]](), list[Carry]()  # the first steps that something leads to
-        for block in self.blocks:
-            self.carried += [Carry((block.id, step + 1), "", "", step) for step in range(block.steps - 1)]
-        for one in replay.tape.recurrences if not self.blocks else ():
-            steps = {node: (kind, step) for kind, ids in one.states.items() for step, node in enumerate(ids)}
-            order, ahead = -1 if one.reverse else 1, dict[int, int]()
-            for node in reversed(self.nodes):
-                own = order * steps[node.id][1] if node.id in steps else ahead.get(node.id)
-                if own is not None:
-                    ahead |= {node.id: own} | {i: min(own, ahead.get(i, own)) for i in node.inputs}
-            steps |= {node: (kind, START) for kind, node in one.initial.items()}
-            for use in (use for node in self.nodes if node.id in ahead for use in self.uses(node)):
-                kind, step = steps.get(use.source, ("", 0))
-                if kind and (step == START or ahead[use.node.id] > order * step):
-                    self.carried.append(Carry(use.edge, one.name, kind, step))
-            self.ahead[one.name] = ahead
+        self.carried = [carry for one in replay.tape.recurrences for carry in self._carried(one)]
+
+    def _carried(self, one: Recurrence) -> Iterator[Carry]:
+        """Give the edges from a state to what leads to later steps alone."""
+        order, ahead = -1 if one.reverse else 1, dict[int, int]()  # the first step that something leads to, in order
+        steps = {node: (kind, step) for kind, ids in one.states.items() for step, node in enumerate(ids)}
+        for node in reversed(self.nodes):
+            first = order * steps[node.id][1] if node.id in steps else ahead.get(node.id)
+            if first is not None:
+                ahead |= {node.id: first} | {i: min(first, ahead.get(i, first)) for i in node.inputs}
+        steps |= {node: (kind, START) for kind, node in one.initial.items()}
+        for i, (kind, step) in steps.items():
+            for use in self.readers[i]:
+                if use.node.id in ahead and (step == START or ahead[use.node.id] > order * step):
+                    yield Carry(use.edge, one.name, kind, step)
 
     def uses(self, node: Node) -> list[Use]:
         """Give what a node reads."""
         return [Use(node, k, i) for k, i in enumerate(node.inputs)]
 
-    def shifted(self, i: int, steps: int) -> int | None:
-        """Give the state some steps later, -1 for zeros before the first; None where there is no such."""
-        ids, place = self.series.get(i, ([], 0))
-        return ids[place + steps] if 0 <= place + steps < len(ids) else None
+    def shifted(self, i: int, steps: int) -> int:
+        """Give the state some steps later; that before the first step, -1 for zeros, where there is no such."""
+        ids, place = self.series.get(i, ([-1], 0))
+        return ids[place + steps if 0 <= place + steps < len(ids) else 0]
 
     def value(self, i: int | None, like: Array) -> Array:
         """Give a value, or zeros where there is none."""

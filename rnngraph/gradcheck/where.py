@@ -5,7 +5,7 @@ In: a subject and the replay of what is right. Out: sentences. The loss is limit
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -23,7 +23,7 @@ ROUNDING = 1e3  # of a gradient, in units of the last place of its largest eleme
 FEW = 2  # a factor of which has many reasons
 CLOSE = 1e-5  # relative; a factor to a count, or a norm to a round one
 OVERWRITTEN = "right for a loss at any one step, and wrong for their sum: it is overwritten (=), not added to (+=)"
-Pair: TypeAlias = tuple[Sequence[Any], Sequence[Any]]  # claimed and right gradients of one loss
+Pair: TypeAlias = tuple[Sequence[Any], Mapping[int, Any]]  # claimed and right gradients of one loss, by place
 
 
 class Look:
@@ -32,7 +32,8 @@ class Look:
     def __init__(self, subject: Subject, right: Replay) -> None:
         """Compare the whole, and find the axes of the timesteps, by output."""
         self.subject, self.right = subject, right
-        self.whole: Pair = subject.claimed, self._right([subject.upstream])[0]
+        self.starts = right.starts(subject.upstream)
+        self.whole: Pair = subject.claimed, right.walked(self.starts)
         self.axes = self._time_axes()
         self.states, self.units = set[tuple[int, ...]](), set[int]()  # shapes of states, and sizes of their units
         self.counts = dict[str, float]()  # what a loss or a gradient may be divided by
@@ -52,18 +53,15 @@ class Look:
             if by not in {1.0, *self.counts.values()}:
                 self.counts[f"{by:g}, as the forward is"] = by
 
-    def _right(self, losses: Sequence[Sequence[Array]]) -> list[list[Any]]:
-        rows = self.right.rows(losses) if losses else []
-        return [[None if one is None else one[k] for one in rows] for k in range(len(losses))]
-
     def _time_axes(self) -> dict[int, int]:
         """Find the axes of the outputs along which what an argument holds at one place is felt at later ones alone."""
         found: dict[int, int] = {}
         upstream = self.subject.upstream
         for k, axis in [(k, axis) for k, one in enumerate(upstream) for axis in range(one.ndim) if one.ndim > 1]:
-            for one, other in zip(*self._right([self._limited({k: axis}, t) for t in (0, -1)]), strict=True):
-                if one is not None and one.ndim == upstream[k].ndim and one.shape[axis] == upstream[k].shape[axis] > 1:
-                    first, last = np.moveaxis(one, axis, 0), np.moveaxis(other, axis, 0)
+            early, late = (self.right.walked(self.right.starts(self._limited({k: axis}, t))) for t in (0, -1))
+            for place, one in early.items():
+                if one.ndim == upstream[k].ndim and one.shape[axis] == upstream[k].shape[axis] > 1:
+                    first, last = np.moveaxis(one, axis, 0), np.moveaxis(late[place], axis, 0)
                     if last[:-1].any() and not first[1:].any():
                         found.setdefault(k, axis)
         return found
@@ -87,8 +85,8 @@ class Look:
         """The losses that are limited to one step."""
         sizes = [self.subject.outputs[k].shape[axis] for k, axis in self.axes.items()]
         limited = [self._limited(self.axes, t) for t in range(min([MOST, *sizes]) if sizes else 0)]
-        claimed = [self.subject.gradients(self.subject.points, one) for one in limited]
-        return list(zip(claimed, self._right(limited), strict=True))
+        points = self.subject.points
+        return [(self.subject.gradients(points, one), self.right.walked(self.right.starts(one))) for one in limited]
 
     def is_wrong(self, pair: Pair, place: int, part: Any = ...) -> bool:
         """Tell what is wrong from what only rounds otherwise."""

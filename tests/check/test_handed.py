@@ -73,8 +73,12 @@ def test_a_mistake_is_named(layer: str, line: str, other: str, says: str) -> Non
     assert re.search(says, " ".join(report.where)), report.where
 
 
-def test_gradients_beside_a_layer_of_the_package() -> None:
-    layer, x, weights = rg.nn.RNN(D, H, seed=1), draw(N, T, D), draw(N, T, H)
+@pytest.mark.parametrize(
+    ("detail", "says"),
+    [("op", "rnn.Wx, rnn.b, rnn.Wh: what is carried from step t+1 to t is not added."), ("step", 'detail="op"')],
+)
+def test_gradients_beside_a_layer_of_the_package(detail: str, says: str) -> None:
+    layer, x, weights = rg.nn.RNN(D, H, seed=1, detail=detail), draw(N, T, D), draw(N, T, H)
     loss = (layer(rg.Tape().input(x, "x")) * weights).sum()
     right = {name: np.array(one) for name, one in rg.gradients(loss).items() if name != "x"}
     assert rg.check(loss, right).passed
@@ -87,7 +91,7 @@ def test_gradients_beside_a_layer_of_the_package() -> None:
     found = rg.gradients(local)
     report = rg.check(loss, {name: np.array(found[name]) for name in right})
     assert report.differs
-    assert "what is carried from step t+1 to t is not added" in " ".join(report.where), report.where
+    assert says in " ".join(report.where), report.where
 
 
 class Stacked:
