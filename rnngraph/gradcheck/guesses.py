@@ -37,8 +37,8 @@ def guesses(roles: Roles) -> Iterator[Guess]:
     yield "every step sees the last state: the array is overwritten in place", _overwritten(roles)
     steps = {node.timestep for node in roles.nodes} - {-1}
     for step in sorted({min(steps), max(steps)}) if steps else ():
-        inside = [use.edge for node in roles.nodes if node.timestep == step for use in roles.uses(node)]
-        yield f"step {step} is missing from it", dict.fromkeys(inside, CUT)
+        inside = [use for node in roles.nodes if node.timestep == step for use in roles.uses(node)]
+        yield f"step {step} is missing from it", _all(inside, CUT)
     yield from _of_other_values(roles)
 
 
@@ -47,35 +47,38 @@ def _between_steps(roles: Roles) -> Iterator[Guess]:
     edges = roles.carried
     kinds, runs = sorted({one.kind for one in edges}), sorted({one.along for one in edges})
     parts = {"": edges}
-    for kind in kinds if len(kinds) > 1 else ():
-        parts[f" by {WORDS.get(kind, kind)}"] = [one for one in edges if one.kind == kind]
-    for name in runs if len(runs) > 1 else ():
-        parts[f" along {name}"] = [one for one in edges if one.along == name]
+    if len(kinds) > 1:
+        parts |= {f" by {WORDS.get(kind, kind)}": [one for one in edges if one.kind == kind] for kind in kinds}
+    if len(runs) > 1:
+        parts |= {f" along {name}": [one for one in edges if one.along == name] for name in runs}
     steps = sorted({one.step for one in edges} - {START})
     for words, part in parts.items():
-        inner = [one.edge for one in part if one.step != START]
-        yield f"{CARRIED}{words} is not added", dict.fromkeys(inner, CUT)
-        for some in (inner, [one.edge for one in part]):  # the first state's gradient is formed with the others or not
-            sums = defaultdict[Any, Edit](_added_up)
-            yield f"{CARRIED}{words} has the wrong sign", dict.fromkeys(some, NEGATED)
-            yield f"{CARRIED}{words} is added twice", dict.fromkeys(some, lambda g, right: 2 * right)
-            added = {(i, place): sums[roles.roles[i], place] for i, place in some}
-            yield f"{CARRIED}{words} is added (+=) to what was, not set (=)", added
+        inner = [one.use for one in part if one.step != START]
+        yield f"{CARRIED}{words} is not added", _all(inner, CUT)
+        for some in (inner, [one.use for one in part]):  # the first state's gradient is formed with the others or not
+            sums = defaultdict[str, Edit](_added_up)
+            yield f"{CARRIED}{words} has the wrong sign", _all(some, NEGATED)
+            yield f"{CARRIED}{words} is added twice", _all(some, lambda g, right: 2 * right)
+            yield f"{CARRIED}{words} is added (+=) to what was, not set (=)", {u.edge: sums[roles.met(u)] for u in some}
     for step in steps[:MOST]:
         for words, part in parts.items():
-            only = [one.edge for one in part if one.step == step]
-            yield f"nothing passes from step {step + 1} to {step}{words}", dict.fromkeys(only, CUT)
-    for every in range(2, min(len(steps), MOST)):
-        over = [one.edge for one in edges if one.step != START and (one.step + 1) % every == 0]
-        yield f"nothing passes over the ends of windows of {every} steps", dict.fromkeys(over, CUT)
+            only = _all([one.use for one in part if one.step == step], CUT)
+            yield f"nothing passes from step {step + 1} to {step}{words}", only
+    for length in range(2, min(len(steps), MOST)):
+        over = _all([one.use for one in edges if one.step != START and (one.step + 1) % length == 0], CUT)
+        yield f"nothing passes over the ends of windows of {length} steps", over
+
+
+def _all(uses: Iterable[Use], edit: Edit) -> dict[Edge, Edit]:
+    return {use.edge: edit for use in uses}
 
 
 def _added_up() -> Edit:
-    sums = [np.zeros(1)]
+    sums = list[Array]()
 
     def edit(g: Array, right: Array) -> Array:
-        sums[0] = sums[0] + right
-        return sums[0]
+        sums.append(right)
+        return sum(sums)
 
     return edit
 
@@ -86,10 +89,9 @@ def _on_ways(roles: Roles) -> Iterator[Guess]:
     held = {(node.id, 0): CUT for node in maxima}
     for way in roles.ways:
         for taken, edit in (("is not added", CUT), ("has the wrong sign", NEGATED)) if way.forks else ():
-            yield f"{way.said['back']} {taken}", {**held, **{use.edge: edit for use in way.uses}}
+            yield f"{way.said['back']} {taken}", {**held, **_all(way.uses, edit)}
         for words, vary in WAYS.items():
-            made = _joined(vary(roles, use) for use in way.uses)
-            if made:
+            if made := _joined(vary(roles, use) for use in way.uses):
                 yield words.format(**way.said), {**held, **made}
 
 
@@ -161,20 +163,17 @@ SLOPES: dict[str, Callable[[Array, Array, Array], Array]] = {  # of the argument
 
 
 def _in_activations(roles: Roles) -> Iterator[Guess]:
-    """Give the activations whose slope is another: those of one place, and all of one kind."""
-    alike = defaultdict[str, defaultdict[Any, list[list[Node]]]](lambda: defaultdict(list))
-    for i, (kind, nodes) in roles.activations.items():
-        alike[kind][roles.roles[i]].append(nodes)
-    for name, places in alike.items():
-        groups = {name: [*chain.from_iterable(places.values())]}
-        groups |= {roles.made(some[-1][-1]): some for some in places.values() if len(places) > 1}
-        for said, chains in groups.items():
-            for words, slope in SLOPES.items():
-                yield f"the slope of {said} {words}", _joined(_with_slope(roles, one, slope) for one in chains)
-            tops = [top for top, *more in chains if not more and top.id in roles.series]
-            before = _joined(_with(top, {}, roles.value(roles.shifted(top.id, -1), top.value)) for top in tops)
-            if before:
-                yield f"the slope of {said} is that of the state before the step", before
+    """Give the activations whose slope is another: all of one kind, and those of one name."""
+    groups = defaultdict[str, list[list[Node]]](list)
+    for kind, nodes in roles.activations.values():
+        for name in (kind, roles.made(nodes[-1])):
+            groups[name].append(nodes)
+    for name, chains in groups.items():
+        for words, slope in SLOPES.items():
+            yield f"the slope of {name} {words}", _joined(_with_slope(roles, one, slope) for one in chains)
+        tops = [top for top, *more in chains if not more and top.id in roles.series]
+        before = _joined(_with(top, {}, roles.value(roles.shifted(top.id, -1), top.value)) for top in tops)
+        yield f"the slope of {name} is that of the state before the step", before
 
 
 def _with_slope(roles: Roles, some: Sequence[Node], slope: Any) -> dict[Edge, Edit]:
@@ -194,11 +193,11 @@ def _overwritten(roles: Roles) -> dict[Edge, Edit]:
 
 def _of_other_values(roles: Roles) -> Iterator[Guess]:
     """Give the products that see another value of their shape on the way back: of the step or the one before it."""
-    at = {(roles.roles[node.id], node.timestep): node.id for node in roles.nodes}
+    at = {(roles.said(node.id), node.timestep): node.id for node in roles.nodes}
     count = 1 + max(0, *[step for _, step in at])
-    leaves = {roles.roles[node.id]: node for node in roles.nodes if roles.is_leaf(node.id) and node.value.ndim}
-    states = {roles.roles[node.id]: node for node in roles.nodes if node.id in roles.states}
-    made_of = {roles.roles[n.id]: n for n in roles.nodes if n.id in roles.activations or n.op in (MULTIPLY, SUBTRACT)}
+    leaves = {roles.said(node.id): node for node in roles.nodes if roles.is_leaf(node.id) and node.value.ndim}
+    states = {roles.said(node.id): node for node in roles.nodes if node.id in roles.states}
+    made_of = {roles.said(n.id): n for n in roles.nodes if n.id in roles.activations or n.op in (MULTIPLY, SUBTRACT)}
     others = [(role, node, "") for role, node in (states | leaves | made_of).items()]
     others += [(role, node, STATE_BEFORE) for role, node in states.items()]
     others += [(role, node, INPUT_BEFORE) for role, node in leaves.items() if node.op is not PARAMETER]
@@ -209,12 +208,12 @@ def _of_other_values(roles: Roles) -> Iterator[Guess]:
             step = (use.node.timestep - (before == INPUT_BEFORE)) % count  # x[-1] is the last
             i = other.id if other.op is PARAMETER else at.get((role, step))
             i = roles.shifted(i, -1) if i is not None and before == STATE_BEFORE else i
-            value = None if i is None or i == use.source else roles.value(i, other.value)
+            value = None if i in (None, use.source) else roles.value(i, other.value)
             if value is not None and value.shape == use.node.arguments[use.place].shape:
                 made |= _seeing(use, value)
-        name, own = roles.said(other.id) + before, way.said["name"]
-        words = f"{name}, not with {own}"
-        if own in (name, roles.said(other.id)) and role in states:
+        own = way.said["name"]
+        words = f"{role}{before}, not with {own}"
+        if own == role and role in states:
             words = f"the state{before}, not with the one after it" if before else OTHER_STATE
         if made:
             yield f"{way.said['formed']} is formed with {words}", made

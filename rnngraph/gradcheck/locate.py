@@ -61,7 +61,7 @@ def _explained(look: Look, wrong: Collection[int], known: Sequence[int]) -> dict
         roles = Roles(look.right)
         stages += [
             lambda: _unused(look),
-            lambda: ((words, look.right.walked(look.starts, edits)) for words, edits in guesses(roles)),
+            lambda: ((words, look.right.walked(look.starts, edits)) for words, edits in guesses(roles) if edits),
             lambda: _over_steps(look, roles),
             lambda: _read(look, roles, wrong),
             lambda: _used(look, roles, timed),  # what is wrong within a step shows in the weights too
@@ -100,17 +100,17 @@ def _by_walks(look: Look, roles: Roles, runs: Collection[str], later: int) -> It
 
     Gives: what all walks so far have made.
     """
-    carried = [one.edge for one in roles.carried if one.along in runs]
+    carried = [one.use for one in roles.carried if one.along in runs]
     starts: Mapping[int, Array] = look.starts
     total = dict[int, Array]()
     for _ in range(2 + len({one.step for one in roles.carried})):
         crossed = defaultdict[int, Any](float)
 
-        def crosses(edge: Edge, crossed: dict[int, Any] = crossed) -> Edit:
-            target = roles.shifted(roles.entry(edge[0]).inputs[edge[1]], later)
+        def crosses(use: Use, crossed: dict[int, Any] = crossed) -> Edit:
+            target = roles.shifted(use.source, later)
             return lambda g, right: crossed.update({target: crossed[target] + right})  # and nothing is handed back
 
-        found = look.right.walked(starts, {edge: crosses(edge) for edge in carried})
+        found = look.right.walked(starts, {use.edge: crosses(use) for use in carried})
         total = {place: one + total.get(place, 0) for place, one in found.items()}
         yield total
         starts = {i: one for i, one in crossed.items() if i >= 0}
@@ -120,7 +120,7 @@ def _by_walks(look: Look, roles: Roles, runs: Collection[str], later: int) -> It
 
 def _read(look: Look, roles: Roles, places: Collection[int]) -> Iterator[Candidate]:
     """Give what is not added at some steps, on the ways that lead to no later state."""
-    inner = reached(look.right.tape.nodes, [one.edge[0] for one in roles.carried])
+    inner = reached(look.right.tape.nodes, [one.use.node.id for one in roles.carried])
     for way in roles.ways:
         if way.forks and inner.isdisjoint(use.node.id for use in way.uses):
             back = f"{way.said['back']} is not added at"
@@ -139,7 +139,10 @@ def _used(look: Look, roles: Roles, places: Collection[int]) -> Iterator[Candida
         leaf: Any = look.right.leaves[place]
         uses, views = list[Use](), [leaf.id]
         for use in (use for i in views for use in roles.readers[i]):
-            (views if use.node.op in VIEWING else uses).append(use.node.id if use.node.op in VIEWING else use)
+            if use.node.op in VIEWING:
+                views.append(use.node.id)
+            else:
+                uses.append(use)
         yield from _at_steps(look, uses, [place], said)
 
 
@@ -147,13 +150,13 @@ def _at_steps(
     look: Look, uses: Iterable[Use], places: Collection[int], said: Callable[..., str]
 ) -> Iterator[Candidate]:
     """Give what is without the uses of some steps, which are solved for; no way goes over two of them."""
-    steps = defaultdict[int, list[Edge]](list)
+    steps = defaultdict[int, dict[Edge, Edit]](dict)
     for use in uses:
-        steps[use.node.timestep].append(use.edge)
+        steps[use.node.timestep][use.edge] = CUT
     order, (claimed, right) = sorted(steps.keys() - {-1})[:SOLVED], look.whole
     if len(order) < 2:
         return
-    parts = [look.right.walked(look.starts, dict.fromkeys(steps[step], CUT)) for step in order]
+    parts = [look.right.walked(look.starts, steps[step]) for step in order]
     effects = {k: np.array([right[k] - made[k] for made in parts]) for k in places}
     every = np.concatenate([one.reshape(len(order), -1) for one in effects.values()], axis=1)
     missing = np.concatenate([(right[k] - claimed[k]).ravel() for k in places])

@@ -35,20 +35,18 @@ class Look:
         self.starts = right.starts(subject.upstream)
         self.whole: Pair = subject.claimed, right.walked(self.starts)
         self.axes = self._time_axes()
-        self.states, self.units = set[tuple[int, ...]](), set[int]()  # shapes of states, and sizes of their units
+        runs, entry = right.tape.recurrences if right.in_nodes else (), right.tape.entry
+        states = [(one, entry(ids[0]).value.shape, len(ids)) for one in runs for ids in one.states.values()]
+        self.states = {shape for _, shape, _ in states}
+        self.units = {shape[0 if one.batch_axis == 1 else -1] for one, shape, _ in states if shape}
         self.counts = dict[str, float]()  # what a loss or a gradient may be divided by
-        for one in right.tape.recurrences:
-            whole = [] if one.block is None else [(one.block.value.shape[1:], one.block.steps)]
-            steps = [(right.tape.nodes[ids[0]].value.shape, len(ids)) for ids in one.states.values()]
-            for shape, time in whole or steps:
-                self.states.add(shape)
-                self.units |= {shape[0 if one.batch_axis == 1 else -1]} if shape else set()
-                batch = shape[one.batch_axis] if shape and one.batch_axis is not None else 1
-                self.counts |= {f"the {batch} samples": batch, f"the {time} steps": time}
-                self.counts |= {f"the {batch} samples and {time} steps": batch * time} if batch > 1 else {}
+        for one, shape, time in states:
+            batch = shape[one.batch_axis] if shape and one.batch_axis is not None else 1
+            self.counts |= {f"the {batch} samples": batch, f"the {time} steps": time}
+            self.counts |= {f"the {batch} samples and {time} steps": batch * time} if batch > 1 else {}
         for node in right.nodes:  # what the forward divides by
             by = node.arguments[0].size / node.value.size if node.op is MEAN else 1.0
-            if node.op is DIVIDE and node.arguments[1].size == 1 and right.tape.entry(node.inputs[1]).op is CONSTANT:
+            if node.op is DIVIDE and node.arguments[1].size == 1 and entry(node.inputs[1]).op is CONSTANT:
                 by = float(node.arguments[1].item())
             if by not in {1.0, *self.counts.values()}:
                 self.counts[f"{by:g}, as the forward is"] = by
