@@ -20,11 +20,13 @@ from rnngraph.autodiff.node import PARAMETER, Node
 from rnngraph.autodiff.ops import ADD, DIVIDE, INDEX, MATMUL, MULTIPLY, SUBTRACT, is_basic, sigmoid
 from rnngraph.gradcheck.replayed import Edge, Edit, Edits
 from rnngraph.gradcheck.roles import CARRIED, START, WORDS, Roles, Use
+from rnngraph.numpy.finding.products import reached
 
 STATE_BEFORE, INPUT_BEFORE = " before the step", " of the step before"
 OTHER_STATE = "the state after the step, not with the one before it"
 Guess: TypeAlias = tuple[str, Edits]  # what is wrong, if it is this, and what is then handed back
-MOST = 32  # timesteps of which each is left out in turn
+MOST = 32  # timesteps over which nothing passes, each in turn
+FEW = 8  # timesteps of which each is left out in turn, and the last
 CUT: Edit = lambda g, right: None  # noqa: E731 - as the tables below have them
 NEGATED: Edit = lambda g, right: -right  # noqa: E731
 
@@ -35,10 +37,7 @@ def guesses(roles: Roles) -> Iterator[Guess]:
     yield from _on_ways(roles)
     yield from _in_activations(roles)
     yield "every step sees the last state: the array is overwritten in place", _overwritten(roles)
-    steps = {node.timestep for node in roles.nodes} - {-1}
-    for step in sorted({min(steps), max(steps)}) if steps else ():
-        inside = [use for node in roles.nodes if node.timestep == step for use in roles.uses(node)]
-        yield f"step {step} is missing from it", _all(inside, CUT)
+    yield from _at_steps(roles)
     yield from _of_other_values(roles)
 
 
@@ -76,7 +75,7 @@ def _all(uses: Iterable[Use], edit: Edit) -> dict[Edge, Edit]:
 def _added_up() -> Edit:
     sums = list[Array]()
 
-    def edit(g: Array, right: Array) -> Array:
+    def edit(g: Array, right: Array) -> Any:
         sums.append(right)
         return sum(sums)
 
@@ -189,6 +188,35 @@ def _overwritten(roles: Roles) -> dict[Edge, Edit]:
     some = [node for node in roles.nodes if not seen.keys().isdisjoint((node.id, *node.inputs))]
     arguments = [{k: seen[i] for k, i in enumerate(node.inputs) if i in seen} for node in some]
     return _joined(_with(n, one, seen.get(n.id, n.value)) for n, one in zip(some, arguments, strict=True))
+
+
+def _at_steps(roles: Roles) -> Iterator[Guess]:
+    """Give what is missing of one step, or of all but one: of all that is in it, of an argument, and on a way."""
+    every = [use for node in roles.nodes for use in roles.uses(node)]
+    leaves = defaultdict[str, list[Use]](list)
+    for use in every:
+        if roles.is_leaf(use.source):
+            leaves[roles.said(use.source)].append(use)
+    for uses in (every, *leaves.values()):
+        for step, at, others in _by_step(uses):
+            yield f"step {step} is missing from it", _all(at, CUT)
+            yield f"it is that of step {step} alone: it is overwritten (=), not added to (+=)", _all(others, CUT)
+    inner = reached(roles.tape.nodes, [one.use.node.id for one in roles.carried])
+    outer = [way for way in roles.ways if way.forks and inner.isdisjoint(use.node.id for use in way.uses)]
+    for way in outer:
+        for step, at, _ in _by_step(way.uses):
+            yield f"{way.said['back']} is not added at step {step}", _all(at, CUT)
+
+
+def _by_step(uses: Iterable[Use]) -> Iterator[tuple[int, list[Use], list[Use]]]:
+    """Give some steps, the uses there, and those at all others."""
+    steps = defaultdict[int, list[Use]](list)
+    for use in uses:
+        if use.node.timestep >= 0:
+            steps[use.node.timestep].append(use)
+    order = sorted(steps) if len(steps) > 1 else []
+    for step in [*order[:FEW], *order[FEW:][-1:]]:
+        yield step, steps[step], [use for other in order if other != step for use in steps[other]]
 
 
 def _of_other_values(roles: Roles) -> Iterator[Guess]:

@@ -13,16 +13,13 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.gradcheck.guesses import CUT, MOST, guesses
+from rnngraph.gradcheck.guesses import MOST, guesses
 from rnngraph.gradcheck.mistakes import Candidate, explains
-from rnngraph.gradcheck.replayed import Edge, Edit, Replay
+from rnngraph.gradcheck.replayed import Edit, Replay
 from rnngraph.gradcheck.report import CheckRow
 from rnngraph.gradcheck.roles import Roles, Use
 from rnngraph.gradcheck.subject import Subject
-from rnngraph.gradcheck.where import Look, sentence, steps_said
-from rnngraph.numpy.finding.products import VIEWING, reached
-
-SOLVED = 8  # timesteps of which it is solved for which are left out
+from rnngraph.gradcheck.where import Look, sentence
 
 
 def locate(subject: Subject, rows: Sequence[CheckRow], known: Sequence[int], right: Replay | None) -> Iterator[str]:
@@ -55,7 +52,6 @@ def locate(subject: Subject, rows: Sequence[CheckRow], known: Sequence[int], rig
 def _explained(look: Look, wrong: Collection[int], known: Sequence[int]) -> dict[str, set[int]]:
     """Find the mistakes that explain gradients, until one explains all that none before does."""
     found = dict[str, set[int]]()
-    timed = {place for place in wrong if look.time_of(place) is not None}
     stages: list[Callable[[], Iterable[Candidate]]] = [lambda: look.alone(wrong, look.whole, known)]
     if look.right.in_nodes:
         roles = Roles(look.right)
@@ -63,9 +59,6 @@ def _explained(look: Look, wrong: Collection[int], known: Sequence[int]) -> dict
             lambda: _unused(look),
             lambda: ((words, look.right.walked(look.starts, edits)) for words, edits in guesses(roles) if edits),
             lambda: _over_steps(look, roles),
-            lambda: _read(look, roles, wrong),
-            lambda: _used(look, roles, timed),  # what is wrong within a step shows in the weights too
-            lambda: _used(look, roles, set(wrong) - timed if timed <= set[int]().union(*found.values()) else ()),
         ]
     for candidates in stages:
         rest = set(wrong).difference(*found.values())
@@ -116,54 +109,3 @@ def _by_walks(look: Look, roles: Roles, runs: Collection[str], later: int) -> It
         starts = {i: one for i, one in crossed.items() if i >= 0}
         if not starts:
             return
-
-
-def _read(look: Look, roles: Roles, places: Collection[int]) -> Iterator[Candidate]:
-    """Give what is not added at some steps, on the ways that lead to no later state."""
-    inner = reached(look.right.tape.nodes, [one.use.node.id for one in roles.carried])
-    for way in roles.ways:
-        if way.forks and inner.isdisjoint(use.node.id for use in way.uses):
-            back = f"{way.said['back']} is not added at"
-            yield from _at_steps(look, way.uses, places, lambda gone, kept, back=back: f"{back} {steps_said(gone)}")
-
-
-def _used(look: Look, roles: Roles, places: Collection[int]) -> Iterator[Candidate]:
-    """Give the steps in which the use of an argument counts."""
-
-    def said(gone: Sequence[int], kept: Sequence[int]) -> str:
-        alone = f"it is that of {steps_said(kept)} alone: it is overwritten (=), not added to (+=)"
-        missing = f"{steps_said(gone)} {'is' if len(gone) == 1 else 'are'} missing from it"
-        return alone if len(kept) == 1 else missing
-
-    for place in sorted(places):
-        leaf: Any = look.right.leaves[place]
-        uses, views = list[Use](), [leaf.id]
-        for use in (use for i in views for use in roles.readers[i]):
-            if use.node.op in VIEWING:
-                views.append(use.node.id)
-            else:
-                uses.append(use)
-        yield from _at_steps(look, uses, [place], said)
-
-
-def _at_steps(
-    look: Look, uses: Iterable[Use], places: Collection[int], said: Callable[..., str]
-) -> Iterator[Candidate]:
-    """Give what is without the uses of some steps, which are solved for; no way goes over two of them."""
-    steps = defaultdict[int, dict[Edge, Edit]](dict)
-    for use in uses:
-        steps[use.node.timestep][use.edge] = CUT
-    order, (claimed, right) = sorted(steps.keys() - {-1})[:SOLVED], look.whole
-    if len(order) < 2:
-        return
-    parts = [look.right.walked(look.starts, steps[step]) for step in order]
-    effects = {k: np.array([right[k] - made[k] for made in parts]) for k in places}
-    every = np.concatenate([one.reshape(len(order), -1) for one in effects.values()], axis=1)
-    missing = np.concatenate([(right[k] - claimed[k]).ravel() for k in places])
-    if not (np.isfinite(every).all() and np.isfinite(missing).all()):
-        return
-    one = np.eye(len(order))
-    for out in (np.linalg.lstsq(every.T, missing, rcond=None)[0].round().clip(0, 1), *one, *(1 - one)):
-        if out.any():
-            gone, kept = ([step for step, is_out in zip(order, out, strict=True) if is_out == k] for k in (1, 0))
-            yield said(gone, kept), {k: right[k] - np.tensordot(out, made, 1) for k, made in effects.items()}

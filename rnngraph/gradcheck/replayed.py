@@ -55,7 +55,7 @@ class Replay:
         given = {entry.id: widened(entry.value) if wide else entry.value for entry in sources}
         self.tape = again(recorded, given, depending(recorded, given, idle))
         self.values = [self.tape.entry(one).value for one in self.outputs]
-        self.nodes = [entry for entry in self.tape.entries if entry.id not in idle]
+        self.nodes: list[Any] = [entry for entry in self.tape.entries if entry.id not in idle]
         self.in_nodes = not any(isinstance(entry, Block) for entry in self.nodes)  # inside of a block nothing is edited
         self.leaves: list[Entry | None] = [e for e in self.tape.entries if e.op.vjp is None and e.name and e.requires]
         self.places: dict[tuple[int, ...], list[int]] = {}  # by the leaves that are moved

@@ -64,8 +64,8 @@ class Roles:
 
     def __init__(self, replay: Replay) -> None:
         """Note who reads what, the states and the activations."""
-        self.nodes: list[Any] = replay.nodes
-        self.entry, self.readers = replay.tape.entry, defaultdict[int, list[Use]](list)
+        self.nodes, self.tape, self.entry = replay.nodes, replay.tape, replay.tape.entry
+        self.readers = defaultdict[int, list[Use]](list)
         for use in (use for node in self.nodes for use in self.uses(node)):
             self.readers[use.source].append(use)
         self.states, self.series = dict[int, str](), dict[int, tuple[list[int], int]]()  # ids in order, and a place

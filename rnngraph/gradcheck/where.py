@@ -22,7 +22,6 @@ MOST = 8  # timesteps that are looked at one by one
 ROUNDING = 1e3  # of a gradient, in units of the last place of its largest element
 FEW = 2  # a factor of which has many reasons
 CLOSE = 1e-5  # relative; a factor to a count, or a norm to a round one
-OVERWRITTEN = "right for a loss at any one step, and wrong for their sum: it is overwritten (=), not added to (+=)"
 Pair: TypeAlias = tuple[Sequence[Any], Mapping[int, Any]]  # claimed and right gradients of one loss, by place
 
 
@@ -120,7 +119,8 @@ class Look:
         timed, names, single = [place for place in wrong if place not in weights], self.subject.names, self.losses
         for place in timed or weights:
             said = self._over_time(place) if timed else self._by_loss(place)
-            yield from [sentence(names[place], said)] if len(single) > 1 else ()
+            if said and len(single) > 1:
+                yield sentence(names[place], said)
         learned = [place for place in weights if self.subject.points[place].shape not in self.states]
         bad = [names[place] for place in learned if timed and self.is_wrong(single[0], place)]
         if 0 < len(bad) < len(learned):
@@ -138,21 +138,18 @@ class Look:
             which = "every single step" if len(same) == len(time) else steps_said(same)
             hint = "" if len(same) > 1 else ": is another step's cache used there?"
             return f"wrong within {which} (a loss at a step, {name} at that step){hint}"
-        if not apart:
-            return OVERWRITTEN
         if cells >= {(t, t - 1) for t in time[1:]}:
             return "right within a step, wrong over every step back: what is carried from step t+1 to t is wrong"
-        return f"right within a step, wrong once the gradient passes from step {apart[0][1]} to {apart[0][2]}"
+        passed = "right within a step, wrong once the gradient passes from step"
+        return f"{passed} {apart[0][1]} to {apart[0][2]}" if apart else ""
 
     def _by_loss(self, place: int) -> str:
         """Say for a loss at which steps the gradient of a weight or an initial state is wrong."""
         losses = [t for t, pair in enumerate(self.losses) if self.is_wrong(pair, place)]
-        if not losses:
-            return OVERWRITTEN
         if len(losses) == len(self.losses):
             return "wrong for a loss at any step, the first included: look at how one step forms it"
         carried = "what is carried is wrong, the steps are not added up (+=), or a factor is another step's"
-        return f"wrong for a loss at {steps_said(losses)} alone: {carried}"
+        return f"wrong for a loss at {steps_said(losses)} alone: {carried}" if losses else ""
 
     def _in_gates(self, place: int, pair: Pair) -> Iterator[str]:
         """Say which gate blocks are wrong, where some are right, or which mistake is made there."""
