@@ -200,7 +200,8 @@ def _at_steps(roles: Roles) -> Iterator[Guess]:
     for uses in (every, *leaves.values()):
         for step, at, others in _by_step(uses):
             yield f"step {step} is missing from it", _all(at, CUT)
-            yield f"it is that of step {step} alone: it is overwritten (=), not added to (+=)", _all(others, CUT)
+            if uses is not every:
+                yield f"it is that of step {step} alone: it is overwritten (=), not added to (+=)", _all(others, CUT)
     inner = reached(roles.tape.nodes, [one.use.node.id for one in roles.carried])
     outer = [way for way in roles.ways if way.forks and inner.isdisjoint(use.node.id for use in way.uses)]
     for way in outer:

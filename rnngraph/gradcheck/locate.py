@@ -6,7 +6,7 @@ In: a subject, its rows and the right gradients. Out: sentences. A mistake is na
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -50,24 +50,27 @@ def locate(subject: Subject, rows: Sequence[CheckRow], known: Sequence[int], rig
 
 
 def _explained(look: Look, wrong: Collection[int], known: Sequence[int]) -> dict[str, set[int]]:
-    """Find the mistakes that explain gradients, until one explains all that none before does."""
-    found = dict[str, set[int]]()
-    stages: list[Callable[[], Iterable[Candidate]]] = [lambda: look.alone(wrong, look.whole, known)]
-    if look.right.in_nodes:
-        roles = Roles(look.right)
-        stages += [
-            lambda: _unused(look),
-            lambda: ((words, look.right.walked(look.starts, edits)) for words, edits in guesses(roles) if edits),
-            lambda: _over_steps(look, roles),
-        ]
-    for candidates in stages:
-        rest = set(wrong).difference(*found.values())
-        for words, made in candidates() if rest else ():
+    """Find the mistakes that explain gradients, until one explains all that none of an earlier stage does."""
+    found, rest = dict[str, set[int]](), set(wrong)
+    for candidates in _stages(look, wrong, known) if wrong else ():
+        for words, made in candidates:
             places = {k for k in made.keys() & wrong if explains(made[k], look.whole[0][k], look.whole[1][k])}
             found[words] = found.get(words, set()) | places
             if places and found[words] >= rest:
-                break
+                return found
+        rest = rest.difference(*found.values())
+        if not rest:
+            break
     return found
+
+
+def _stages(look: Look, wrong: Collection[int], known: Sequence[int]) -> Iterator[Iterator[Candidate]]:
+    yield look.alone(wrong, look.whole, known)
+    if look.right.in_nodes:
+        roles = Roles(look.right)
+        yield _unused(look)
+        yield ((words, look.right.walked(look.starts, edits)) for words, edits in guesses(roles) if edits)
+        yield _over_steps(look, roles)
 
 
 def _unused(look: Look) -> Iterator[Candidate]:
@@ -83,7 +86,7 @@ def _over_steps(look: Look, roles: Roles) -> Iterator[Candidate]:
     names = sorted({one.along for one in roles.carried})
     for k, made in enumerate(islice(_by_walks(look, roles, names, 0), MOST)):
         yield f"it goes {k} step{'s' * (k != 1)} back from a loss and no further", made
-    for runs in (names, *([one] for one in names)):
+    for runs in (names, *([one] for one in names if len(names) > 1)):
         *_, made = _by_walks(look, roles, runs, 2)
         yield "the steps are walked in the order of the forward, not in reverse", made
 

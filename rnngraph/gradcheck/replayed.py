@@ -5,7 +5,6 @@ In: tensors on a tape. Out: outputs and gradients at other leaves, also of a cha
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -56,7 +55,7 @@ class Replay:
         self.tape = again(recorded, given, depending(recorded, given, idle))
         self.values = [self.tape.entry(one).value for one in self.outputs]
         self.nodes: list[Any] = [entry for entry in self.tape.entries if entry.id not in idle]
-        self.in_nodes = not any(isinstance(entry, Block) for entry in self.nodes)  # inside of a block nothing is edited
+        self.in_nodes = self.tape.size == len(self.tape.entries)  # inside of a block nothing is edited
         self.leaves: list[Entry | None] = [e for e in self.tape.entries if e.op.vjp is None and e.name and e.requires]
         self.places: dict[tuple[int, ...], list[int]] = {}  # by the leaves that are moved
         self.held = idle | {entry.id for entry in self.nodes if entry.op is DETACH}  # these depend on nothing
@@ -110,7 +109,7 @@ def _edited(tape: Tape, edits: Edits) -> Tape:
     """Let rules hand back something else on some edges."""
     entries: list[Any] = [*tape.entries]
     for (i, place), edit in edits.items():
-        node = entries[i] = copy.copy(entries[i])
+        node = entries[i] = with_value(entries[i], entries[i].value, entries[i].arguments)
         node.op = replace(node.op, vjp=_with_edit(node.op.vjp, place, edit))
     return with_entries(tape, entries)
 

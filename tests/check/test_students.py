@@ -127,6 +127,8 @@ MUTANTS: tuple[tuple[str, str, str, str], ...] = (
     ("stack", "da2 @ Wx2.T + dnext1", "da2 @ Wh2.T + dnext1",
      "x, Wx1, Wh1: what comes back to the hidden state along Wh1 is formed with Wh2, not with Wx2"),
     ("stack", "da2 @ Wx2.T + dnext1", "da2 @ Wx2.T", f"x, Wx1, Wh1: {CARRIED} along Wh1 is not added"),
+    ("stack", "reversed(range(len(cache)))", "range(len(cache))",
+     "x, Wx1, Wh1, Wx2, Wh2: the steps are walked in the order of the forward"),
     ("stack", "dloss * 2 * error * m / mask.sum()", "dloss * error * m / mask.sum()",
      "Wy: it is 0.5 times the right one.$"),
     ("stack", "error * m / mask.sum()", "error * m",
