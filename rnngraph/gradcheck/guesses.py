@@ -19,7 +19,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import PARAMETER, Node
 from rnngraph.autodiff.ops import ADD, DIVIDE, INDEX, MATMUL, MULTIPLY, SUBTRACT, is_basic, sigmoid
 from rnngraph.gradcheck.replayed import Edge, Edit, Edits
-from rnngraph.gradcheck.roles import CARRIED, START, WORDS, Roles, Use
+from rnngraph.gradcheck.roles import CARRIED, START, WORDS, Carry, Roles, Use
 from rnngraph.numpy.finding.products import reached
 
 STATE_BEFORE, INPUT_BEFORE = " before the step", " of the step before"
@@ -33,23 +33,23 @@ NEGATED: Edit = lambda g, right: -right  # noqa: E731
 
 def guesses(roles: Roles) -> Iterator[Guess]:
     """Give all guesses, the likely ones first."""
-    yield from _between_steps(roles)
-    yield from _on_ways(roles)
-    yield from _in_activations(roles)
-    yield "every step sees the last state: the array is overwritten in place", _overwritten(roles)
-    yield from _at_steps(roles)
-    yield from _of_other_values(roles)
+    # What is subtracted for the sake of rounding, x - max(x), takes part in no sum that people form.
+    maxima = [n for n in roles.nodes if n.op is MAX and any(use.node.op is SUBTRACT for use in roles.readers[n.id])]
+    held = {(node.id, 0): CUT for node in maxima}
+    overwritten = "every step sees the last state: the array is overwritten in place", _overwritten(roles)
+    tables = _between_steps, _on_ways, _in_activations, lambda roles: [overwritten], _at_steps, _of_other_values
+    for words, edits in chain.from_iterable(table(roles) for table in tables):
+        if edits:
+            yield words, {**held, **edits}
 
 
 def _between_steps(roles: Roles) -> Iterator[Guess]:
     """Give what goes wrong between steps: between all, of one state, along one direction, at a step, at windows."""
-    edges = roles.carried
-    kinds, runs = sorted({one.kind for one in edges}), sorted({one.along for one in edges})
-    parts = {"": edges}
-    if len(kinds) > 1:
-        parts |= {f" by {WORDS.get(kind, kind)}": [one for one in edges if one.kind == kind] for kind in kinds}
-    if len(runs) > 1:
-        parts |= {f" along {name}": [one for one in edges if one.along == name] for name in runs}
+    edges, named = roles.carried, defaultdict[str, list[Carry]](list)
+    for one in edges:
+        for words in ("", f" by {WORDS.get(one.kind, one.kind)}", f" along {one.along}"):
+            named[words].append(one)
+    parts = {words: part for words, part in named.items() if not words or len(part) < len(edges)}
     steps = sorted({one.step for one in edges} - {START})
     for words, part in parts.items():
         inner = [one.use for one in part if one.step != START]
@@ -83,15 +83,12 @@ def _added_up() -> Edit:
 
 
 def _on_ways(roles: Roles) -> Iterator[Guess]:
-    # What is subtracted for the sake of rounding, x - max(x), takes part in no sum that people form.
-    maxima = [n for n in roles.nodes if n.op is MAX and any(use.node.op is SUBTRACT for use in roles.readers[n.id])]
-    held = {(node.id, 0): CUT for node in maxima}
+    """Give what goes wrong between two values, in all steps alike."""
     for way in roles.ways:
         for taken, edit in (("is not added", CUT), ("has the wrong sign", NEGATED)) if way.forks else ():
-            yield f"{way.said['back']} {taken}", {**held, **_all(way.uses, edit)}
+            yield f"{way.said['back']} {taken}", _all(way.uses, edit)
         for words, vary in WAYS.items():
-            if made := _joined(vary(roles, use) for use in way.uses):
-                yield words.format(**way.said), {**held, **made}
+            yield words.format(**way.said), _joined(vary(roles, use) for use in way.uses)
 
 
 def _joined(some: Iterable[Mapping[Edge, Edit]]) -> dict[Edge, Edit]:
@@ -203,9 +200,9 @@ def _at_steps(roles: Roles) -> Iterator[Guess]:
             if uses is not every:
                 yield f"it is that of step {step} alone: it is overwritten (=), not added to (+=)", _all(others, CUT)
     inner = reached(roles.tape.nodes, [one.use.node.id for one in roles.carried])
-    outer = [way for way in roles.ways if way.forks and inner.isdisjoint(use.node.id for use in way.uses)]
-    for way in outer:
-        for step, at, _ in _by_step(way.uses):
+    for way in roles.ways:
+        outer = way.forks and inner.isdisjoint(use.node.id for use in way.uses)
+        for step, at, _ in _by_step(way.uses) if outer else ():
             yield f"{way.said['back']} is not added at step {step}", _all(at, CUT)
 
 
@@ -244,11 +241,9 @@ def _of_other_values(roles: Roles) -> Iterator[Guess]:
         words = f"{role}{before}, not with {own}"
         if own == role and role in states:
             words = f"the state{before}, not with the one after it" if before else OTHER_STATE
-        if made:
-            yield f"{way.said['formed']} is formed with {words}", made
+        yield f"{way.said['formed']} is formed with {words}", made
     weights = [node for node in roles.nodes if node.op is PARAMETER and node.value.ndim == 2]
     for one, other in combinations(weights, 2):
         swap = {one.id: other.value, other.id: one.value} if one.value.shape == other.value.shape else {}
         edits = _joined(_seeing(use, swap[use.source]) for way in products for use in way.uses if use.source in swap)
-        if edits:
-            yield f"{roles.said(one.id)} and {roles.said(other.id)} are swapped on the way back", edits
+        yield f"{roles.said(one.id)} and {roles.said(other.id)} are swapped on the way back", edits

@@ -69,7 +69,7 @@ def _stages(look: Look, wrong: Collection[int], known: Sequence[int]) -> Iterato
     if look.right.in_nodes:
         roles = Roles(look.right)
         yield _unused(look)
-        yield ((words, look.right.walked(look.starts, edits)) for words, edits in guesses(roles) if edits)
+        yield ((words, look.right.walked(look.starts, edits)) for words, edits in guesses(roles))
         yield _over_steps(look, roles)
 
 
