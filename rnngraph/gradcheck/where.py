@@ -153,11 +153,9 @@ class Look:
 
     def _in_gates(self, place: int, pair: Pair) -> Iterator[str]:
         """Say which gate blocks are wrong, where some are right, or which mistake is made there."""
-        if self.subject.points[place].ndim > 2 or not self.is_wrong(pair, place):
-            return
-        alone = self.alone([place], pair)
+        alone, shape = self.alone([place], pair), self.subject.points[place].shape
         known = [words for words, made in alone if explains(made[place], pair[0][place], pair[1][place])]
-        for blocks in gate_blocks(self.subject.points[place].shape, self.units):
+        for blocks in gate_blocks(shape, self.units) if len(shape) < 3 else ():  # data have none
             bad = [label for label, part in blocks.items() if self.is_wrong(pair, place, part)]
             if 0 < len(bad) < len(blocks):
                 right = [label for label, part in blocks.items() if label not in bad and pair[1][place][part].any()]

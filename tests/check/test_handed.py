@@ -171,8 +171,10 @@ def test_nothing_handed_over_is_said() -> None:
     assert rg.check(traced, {"dW": traced.outputs[1]}).passed
 
 
-def test_two_gradients_of_one_array_are_refused() -> None:
+def test_two_gradients_of_one_array_and_one_of_another_shape_are_refused() -> None:
     loss, gradients = traced("rnn", 1)
+    with pytest.raises(InputError, match=r"'dWh' is float64 of shape \(2, 4\); its array has shape \(4, 4\)"):
+        rg.check(loss, {"dWh": gradients["dWh"][:2]})
     with pytest.raises(InputError, match="dWh and grad_Wh are gradients of the same array; hand over one of them"):
         rg.check(loss, {**gradients, "grad_Wh": gradients["dWh"]})
 
