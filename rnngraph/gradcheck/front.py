@@ -16,15 +16,13 @@ from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.checks import whole_number
 from rnngraph.errors import GradientError, InputError
-from rnngraph.gradcheck.arguments import check_rows
-from rnngraph.gradcheck.handed import with_handed
 from rnngraph.gradcheck.locate import locate
 from rnngraph.gradcheck.replayed import recorded_subject
 from rnngraph.gradcheck.report import CheckReport, CheckRow
 from rnngraph.gradcheck.rules import wrong_rules
-from rnngraph.gradcheck.slopes import is_noisy
+from rnngraph.gradcheck.slopes import check_rows, is_noisy
 from rnngraph.gradcheck.subject import TOLERANCES
-from rnngraph.gradcheck.written import layer_subject, pair_subject
+from rnngraph.gradcheck.written import layer_subject, pair_subject, with_handed
 
 NARROW = "It computes in float32 on the way, where an error below about 1 % can hide: let it compute in float64."
 

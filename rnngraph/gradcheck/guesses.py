@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, combinations
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,91 +18,77 @@ from rnngraph.autodiff.along import DOT, MAX
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import PARAMETER, Node
 from rnngraph.autodiff.ops import ADD, DIVIDE, INDEX, MATMUL, MULTIPLY, SUBTRACT, is_basic, sigmoid
-from rnngraph.gradcheck.roles import CARRIED, START, WORDS, Roles, Use
-from rnngraph.gradcheck.walk import NONE, Edge, Edit, dense
+from rnngraph.gradcheck.replayed import Edge, Edit, Edits
+from rnngraph.gradcheck.roles import CARRIED, START, WORDS, Carry, Roles, Use
+from rnngraph.numpy.finding.products import reached
 
 STATE_BEFORE, INPUT_BEFORE = " before the step", " of the step before"
 OTHER_STATE = "the state after the step, not with the one before it"
-MOST = 32  # timesteps of which each is left out in turn
-CUT: Edit = lambda g, right: 0 * right  # noqa: E731 - as the tables below have them
+Guess: TypeAlias = tuple[str, Edits]  # what is wrong, if it is this, and what is then handed back
+MOST = 32  # timesteps over which nothing passes, each in turn
+FEW = 8  # timesteps of which each is left out in turn, and the last
+CUT: Edit = lambda g, right: None  # noqa: E731 - as the tables below have them
 NEGATED: Edit = lambda g, right: -right  # noqa: E731
 
 
-class Guess(NamedTuple):
-    """What is wrong, if it is this, and what is then handed back; or other upstream gradients."""
-
-    words: str
-    edits: Mapping[Edge, Edit] = NONE
-    upstream: Sequence[Array] | None = None
-
-
-def guesses(roles: Roles, upstream: Sequence[Array]) -> Iterator[Guess]:
+def guesses(roles: Roles) -> Iterator[Guess]:
     """Give all guesses, the likely ones first."""
-    for k, one in enumerate(upstream if len(upstream) > 1 else ()):
-        unused = [*upstream[:k], np.zeros_like(one), *upstream[k + 1 :]]
-        yield Guess(f"the gradient that comes in at output {k} of the forward is not used", NONE, unused)
-    yield from _between_steps(roles)
-    if not roles.blocks:
-        yield from _on_ways(roles)
-        yield from _in_activations(roles)
-        yield Guess("every step sees the last state: the array is overwritten in place", _overwritten(roles))
-        steps = {node.timestep for node in roles.nodes} - {-1}
-        for step in sorted({min(steps), max(steps)}) if steps else ():
-            inside = [use.edge for node in roles.nodes if node.timestep == step for use in roles.uses(node)]
-            yield Guess(f"step {step} is missing from it", dict.fromkeys(inside, CUT))
-        yield from _of_other_values(roles)
+    # What is subtracted for the sake of rounding, x - max(x), takes part in no sum that people form.
+    maxima = [n for n in roles.nodes if n.op is MAX and any(use.node.op is SUBTRACT for use in roles.readers[n.id])]
+    held = {(node.id, 0): CUT for node in maxima}
+    overwritten = "every step sees the last state: the array is overwritten in place", _overwritten(roles)
+    tables = _between_steps, _on_ways, _in_activations, lambda roles: [overwritten], _at_steps, _of_other_values
+    for words, edits in chain.from_iterable(table(roles) for table in tables):
+        if edits:
+            yield words, {**held, **edits}
 
 
 def _between_steps(roles: Roles) -> Iterator[Guess]:
     """Give what goes wrong between steps: between all, of one state, along one direction, at a step, at windows."""
-    edges = roles.carried
-    kinds, runs = sorted({one.kind for one in edges}), sorted({one.along for one in edges})
-    parts = {"": edges}
-    for kind in kinds if len(kinds) > 1 else ():
-        parts[f" by {WORDS.get(kind, kind)}"] = [one for one in edges if one.kind == kind]
-    for name in runs if len(runs) > 1 else ():
-        parts[f" along {name}"] = [one for one in edges if one.along == name]
+    edges, named = roles.carried, defaultdict[str, list[Carry]](list)
+    for one in edges:
+        for words in ("", f" by {WORDS.get(one.kind, one.kind)}", f" along {one.along}"):
+            named[words].append(one)
+    parts = {words: part for words, part in named.items() if not words or len(part) < len(edges)}
     steps = sorted({one.step for one in edges} - {START})
     for words, part in parts.items():
-        inner = [one.edge for one in part if one.step != START]
-        yield Guess(f"{CARRIED}{words} is not added", dict.fromkeys(inner, CUT))
-        # The first state's gradient is formed with the others or not. Of a block there are cuts alone.
-        for some in (inner, [one.edge for one in part]) if not roles.blocks else ():
-            sums = defaultdict[Any, Edit](_added_up)
-            yield Guess(f"{CARRIED}{words} has the wrong sign", dict.fromkeys(some, NEGATED))
-            yield Guess(f"{CARRIED}{words} is added twice", dict.fromkeys(some, lambda g, right: 2 * right))
-            added = {(i, place): sums[roles.roles[i], place] for i, place in some}
-            yield Guess(f"{CARRIED}{words} is added (+=) to what was, not set (=)", added)
+        inner = [one.use for one in part if one.step != START]
+        yield f"{CARRIED}{words} is not added", _all(inner, CUT)
+        for some in (inner, [one.use for one in part]):  # the first state's gradient is formed with the others or not
+            sums = defaultdict[str, Edit](_added_up)
+            yield f"{CARRIED}{words} has the wrong sign", _all(some, NEGATED)
+            yield f"{CARRIED}{words} is added twice", _all(some, lambda g, right: 2 * right)
+            yield f"{CARRIED}{words} is added (+=) to what was, not set (=)", {u.edge: sums[roles.met(u)] for u in some}
     for step in steps[:MOST]:
         for words, part in parts.items():
-            only = [one.edge for one in part if one.step == step]
-            yield Guess(f"nothing passes from step {step + 1} to {step}{words}", dict.fromkeys(only, CUT))
-    for every in range(2, min(len(steps), MOST)):
-        over = [one.edge for one in edges if one.step != START and (one.step + 1) % every == 0]
-        yield Guess(f"nothing passes over the ends of windows of {every} steps", dict.fromkeys(over, CUT))
+            only = _all([one.use for one in part if one.step == step], CUT)
+            yield f"nothing passes from step {step + 1} to {step}{words}", only
+    for length in range(2, min(len(steps), MOST)):
+        over = _all([one.use for one in edges if one.step != START and (one.step + 1) % length == 0], CUT)
+        yield f"nothing passes over the ends of windows of {length} steps", over
+
+
+def _all(uses: Iterable[Use], edit: Edit) -> dict[Edge, Edit]:
+    return {use.edge: edit for use in uses}
 
 
 def _added_up() -> Edit:
-    sums = [np.zeros(1)]
+    sums = list[Array]()
 
-    def edit(g: Array, right: Array) -> Array:
-        sums[0] = sums[0] + right
-        return sums[0]
+    def edit(g: Array, right: Array) -> Any:
+        sums.append(right)
+        return sum(sums)
 
     return edit
 
 
 def _on_ways(roles: Roles) -> Iterator[Guess]:
-    # What is subtracted for the sake of rounding, x - max(x), takes part in no sum that people form.
-    maxima = [n for n in roles.nodes if n.op is MAX and any(use.node.op is SUBTRACT for use in roles.readers[n.id])]
-    held = {(node.id, 0): CUT for node in maxima}
+    """Give what goes wrong between two values, in all steps alike."""
     for way in roles.ways:
         for taken, edit in (("is not added", CUT), ("has the wrong sign", NEGATED)) if way.forks else ():
-            yield Guess(f"{way.said['back']} {taken}", {**held, **{use.edge: edit for use in way.uses}})
+            yield f"{way.said['back']} {taken}", _all(way.uses, edit)
         for words, vary in WAYS.items():
-            made = _joined(vary(roles, use) for use in way.uses)
-            if made:
-                yield Guess(words.format(**way.said), {**held, **made})
+            yield words.format(**way.said), _joined(vary(roles, use) for use in way.uses)
 
 
 def _joined(some: Iterable[Mapping[Edge, Edit]]) -> dict[Edge, Edit]:
@@ -112,7 +98,7 @@ def _joined(some: Iterable[Mapping[Edge, Edit]]) -> dict[Edge, Edit]:
 def _by_rule(node: Node, place: int, of: Callable[[Array], Array] = np.asarray) -> Edit:
     """Hand back what the rule of a node, perhaps of other numbers, makes of something."""
     rule: Any = node.op.vjp
-    return lambda g, right: dense([rule(of(g)[None], node)[place]], (1, *right.shape))[0]
+    return lambda g, right: rule(of(g), node)[place]
 
 
 def _with(node: Node, seen: Mapping[int, Array], value: Array | None = None) -> dict[Edge, Edit]:
@@ -173,20 +159,17 @@ SLOPES: dict[str, Callable[[Array, Array, Array], Array]] = {  # of the argument
 
 
 def _in_activations(roles: Roles) -> Iterator[Guess]:
-    """Give the activations whose slope is another: those of one place, and all of one kind."""
-    alike = defaultdict[str, defaultdict[Any, list[list[Node]]]](lambda: defaultdict(list))
-    for i, (kind, nodes) in roles.activations.items():
-        alike[kind][roles.roles[i]].append(nodes)
-    for name, places in alike.items():
-        groups = {name: [*chain.from_iterable(places.values())]}
-        groups |= {roles.made(some[-1][-1]): some for some in places.values() if len(places) > 1}
-        for said, chains in groups.items():
-            for words, slope in SLOPES.items():
-                yield Guess(f"the slope of {said} {words}", _joined(_with_slope(roles, one, slope) for one in chains))
-            tops = [top for top, *more in chains if not more and top.id in roles.series]
-            before = _joined(_with(top, {}, roles.value(roles.shifted(top.id, -1), top.value)) for top in tops)
-            if before:
-                yield Guess(f"the slope of {said} is that of the state before the step", before)
+    """Give the activations whose slope is another: all of one kind, and those of one name."""
+    groups = defaultdict[str, list[list[Node]]](list)
+    for kind, nodes in roles.activations.values():
+        for name in (kind, roles.made(nodes[-1])):
+            groups[name].append(nodes)
+    for name, chains in groups.items():
+        for words, slope in SLOPES.items():
+            yield f"the slope of {name} {words}", _joined(_with_slope(roles, one, slope) for one in chains)
+        tops = [top for top, *more in chains if not more and top.id in roles.series]
+        before = _joined(_with(top, {}, roles.value(roles.shifted(top.id, -1), top.value)) for top in tops)
+        yield f"the slope of {name} is that of the state before the step", before
 
 
 def _with_slope(roles: Roles, some: Sequence[Node], slope: Any) -> dict[Edge, Edit]:
@@ -204,13 +187,43 @@ def _overwritten(roles: Roles) -> dict[Edge, Edit]:
     return _joined(_with(n, one, seen.get(n.id, n.value)) for n, one in zip(some, arguments, strict=True))
 
 
+def _at_steps(roles: Roles) -> Iterator[Guess]:
+    """Give what is missing of one step, or of all but one: of all that is in it, of an argument, and on a way."""
+    every = [use for node in roles.nodes for use in roles.uses(node)]
+    leaves = defaultdict[str, list[Use]](list)
+    for use in every:
+        if roles.is_leaf(use.source):
+            leaves[roles.said(use.source)].append(use)
+    for uses in (every, *leaves.values()):
+        for step, at, others in _by_step(uses):
+            yield f"step {step} is missing from it", _all(at, CUT)
+            if uses is not every:
+                yield f"it is that of step {step} alone: it is overwritten (=), not added to (+=)", _all(others, CUT)
+    inner = reached(roles.tape.nodes, [one.use.node.id for one in roles.carried])
+    for way in roles.ways:
+        outer = way.forks and inner.isdisjoint(use.node.id for use in way.uses)
+        for step, at, _ in _by_step(way.uses) if outer else ():
+            yield f"{way.said['back']} is not added at step {step}", _all(at, CUT)
+
+
+def _by_step(uses: Iterable[Use]) -> Iterator[tuple[int, list[Use], list[Use]]]:
+    """Give some steps, the uses there, and those at all others."""
+    steps = defaultdict[int, list[Use]](list)
+    for use in uses:
+        if use.node.timestep >= 0:
+            steps[use.node.timestep].append(use)
+    order = sorted(steps) if len(steps) > 1 else []
+    for step in [*order[:FEW], *order[FEW:][-1:]]:
+        yield step, steps[step], [use for other in order if other != step for use in steps[other]]
+
+
 def _of_other_values(roles: Roles) -> Iterator[Guess]:
     """Give the products that see another value of their shape on the way back: of the step or the one before it."""
-    at = {(roles.roles[node.id], node.timestep): node.id for node in roles.nodes}
+    at = {(roles.said(node.id), node.timestep): node.id for node in roles.nodes}
     count = 1 + max(0, *[step for _, step in at])
-    leaves = {roles.roles[node.id]: node for node in roles.nodes if roles.is_leaf(node.id) and node.value.ndim}
-    states = {roles.roles[node.id]: node for node in roles.nodes if node.id in roles.states}
-    made_of = {roles.roles[n.id]: n for n in roles.nodes if n.id in roles.activations or n.op in (MULTIPLY, SUBTRACT)}
+    leaves = {roles.said(node.id): node for node in roles.nodes if roles.is_leaf(node.id) and node.value.ndim}
+    states = {roles.said(node.id): node for node in roles.nodes if node.id in roles.states}
+    made_of = {roles.said(n.id): n for n in roles.nodes if n.id in roles.activations or n.op in (MULTIPLY, SUBTRACT)}
     others = [(role, node, "") for role, node in (states | leaves | made_of).items()]
     others += [(role, node, STATE_BEFORE) for role, node in states.items()]
     others += [(role, node, INPUT_BEFORE) for role, node in leaves.items() if node.op is not PARAMETER]
@@ -221,18 +234,16 @@ def _of_other_values(roles: Roles) -> Iterator[Guess]:
             step = (use.node.timestep - (before == INPUT_BEFORE)) % count  # x[-1] is the last
             i = other.id if other.op is PARAMETER else at.get((role, step))
             i = roles.shifted(i, -1) if i is not None and before == STATE_BEFORE else i
-            value = None if i is None or i == use.source else roles.value(i, other.value)
+            value = None if i in (None, use.source) else roles.value(i, other.value)
             if value is not None and value.shape == use.node.arguments[use.place].shape:
                 made |= _seeing(use, value)
-        name, own = roles.said(other.id) + before, way.said["name"]
-        words = f"{name}, not with {own}"
-        if own in (name, roles.said(other.id)) and role in states:
+        own = way.said["name"]
+        words = f"{role}{before}, not with {own}"
+        if own == role and role in states:
             words = f"the state{before}, not with the one after it" if before else OTHER_STATE
-        if made:
-            yield Guess(f"{way.said['formed']} is formed with {words}", made)
+        yield f"{way.said['formed']} is formed with {words}", made
     weights = [node for node in roles.nodes if node.op is PARAMETER and node.value.ndim == 2]
     for one, other in combinations(weights, 2):
         swap = {one.id: other.value, other.id: one.value} if one.value.shape == other.value.shape else {}
         edits = _joined(_seeing(use, swap[use.source]) for way in products for use in way.uses if use.source in swap)
-        if edits:
-            yield Guess(f"{roles.said(one.id)} and {roles.said(other.id)} are swapped on the way back", edits)
+        yield f"{roles.said(one.id)} and {roles.said(other.id)} are swapped on the way back", edits

@@ -5,26 +5,31 @@ In: tensors on a tape. Out: outputs and gradients at other leaves, also of a cha
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from rnngraph.autodiff.again import again, depending, recomputed, with_entries, with_value
 from rnngraph.autodiff.along import CAST
-from rnngraph.autodiff.backward import scalar_cotangent, sweep
+from rnngraph.autodiff.backward import scalar_cotangent, sweep, unbroadcast
 from rnngraph.autodiff.block import Block
-from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.contribution import Array, add_up
+from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import DETACH
 from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError, RnnGraphError
 from rnngraph.gradcheck.subject import Subject, weigh, widened
-from rnngraph.gradcheck.walk import NONE, Edits, walk
 from rnngraph.numpy.traced import trace_function
 
 DRIFT = 1e-4  # by which share the values of a float32 forward may differ from those of a float64 one
+Edge: TypeAlias = tuple[int, int]  # the id of a node, and the position of one of its inputs
+Edit: TypeAlias = Callable[[Array, Array], Any]  # of what comes to a node, and of what its rule makes of that
+Edits: TypeAlias = Mapping[Edge, Edit]
+NONE: Mapping[Any, Any] = MappingProxyType({})
 SAME = 1e-6  # of a recorded forward's weighed outputs, relative
 
 
@@ -37,20 +42,20 @@ class Replay:
     def __init__(self, outputs: Sequence[Tensor], *, wide: bool = True) -> None:
         """Compute it once, in float64 where that is wanted."""
         recorded, self.outputs = outputs[0].tape, [one.id for one in outputs]
-        needed, idle = set(self.outputs), set[int]()
+        needed = set(self.outputs)
         for entry in reversed(recorded.entries):
-            if entry.id in needed or not needed.isdisjoint(range(entry.first, entry.id)):
-                needed.update(entry.inputs)
-            else:
-                idle.add(entry.id)
+            if not needed.isdisjoint(range(entry.first, entry.id + 1)):  # a block takes many ids
+                needed.update(entry.inputs, (entry.id,))
+        idle = {entry.id for entry in recorded.entries} - needed
         sources = [entry for entry in recorded.entries if entry.op.vjp is None and (entry.name or entry.id not in idle)]
         narrow = any(is_narrow(entry.value) for entry in recorded.entries if entry.requires or entry.name)
         self.dtype = "float32" if narrow else "float64"
         recorded = with_entries(recorded, map(_cast_to_float64, recorded.entries)) if wide else recorded
         given = {entry.id: widened(entry.value) if wide else entry.value for entry in sources}
         self.tape = again(recorded, given, depending(recorded, given, idle))
-        self.nodes = [entry for entry in self.tape.entries if entry.id not in idle]
-        self.blocks = [entry for entry in self.nodes if isinstance(entry, Block)]
+        self.values = [self.tape.entry(one).value for one in self.outputs]
+        self.nodes: list[Any] = [entry for entry in self.tape.entries if entry.id not in idle]
+        self.in_nodes = self.tape.size == len(self.tape.entries)  # inside of a block nothing is edited
         self.leaves: list[Entry | None] = [e for e in self.tape.entries if e.op.vjp is None and e.name and e.requires]
         self.places: dict[tuple[int, ...], list[int]] = {}  # by the leaves that are moved
         self.held = idle | {entry.id for entry in self.nodes if entry.op is DETACH}  # these depend on nothing
@@ -63,10 +68,6 @@ class Replay:
             self.places[tuple(given)] = depending(self.tape, tuple(given), self.held)
         return given, self.places[tuple(given)]
 
-    def values(self, tape: Tape) -> list[Array]:
-        """Give the outputs on such a tape."""
-        return [tape.entry(one).value for one in self.outputs]
-
     def run(self, points: Sequence[Array]) -> list[Array]:
         """Give the outputs at some points."""
         given, places = self._moved(points)
@@ -74,51 +75,55 @@ class Replay:
         return [values[one] for one in self.outputs]
 
     def gradients(self, points: Sequence[Array], upstream: Sequence[Array]) -> list[Any]:
-        """Give the gradients by place."""
+        """Give the gradients at some points, by place."""
         given, places = self._moved(points)
-        return self.swept(again(self.tape, given, places, hold_cuts=True) if given else self.tape, upstream)
+        tape = again(self.tape, given, places, hold_cuts=True) if given else self.tape
+        found = self.walked(self.starts(upstream), tape=tape)
+        return [found.get(place) for place in range(len(self.leaves))]
 
-    def swept(self, tape: Tape, upstream: Sequence[Array]) -> list[Any]:
-        """Give the gradients by place on such a tape."""
-        wanted, starts = {leaf.id for leaf in self.leaves if leaf is not None}, self._starts(tape, upstream)
-        return self._placed(
-            {one.node.id: np.array(one.gradient) for one in sweep(tape, starts) if one.node.id in wanted}
-        )
-
-    def rows(self, losses: Sequence[Sequence[Array]], edits: Edits = NONE, **how: Any) -> list[Any]:
-        """Give the gradients at the recorded point by place, a row a loss, with some edits."""
-        if self.blocks:  # which are walked for one loss at a time; an edit of theirs is a cut
-            tapes = [with_entries(self.tape, self._cut(edits, row)) for row in range(len(losses))]
-            each = [self.swept(tape, one) for tape, one in zip(tapes, losses, strict=True)]
-            return [None if some[0] is None else np.array(some) for some in zip(*each, strict=True)]
-        starts = [self._starts(self.tape, upstream) for upstream in losses]
-        found = walk(self.tape, {i: np.array([one[i] for one in starts]) for i in starts[0]}, edits, **how)
-        return self._placed(found, (len(losses),))
-
-    def _cut(self, edits: Edits, row: int) -> list[Entry]:
-        entries = [copy.copy(entry) if isinstance(entry, Block) else entry for entry in self.tape.entries]
-        for entry in entries:
-            if isinstance(entry, Block):
-                entry.cuts |= {step for (i, step), some in edits.items() if i == entry.id and row in dict(some)}
-        return entries
-
-    def _starts(self, tape: Tape, upstream: Sequence[Array]) -> dict[int, Any]:
-        starts: dict[int, Any] = {}
-        for i, u, value in zip(self.outputs, upstream, self.values(tape), strict=True):
+    def starts(self, upstream: Sequence[Array]) -> dict[int, Array]:
+        """Give what a walk starts from, by id."""
+        starts: dict[int, Array] = {}
+        for i, u, value in zip(self.outputs, upstream, self.values, strict=True):
             starts[i] = np.asarray(starts.get(i, 0) + u.astype(value.dtype))
         return starts
 
-    def _placed(self, found: Mapping[int, Any], lead: tuple[int, ...] = ()) -> list[Any]:
-        return [one if one is None else found.get(one.id, np.zeros(lead + one.value.shape)) for one in self.leaves]
+    def walked(self, starts: Mapping[int, Array], edits: Edits = NONE, tape: Tape | None = None) -> dict[int, Array]:
+        """Give by place what reaches the leaves of a tape, or of the own one with some edits."""
+        steps = sweep(_edited(self.tape, edits) if tape is None else tape, starts)
+        leaves = {leaf.id: place for place, leaf in enumerate(self.leaves) if leaf is not None}
+        found = {leaves[one.node.id]: np.array(one.gradient) for one in steps if one.node.id in leaves}
+        return {place: found.get(place, np.zeros(self.tape.entry(i).value.shape)) for i, place in leaves.items()}
 
     def subject(self, upstream: list[Array], recorded: Tape | None = None) -> Subject:
         """Claim the gradients of the own tape, or of that which was `recorded`."""
         leaves = [leaf for leaf in self.leaves if leaf is not None]
+        claimed = self.walked(self.starts(upstream), tape=recorded)
         return Subject(
             [str(leaf.name) for leaf in leaves], [leaf.value for leaf in leaves], self.run, self.gradients, upstream,
-            self.values(self.tape), self.swept(recorded or self.tape, upstream), narrow=self.dtype == "float32",
-            trusted=range(len(leaves)),
+            self.values, [*claimed.values()], narrow=self.dtype == "float32", trusted=range(len(leaves)),
         )  # fmt: skip
+
+
+def _edited(tape: Tape, edits: Edits) -> Tape:
+    """Let rules hand back something else on some edges."""
+    entries: list[Any] = [*tape.entries]
+    for (i, place), edit in edits.items():
+        node = entries[i] = with_value(entries[i], entries[i].value, entries[i].arguments)
+        node.op = replace(node.op, vjp=_with_edit(node.op.vjp, place, edit))
+    return with_entries(tape, entries)
+
+
+def _with_edit(rule: Any, place: int, edit: Edit) -> Any:
+    def vjp(g: Array, node: Node) -> list[Any]:
+        back, own = [*rule(g, node)], node.arguments[place]
+        if back[place] is not None:
+            right = np.asarray(add_up([back[place]], own) if hasattr(back[place], "add_to") else back[place])
+            right = unbroadcast(right, own.shape, node=node, source=node.inputs[place])
+            back[place] = edit(g, right)
+        return back
+
+    return vjp
 
 
 def is_narrow(value: Array) -> bool:
@@ -152,17 +157,16 @@ def recorded_subject(loss: Tensor | Tape) -> tuple[Subject, Replay, str]:
         generator = np.random.default_rng((0, len(outputs)))
         upstream = [np.asarray(generator.normal(size=one.shape)) for one in outputs]
     replay, recorded = Replay(outputs), outputs[0].tape
-    pairs = [(recorded.entry(entry.id).value, entry.value) for entry in replay.nodes]
-    narrow = [(value, wide) for value, wide in pairs if is_narrow(value)]
-    plain = Replay(outputs, wide=False) if narrow else replay
-    for value, again_value in zip(replay.values(recorded), plain.values(plain.tape), strict=True):
+    values = [recorded.entry(one).value for one in replay.outputs]
+    narrow = [(own, entry.value) for entry in replay.nodes if is_narrow(own := recorded.entry(entry.id).value)]
+    for value, same in zip(values, (Replay(outputs, wide=False) if narrow else replay).values, strict=True):
         if not np.isfinite(value).all():
             what = f"the loss is {value.reshape(-1)[0]}" if value.size == 1 else "an output is not finite"
             raise InputError(f"{what}; gradients can be checked only where it is finite.")
         rounding = float(np.sqrt(np.finfo(value.dtype).eps)) * max(float(np.abs(value).max()), 1e-300)
-        if not np.abs(value - again_value).max() <= rounding:
+        if not np.abs(value - same).max() <= rounding:
             raise InputError(
-                f"the tape gives a loss of {again_value.reshape(-1)[0]:.9g} when it is replayed, but "
+                f"the tape gives a loss of {same.reshape(-1)[0]:.9g} when it is replayed, but "
                 f"{value.reshape(-1)[0]:.9g} was recorded: an array was changed in place after the "
                 "forward pass, or an op is random; check before parameters are updated."
             )

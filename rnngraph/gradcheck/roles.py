@@ -1,32 +1,30 @@
-"""What the nodes of one step have in common with those of the others, and what they are called.
+"""What the nodes of one step have in common with those of the others: what is called alike is alike.
 
-In: the replay of what is checked. Out: roles, the ways between two values, alike in all steps, and words such as
-"sigmoid of Wz".
+In: the replay of what is checked. Out: the ways between two values, the activations, what is carried from step to step,
+and words such as "sigmoid of Wz".
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rnngraph.autodiff.along import ASSEMBLE
-from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import CONSTANT, PARAMETER, Node
 from rnngraph.autodiff.ops import ADD, INDEX, RELU, SIGMOID, STACK, SUBTRACT, TANH, sigmoid
-from rnngraph.autodiff.tape import Entry
+from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.gradcheck.mistakes import GATES, gate
-from rnngraph.gradcheck.replayed import Replay
-from rnngraph.gradcheck.walk import Edge
-from rnngraph.numpy.finding.products import JOINING, PRODUCTS, VIEWING, frozen
+from rnngraph.gradcheck.replayed import Edge, Replay
+from rnngraph.numpy.finding.products import JOINING, PRODUCTS, VIEWING
 
 WORDS = {"h": "the hidden state", "c": "the cell state"}
 CARRIED = "what is carried from step t+1 to t"
-SUMS = VIEWING | JOINING | PRODUCTS | {ADD}  # what lies between an activation and its weights
+SUMS = VIEWING | JOINING | PRODUCTS | {ADD, SUBTRACT}  # what lies between an activation and its weights
 LONGEST = 5  # nodes that make a sigmoid
 START = -1  # the step of what stands before the first
 
@@ -53,91 +51,78 @@ class Way(NamedTuple):
 
 
 class Carry(NamedTuple):
-    """An edge on which a state of a step is carried on."""
+    """A use by which a state of a step is carried on."""
 
-    edge: Edge
+    use: Use
     along: str
     kind: str
     step: int
 
 
 class Roles:
-    """The roles of a replay's nodes, by id: what is computed alike from states, leaves and constants is one role."""
+    """The nodes of a replay by what they do."""
 
     def __init__(self, replay: Replay) -> None:
-        """Number what is computed, and note who reads what."""
-        self.replay, self.entry, self.blocks = replay, replay.tape.entry, replay.blocks
-        self.nodes = [entry for entry in replay.nodes if not isinstance(entry, Block)]
+        """Note who reads what, the states and the activations."""
+        self.nodes, self.tape, self.entry = replay.nodes, replay.tape, replay.tape.entry
+        self.readers = defaultdict[int, list[Use]](list)
+        for use in (use for node in self.nodes for use in self.uses(node)):
+            self.readers[use.source].append(use)
         self.states, self.series = dict[int, str](), dict[int, tuple[list[int], int]]()  # ids in order, and a place
-        known, self.readers = dict[int, Any](), defaultdict[int, list[Use]](list)
         for one in replay.tape.recurrences:
             for kind, ids in one.states.items():
                 ordered = [one.initial.get(kind, -1), *(ids[::-1] if one.reverse else ids)]
                 self.series |= {i: (ordered, k) for k, i in enumerate(ordered)}
                 along = f" along {one.name}" * (len(replay.tape.recurrences) > 1)
                 self.states |= dict.fromkeys(ordered, WORDS.get(kind, kind) + along)
-                known |= dict.fromkeys(ordered, (one.name, kind))
-        self.roles, numbers, written = dict[int, int](), dict[Any, int](), Counter[Any]()
-        for node in self.nodes:
-            for use in self.uses(node):
-                self.readers[use.source].append(use)
-            same = node.op, *node.inputs, *map(frozen, node.options.values())  # what is written twice has two roles
-            read = [known.get(i) or self.roles.get(i, i) for i in node.inputs]
-            parts = [frozen(one) for one in node.options.get("index", ()) if isinstance(one, slice)]  # gates, not steps
-            number = node.value.shape or node.value.item()  # an array may differ from step to step, as a mask does
-            made: Any = (node.op, *read, *parts, 0 if node.op in VIEWING else written[same])
-            alone = ("constant", number) if node.op is CONSTANT else node.id
-            made = (node.op, known[node.id]) if node.id in known else made
-            self.roles[node.id] = numbers.setdefault(made if read else alone, len(numbers))
-            written[same] += 1
         found = [pair for node in self.nodes if (pair := self._activation(node))]
         self.activations = {chain[-1].id: (kind, chain) for kind, chain in found}
         self.above = {chain[0].inputs[self.source(chain[0])]: chain for _, chain in found}  # by their arguments
-        self.ahead, self.carried = dict[str, dict[int, int]](), list[Carry]()  # the first steps that something leads to
-        for block in self.blocks:
-            self.carried += [Carry((block.id, step + 1), "", "", step) for step in range(block.steps - 1)]
-        for one in replay.tape.recurrences if not self.blocks else ():
-            steps = {node: (kind, step) for kind, ids in one.states.items() for step, node in enumerate(ids)}
-            order, ahead = -1 if one.reverse else 1, dict[int, int]()
-            for node in reversed(self.nodes):
-                own = order * steps[node.id][1] if node.id in steps else ahead.get(node.id)
-                if own is not None:
-                    ahead |= {node.id: own} | {i: min(own, ahead.get(i, own)) for i in node.inputs}
-            steps |= {node: (kind, START) for kind, node in one.initial.items()}
-            for use in (use for node in self.nodes if node.id in ahead for use in self.uses(node)):
-                kind, step = steps.get(use.source, ("", 0))
-                if kind and (step == START or ahead[use.node.id] > order * step):
-                    self.carried.append(Carry(use.edge, one.name, kind, step))
-            self.ahead[one.name] = ahead
+        self.carried = [carry for one in replay.tape.recurrences for carry in self._carried(one)]
+        self.words = dict[int, str]()
+
+    def _carried(self, one: Recurrence) -> Iterator[Carry]:
+        """Give the edges from a state to what leads to later steps alone."""
+        order, ahead = -1 if one.reverse else 1, dict[int, int]()  # the first step that something leads to, in order
+        steps = {node: (kind, step) for kind, ids in one.states.items() for step, node in enumerate(ids)}
+        for node in reversed(self.nodes):
+            first = order * steps[node.id][1] if node.id in steps else ahead.get(node.id)
+            if first is not None:
+                ahead |= {node.id: first} | {i: min(first, ahead.get(i, first)) for i in node.inputs}
+        steps |= {node: (kind, START) for kind, node in one.initial.items()}
+        for i, (kind, step) in steps.items():
+            for use in self.readers[i]:
+                if use.node.id in ahead and (step == START or ahead[use.node.id] > order * step):
+                    yield Carry(use, one.name, kind, step)
 
     def uses(self, node: Node) -> list[Use]:
         """Give what a node reads."""
         return [Use(node, k, i) for k, i in enumerate(node.inputs)]
 
-    def shifted(self, i: int, steps: int) -> int | None:
-        """Give the state some steps later, -1 for zeros before the first; None where there is no such."""
-        ids, place = self.series.get(i, ([], 0))
-        return ids[place + steps] if 0 <= place + steps < len(ids) else None
+    def shifted(self, i: int, steps: int) -> int:
+        """Give the state some steps later; that before the first step, -1 for zeros, where there is no such."""
+        ids, place = self.series.get(i, ([-1], 0))
+        return ids[place + steps if 0 <= place + steps < len(ids) else 0]
 
-    def value(self, i: int | None, like: Array) -> Array:
+    def value(self, i: int, like: Array) -> Array:
         """Give a value, or zeros where there is none."""
-        return np.zeros_like(like) if i is None or i < 0 else self.entry(i).value
+        return np.zeros_like(like) if i < 0 else self.entry(i).value
 
     @cached_property
     def ways(self) -> list[Way]:
         """The ways back to values that have a gradient."""
-        found, edges = defaultdict[Any, list[Use]](list), {one.edge for one in self.carried}
-        for source, uses in self.readers.items():
+        found, edges = defaultdict[str, list[Use]](list), {one.use.edge for one in self.carried}
+        for source, uses in [*self.readers.items()]:
             for use in uses if self.entry(source).requires else ():
                 if use.node.op not in (STACK, ASSEMBLE):
-                    found[self._way(use)].append(use)
+                    found[self.back(use)].append(use)
         ways = []
-        for some in found.values():
+        for back, some in found.items():
             use = some[-1]
-            forks = any(len({self._way(one) for one in self.readers[use.source]}) > 1 for use in some)
+            forks = any(len({self.back(one) for one in self.readers[use.source]}) > 1 for use in some)
+            if any(use.edge in edges for use in some):
+                back = f"{CARRIED} through {self.met(use)}"
             name, chain = self.said(use.source), self.leads_to(use.node)
-            carried = any(use.edge in edges for use in some)
-            back = f"{CARRIED if carried else f'what comes back to {name}'} through {self.met(use)}"
             others = [i for k, i in enumerate(use.node.inputs) if k != use.place and not self.is_leaf(i)]
             said = {
                 "back": back, "name": name, "it": "it" if self.is_leaf(use.source) else back,
@@ -147,8 +132,9 @@ class Roles:
             ways.append(Way(some, forks, said))
         return ways
 
-    def _way(self, use: Use) -> Any:
-        return self.roles[use.node.id], use.place
+    def back(self, use: Use) -> str:
+        """Name what comes back to a value from one that reads it."""
+        return f"what comes back to {self.said(use.source)} through {self.met(use)}"
 
     def source(self, node: Node) -> int:
         """Give the position of the one input of an op on single elements that is differentiated, or else -1."""
@@ -187,41 +173,46 @@ class Roles:
             node = self.readers[node.id][0].node
         return self.above.get(node.id, [])
 
-    def _viewed(self, i: int) -> Entry:
+    def _viewed(self, i: int) -> Any:
         entry = self.entry(i)
         while entry.op in VIEWING and entry.id not in self.states:
             entry = self.entry(entry.inputs[0])
         return entry
 
     def is_leaf(self, i: int) -> bool:
-        """Tell a leaf that has a name, or a view of one."""
-        return bool(self._viewed(i).name)
+        """Tell a leaf that has a name and is no state, or a view of one."""
+        entry = self._viewed(i)
+        return bool(entry.name) and entry.id not in self.states
 
     def said(self, i: int) -> str:
-        """Name a value: a leaf, a state, or an op by the weights behind it."""
-        entry = self._viewed(i)
-        if entry.name or entry.id in self.states:
-            return str(entry.name).removeprefix("given.") if entry.name else self.states[entry.id]
-        if entry.op is CONSTANT:
-            return "a constant" if entry.value.shape else f"{float(entry.value):g}"
-        return self.made(entry)
+        """Name a value: a leaf, a state, a number, or an op by the weights behind it."""
+        if i not in self.words:
+            entry = self._viewed(i)
+            if entry.id in self.states or entry.name:
+                self.words[i] = self.states.get(entry.id) or str(entry.name).removeprefix("given.")
+            elif entry.op is CONSTANT:
+                self.words[i] = "a constant" if entry.value.shape else f"{float(entry.value):g}"
+            else:
+                self.words[i] = self.made(entry)
+        return self.words[i]
 
-    def made(self, entry: Entry) -> str:
+    def made(self, entry: Node) -> str:
         """Name an op by the weights behind it, or the states."""
         if entry.op is SUBTRACT and self.entry(entry.inputs[0]).op is CONSTANT:
             return f"{self.said(entry.inputs[0])} - {self.said(entry.inputs[1])}"
         kind, chain = self.activations.get(entry.id, (entry.op.name, [entry]))
-        found, gates, waiting = set[str](), set[str](), [*chain[0].inputs]
+        weights, states, gates, waiting = set[str](), set[str](), set[str](), [*chain[0].inputs]
         for j in waiting:
             node: Any = self.entry(j)
-            if node.op is PARAMETER or j in self.states:
-                found.add(self.said(j))
+            if j in self.states:
+                states.add(self.states[j])
+            elif node.op is PARAMETER:
+                weights.add(self.said(j))
             elif node.op in SUMS:
                 waiting += [k for k in node.inputs if k not in waiting]
                 gates |= {gate_of(node)} - {""} if node.op is INDEX else set()
-        weights = sorted(found - set(self.states.values())) or sorted(found)
-        behind = f" of {', '.join(weights)}{gates.pop() if len(gates) == 1 else ''}" if weights else ""
-        return kind + behind
+        behind = ", ".join(sorted(weights or states))
+        return kind + (f" of {behind}{gates.pop() if len(gates) == 1 else ''}" if behind else "")
 
     def met(self, use: Use, *, further: bool = True) -> str:
         """Say what a value meets where it is read, and next: a weight by its name, or what else."""

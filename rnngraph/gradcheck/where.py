@@ -5,7 +5,7 @@ In: a subject and the replay of what is right. Out: sentences. The loss is limit
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -22,8 +22,7 @@ MOST = 8  # timesteps that are looked at one by one
 ROUNDING = 1e3  # of a gradient, in units of the last place of its largest element
 FEW = 2  # a factor of which has many reasons
 CLOSE = 1e-5  # relative; a factor to a count, or a norm to a round one
-OVERWRITTEN = "right for a loss at any one step, and wrong for their sum: it is overwritten (=), not added to (+=)"
-Pair: TypeAlias = tuple[Sequence[Any], Sequence[Any]]  # claimed and right gradients of one loss
+Pair: TypeAlias = tuple[Sequence[Any], Mapping[int, Any]]  # claimed and right gradients of one loss, by place
 
 
 class Look:
@@ -32,38 +31,34 @@ class Look:
     def __init__(self, subject: Subject, right: Replay) -> None:
         """Compare the whole, and find the axes of the timesteps, by output."""
         self.subject, self.right = subject, right
-        self.whole: Pair = subject.claimed, self._right([subject.upstream])[0]
+        self.starts = right.starts(subject.upstream)
+        self.whole: Pair = subject.claimed, right.walked(self.starts)
         self.axes = self._time_axes()
-        self.states, self.units = set[tuple[int, ...]](), set[int]()  # shapes of states, and sizes of their units
+        runs, entry = right.tape.recurrences if right.in_nodes else (), right.tape.entry
+        states = [(one, entry(ids[0]).value.shape, len(ids)) for one in runs for ids in one.states.values()]
+        self.states = {shape for _, shape, _ in states}
+        self.units = {shape[0 if one.batch_axis == 1 else -1] for one, shape, _ in states if shape}
         self.counts = dict[str, float]()  # what a loss or a gradient may be divided by
-        for one in right.tape.recurrences:
-            whole = [] if one.block is None else [(one.block.value.shape[1:], one.block.steps)]
-            steps = [(right.tape.nodes[ids[0]].value.shape, len(ids)) for ids in one.states.values()]
-            for shape, time in whole or steps:
-                self.states.add(shape)
-                self.units |= {shape[0 if one.batch_axis == 1 else -1]} if shape else set()
-                batch = shape[one.batch_axis] if shape and one.batch_axis is not None else 1
-                self.counts |= {f"the {batch} samples": batch, f"the {time} steps": time}
-                self.counts |= {f"the {batch} samples and {time} steps": batch * time} if batch > 1 else {}
+        for one, shape, time in states:
+            batch = shape[one.batch_axis] if shape and one.batch_axis is not None else 1
+            self.counts |= {f"the {batch} samples": batch, f"the {time} steps": time}
+            self.counts |= {f"the {batch} samples and {time} steps": batch * time} if batch > 1 else {}
         for node in right.nodes:  # what the forward divides by
             by = node.arguments[0].size / node.value.size if node.op is MEAN else 1.0
-            if node.op is DIVIDE and node.arguments[1].size == 1 and right.tape.entry(node.inputs[1]).op is CONSTANT:
+            if node.op is DIVIDE and node.arguments[1].size == 1 and entry(node.inputs[1]).op is CONSTANT:
                 by = float(node.arguments[1].item())
             if by not in {1.0, *self.counts.values()}:
                 self.counts[f"{by:g}, as the forward is"] = by
-
-    def _right(self, losses: Sequence[Sequence[Array]]) -> list[list[Any]]:
-        rows = self.right.rows(losses) if losses else []
-        return [[None if one is None else one[k] for one in rows] for k in range(len(losses))]
 
     def _time_axes(self) -> dict[int, int]:
         """Find the axes of the outputs along which what an argument holds at one place is felt at later ones alone."""
         found: dict[int, int] = {}
         upstream = self.subject.upstream
         for k, axis in [(k, axis) for k, one in enumerate(upstream) for axis in range(one.ndim) if one.ndim > 1]:
-            for one, other in zip(*self._right([self._limited({k: axis}, t) for t in (0, -1)]), strict=True):
-                if one is not None and one.ndim == upstream[k].ndim and one.shape[axis] == upstream[k].shape[axis] > 1:
-                    first, last = np.moveaxis(one, axis, 0), np.moveaxis(other, axis, 0)
+            early, late = (self.right.walked(self.right.starts(self._limited({k: axis}, t))) for t in (0, -1))
+            for place, one in early.items():
+                if one.ndim == upstream[k].ndim and one.shape[axis] == upstream[k].shape[axis] > 1:
+                    first, last = np.moveaxis(one, axis, 0), np.moveaxis(late[place], axis, 0)
                     if last[:-1].any() and not first[1:].any():
                         found.setdefault(k, axis)
         return found
@@ -87,8 +82,8 @@ class Look:
         """The losses that are limited to one step."""
         sizes = [self.subject.outputs[k].shape[axis] for k, axis in self.axes.items()]
         limited = [self._limited(self.axes, t) for t in range(min([MOST, *sizes]) if sizes else 0)]
-        claimed = [self.subject.gradients(self.subject.points, one) for one in limited]
-        return list(zip(claimed, self._right(limited), strict=True))
+        points = self.subject.points
+        return [(self.subject.gradients(points, one), self.right.walked(self.right.starts(one))) for one in limited]
 
     def is_wrong(self, pair: Pair, place: int, part: Any = ...) -> bool:
         """Tell what is wrong from what only rounds otherwise."""
@@ -124,7 +119,8 @@ class Look:
         timed, names, single = [place for place in wrong if place not in weights], self.subject.names, self.losses
         for place in timed or weights:
             said = self._over_time(place) if timed else self._by_loss(place)
-            yield from [sentence(names[place], said)] if len(single) > 1 else ()
+            if said and len(single) > 1:
+                yield sentence(names[place], said)
         learned = [place for place in weights if self.subject.points[place].shape not in self.states]
         bad = [names[place] for place in learned if timed and self.is_wrong(single[0], place)]
         if 0 < len(bad) < len(learned):
@@ -142,29 +138,24 @@ class Look:
             which = "every single step" if len(same) == len(time) else steps_said(same)
             hint = "" if len(same) > 1 else ": is another step's cache used there?"
             return f"wrong within {which} (a loss at a step, {name} at that step){hint}"
-        if not apart:
-            return OVERWRITTEN
         if cells >= {(t, t - 1) for t in time[1:]}:
             return "right within a step, wrong over every step back: what is carried from step t+1 to t is wrong"
-        return f"right within a step, wrong once the gradient passes from step {apart[0][1]} to {apart[0][2]}"
+        passed = "right within a step, wrong once the gradient passes from step"
+        return f"{passed} {apart[0][1]} to {apart[0][2]}" if apart else ""
 
     def _by_loss(self, place: int) -> str:
         """Say for a loss at which steps the gradient of a weight or an initial state is wrong."""
         losses = [t for t, pair in enumerate(self.losses) if self.is_wrong(pair, place)]
-        if not losses:
-            return OVERWRITTEN
         if len(losses) == len(self.losses):
             return "wrong for a loss at any step, the first included: look at how one step forms it"
         carried = "what is carried is wrong, the steps are not added up (+=), or a factor is another step's"
-        return f"wrong for a loss at {steps_said(losses)} alone: {carried}"
+        return f"wrong for a loss at {steps_said(losses)} alone: {carried}" if losses else ""
 
     def _in_gates(self, place: int, pair: Pair) -> Iterator[str]:
         """Say which gate blocks are wrong, where some are right, or which mistake is made there."""
-        if self.subject.points[place].ndim > 2 or not self.is_wrong(pair, place):
-            return
-        alone = self.alone([place], pair)
+        alone, shape = self.alone([place], pair), self.subject.points[place].shape
         known = [words for words, made in alone if explains(made[place], pair[0][place], pair[1][place])]
-        for blocks in gate_blocks(self.subject.points[place].shape, self.units):
+        for blocks in gate_blocks(shape, self.units) if len(shape) < 3 else ():  # data have none
             bad = [label for label, part in blocks.items() if self.is_wrong(pair, place, part)]
             if 0 < len(bad) < len(blocks):
                 right = [label for label, part in blocks.items() if label not in bad and pair[1][place][part].any()]

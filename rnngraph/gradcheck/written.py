@@ -1,12 +1,14 @@
-"""A forward and a backward that somebody wrote by hand, or an object that has both, as a `Subject`.
+"""Gradients that somebody wrote by hand, as a `Subject`: two functions, an object with both, or beside a recorded loss.
 
-In: functions and arguments. Out: outputs and gradients as arrays, or one sentence that says what does not fit.
+In: functions and arguments, or arrays. Out: outputs and gradients as arrays, or a sentence on what does not fit.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,10 +17,12 @@ from rnngraph.autodiff.checked import checked_array
 from rnngraph.autodiff.contribution import Array
 from rnngraph.checks import rectangular
 from rnngraph.errors import InputError
+from rnngraph.gradcheck.mistakes import off
 from rnngraph.gradcheck.replayed import Replay, recorded_forward
 from rnngraph.gradcheck.subject import Subject, widened
 from rnngraph.numpy.calls import CACHE, argument_names, by_place, flattened, owners, plan_of
 
+SAME = 1e-6  # relative; gradients that differ by less are rounded otherwise
 REPEATS = 3  # calls that must agree; a small mask drawn anew can agree with another by chance
 
 
@@ -174,3 +178,68 @@ def _real(given: Any, label: str) -> Array:
     if array.dtype.kind not in "fiub":
         raise InputError(f"{label} has dtype {array.dtype}; real numbers are needed.")
     return array
+
+
+def with_handed(subject: Subject, rest: Sequence[Any]) -> tuple[Subject, list[int]]:
+    """Let a recorded subject claim the gradients that were handed over, under the model's names; also say for which.
+
+    Raises:
+        InputError: no dict and no list, a name that belongs to no leaf or to several, or a gradient of another shape.
+    """
+    if isinstance(rest[0], Mapping) and not rest[0]:
+        raise InputError(
+            "the gradients that were handed over are an empty dict: where it is traced.handed, the function returns "
+            "none whose name and shape are those of an array, or its source cannot be read, as that of one typed at a "
+            "prompt; pass them by name, check(traced, {'dWh': dWh, ...})."
+        )
+    if len(rest) > 2 or not all(isinstance(one, Mapping | list | tuple) and one for one in rest):
+        given = ", ".join(type(one).__name__ for one in rest)
+        raise InputError(
+            f"beside a recorded loss there is {given}; pass check(loss, grads) or check(loss, grads, params), dicts or "
+            "lists of arrays."
+        )
+    names, claimed, known = [*subject.names], [*subject.claimed], list[int]()
+    gradients_by_name, *arrays = map(_by_name, rest)
+    for name, gradient in gradients_by_name.items():
+        place, array = _place(name, subject, *arrays), np.asarray(gradient)
+        if place in known:
+            raise InputError(f"{names[place]} and {name} are gradients of the same array; hand over one of them.")
+        shape = subject.points[place].shape
+        if array.dtype.kind not in "fiu" or array.shape != shape:
+            raise InputError(
+                f"the gradient {name!r} is {array.dtype} of shape {array.shape}; its array has shape {shape}."
+            )
+        names[place] = names[place] if name.replace(".", "").isdigit() else name
+        claimed[place] = array.astype(np.float64)
+        known.append(place)
+
+    def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Any]:
+        """Give the gradients a little beside the point, as wrong as those that were handed over."""
+        there = subject.gradients(points, upstream)
+        return [one + own - right for one, own, right in zip(there, claimed, subject.claimed, strict=True)]
+
+    pairs = enumerate(zip(claimed, subject.claimed, strict=True))
+    trusted = [k for k, (own, right) in pairs if off(own, right) <= SAME * np.abs(right).max(initial=0.0)]
+    return replace(subject, names=names, claimed=claimed, gradients=gradients, trusted=trusted), known
+
+
+def _by_name(given: Any) -> dict[str, Any]:
+    """Give all arrays of dicts and lists, and of those in them, by a name: its keys, joined by dots."""
+    holder = given if isinstance(given, Mapping) else dict(enumerate(given))
+    return {".".join(map(str, path)): one for path, one in flattened(holder, lists=True)}
+
+
+def _place(name: str, subject: Subject, arrays: Mapping[str, Any] = MappingProxyType({})) -> int:
+    """Find the leaf that a name means: the one that holds the array of this name, or the one that is so named."""
+    places = owners(name, subject.names)
+    if name in arrays:
+        array = np.asarray(arrays[name])
+        places = [k for k, one in enumerate(subject.points) if np.shares_memory(one, array)]
+        places = places or [k for k, one in enumerate(subject.points) if np.array_equal(one, array)]
+    if len(places) == 1:
+        return places[0]
+    some = ", ".join(subject.names[k] for k in places or range(len(subject.names)))
+    raise InputError(
+        f"the gradient {name!r} could belong to {'any' if places else 'none'} of the recorded arrays {some}; pass the "
+        "arrays under the same names too: check(loss, grads, params)."
+    )

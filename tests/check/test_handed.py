@@ -73,8 +73,12 @@ def test_a_mistake_is_named(layer: str, line: str, other: str, says: str) -> Non
     assert re.search(says, " ".join(report.where)), report.where
 
 
-def test_gradients_beside_a_layer_of_the_package() -> None:
-    layer, x, weights = rg.nn.RNN(D, H, seed=1), draw(N, T, D), draw(N, T, H)
+@pytest.mark.parametrize(
+    ("detail", "says"),
+    [("op", "rnn.Wx, rnn.b, rnn.Wh: what is carried from step t+1 to t is not added."), ("step", 'detail="op"')],
+)
+def test_gradients_beside_a_layer_of_the_package(detail: str, says: str) -> None:
+    layer, x, weights = rg.nn.RNN(D, H, seed=1, detail=detail), draw(N, T, D), draw(N, T, H)
     loss = (layer(rg.Tape().input(x, "x")) * weights).sum()
     right = {name: np.array(one) for name, one in rg.gradients(loss).items() if name != "x"}
     assert rg.check(loss, right).passed
@@ -87,7 +91,7 @@ def test_gradients_beside_a_layer_of_the_package() -> None:
     found = rg.gradients(local)
     report = rg.check(loss, {name: np.array(found[name]) for name in right})
     assert report.differs
-    assert "what is carried from step t+1 to t is not added" in " ".join(report.where), report.where
+    assert says in " ".join(report.where), report.where
 
 
 class Stacked:
@@ -167,8 +171,10 @@ def test_nothing_handed_over_is_said() -> None:
     assert rg.check(traced, {"dW": traced.outputs[1]}).passed
 
 
-def test_two_gradients_of_one_array_are_refused() -> None:
+def test_two_gradients_of_one_array_and_one_of_another_shape_are_refused() -> None:
     loss, gradients = traced("rnn", 1)
+    with pytest.raises(InputError, match=r"'dWh' is float64 of shape \(2, 4\); its array has shape \(4, 4\)"):
+        rg.check(loss, {"dWh": gradients["dWh"][:2]})
     with pytest.raises(InputError, match="dWh and grad_Wh are gradients of the same array; hand over one of them"):
         rg.check(loss, {**gradients, "grad_Wh": gradients["dWh"]})
 

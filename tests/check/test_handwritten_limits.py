@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from rnngraph.errors import InputError
-from rnngraph.gradcheck.arguments import worst_of
 from rnngraph.gradcheck.front import check
 from rnngraph.gradcheck.report import CheckRow
-from rnngraph.gradcheck.slopes import STEPS, Line
+from rnngraph.gradcheck.slopes import STEPS, Line, worst_of
 from rnngraph.gradcheck.subject import Subject
 from tests.check.hand_written import verdicts
 

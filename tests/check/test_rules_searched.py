@@ -10,6 +10,7 @@ import pytest
 import rnngraph as rg
 from rnngraph.autodiff import ops
 from rnngraph.autodiff.node import Op
+from rnngraph.errors import GradientError
 from rnngraph.gradcheck import rules
 from rnngraph.gradcheck.front import check
 from tests.check.checked_models import broken
@@ -46,6 +47,26 @@ def test_an_op_that_is_wrong_at_one_timestep_is_named_there(wrong: int) -> None:
     assert [(one.op, one.timestep) for one in report.culprits] == [("sine", wrong)]
     assert "added up" not in str(report)
     assert check(chain(sine(lambda g, node: (g * np.cos(node.arguments[0]),)), 5)).passed
+
+
+def test_a_gradient_of_the_wrong_shape_at_a_step_that_no_sample_shows_is_an_error() -> None:
+    def vjp(g: Any, node: Any) -> Any:
+        return (np.ones(3) if node.timestep == 1 else g * np.cos(node.arguments[0]),)
+
+    with pytest.raises(GradientError, match=r"the vjp of sine \(node \d+, t 1\) returned shape \(3,\)"):
+        check(chain(sine(vjp), 5))
+
+
+@pytest.mark.parametrize(("factor", "wrong"), [(1.0, []), (2.0, [("pick", 0)])])
+def test_an_op_with_whole_numbers_beside_its_argument_is_checked_at_them(factor: float, wrong: list[Any]) -> None:
+    def vjp(g: Any, node: Any) -> Any:
+        x, places = node.arguments
+        return factor * g[..., None] * (places == np.arange(len(x))), None
+
+    tape = rg.Tape()
+    x = tape.input(np.array([0.5, -1.0, 2.0]), "x")
+    report = check(tape.apply(Op("pick", "x[i]", lambda x, i: x[i], vjp), x, tape.constant(np.array(2))))
+    assert [(one.op, one.argument) for one in report.culprits] == wrong
 
 
 def test_a_cell_that_is_wrong_at_one_timestep_is_named() -> None:

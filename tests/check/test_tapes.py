@@ -151,6 +151,8 @@ def test_a_loss_that_cannot_be_checked_is_refused() -> None:
         check(x)
     with pytest.raises(InputError, match="the loss is inf"):
         check(x.exp().sum())
+    with pytest.raises(InputError, match="the tape has no outputs"):
+        check(tape)
 
 
 @pytest.mark.parametrize(
