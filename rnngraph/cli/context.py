@@ -33,14 +33,14 @@ def context(
     worse than with all of it is in use.
     """
     from rnngraph.render.picture.charts import chart_bytes
-    from rnngraph.render.report.context import ContextReport, context_json, context_sheet
+    from rnngraph.render.report.context import context_json, context_report, context_sheet
 
     target = chart.target("the context")
     found = _measured(source, most)
     sheet = partial(context_sheet, found, title=repr(found))
     chart.show(
         target, draw=partial(chart_bytes, sheet), document=partial(context_json, found),
-        report=partial(ContextReport, found),
+        report=partial(context_report, found),
     )  # fmt: skip
 
 

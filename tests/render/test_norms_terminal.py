@@ -11,7 +11,7 @@ from rich.console import Console
 from rnngraph.cli.streams import SIMPLER
 from rnngraph.errors import InputError
 from rnngraph.graph.steps import Steps
-from rnngraph.render.report.norms.terminal import NormsView, norms_report
+from rnngraph.render.report.norms.terminal import norms_tables
 from rnngraph.render.report.text import number_text, percent_text
 from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import Trace
@@ -28,7 +28,7 @@ def report(
 ) -> str:
     stream = io.TextIOWrapper(io.BytesIO(), encoding, SIMPLER)
     console = Console(file=stream, width=width, highlight=False)
-    console.print(NormsView(trace, norms_report(trace, steps=steps, states=states)))
+    console.print(norms_tables(trace, steps=steps, states=states))
     stream.flush()
     buffer = stream.buffer
     assert isinstance(buffer, io.BytesIO)
@@ -84,8 +84,8 @@ def test_folds_and_padding_are_dim() -> None:
     valid[:, 59] = False
     stream = io.StringIO()
     console = Console(file=stream, width=120, force_terminal=True, color_system="standard", legacy_windows=False)
-    console.print(norms_report(norms_trace(60, valid=valid)))
-    dim = [line for line in stream.getvalue().splitlines() if line.startswith("\x1b[2m")]
+    console.print(norms_tables(norms_trace(60, valid=valid)))
+    _, *dim = [line for line in stream.getvalue().splitlines() if line.startswith("\x1b[2m")]  # under the heading
     assert [re.findall("max of|min of|word59", line) for line in dim] == [["max of"], ["min of"], ["word59"]]
 
 
@@ -134,7 +134,7 @@ def test_each_of_many_states_has_its_table_and_one_can_be_asked_for() -> None:
     assert "immediate" in alone
     assert "rnn.h_l1_reverse" not in alone
     with pytest.raises(InputError, match="there is no state 'c'"):
-        norms_report(norms_trace(3, states=states), states=["c"])
+        report(norms_trace(3, states=states), states=("c",))
 
 
 def test_a_loss_that_is_not_finite_is_not_one_that_was_not_observed() -> None:
@@ -202,7 +202,7 @@ def test_labels_are_data() -> None:
 
 def test_a_trace_without_states_is_refused() -> None:
     with pytest.raises(InputError, match="no timestep"):
-        norms_report(norms_trace(2, states=()))
+        report(norms_trace(2, states=()))
 
 
 def test_states_without_an_ordinary_gradient_or_with_many_saturated_units_say_so() -> None:

@@ -91,7 +91,7 @@ class ChartArguments:
             document: writes the JSON.
             report: makes what is printed.
         """
-        from rnngraph.cli.console import report_console, working, write_report
+        from rnngraph.cli.console import show, working
         from rnngraph.cli.output import write_output
 
         if target is not None:
@@ -99,7 +99,5 @@ class ChartArguments:
             with working("drawing"):
                 data = draw(chosen.name, width=self.width, theme=self.theme or "auto")
             write_output(data, place)
-        elif self.json:
-            write_report(document())
         else:
-            report_console().print(report())
+            show(report, document, json=self.json)

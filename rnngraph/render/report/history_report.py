@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -25,7 +23,7 @@ from rnngraph.history.course import History, Series, history_sentences, now_sent
 from rnngraph.history.measurement import Measurement, Reading
 from rnngraph.history.trend import CLOSING, OPENING, Trend
 from rnngraph.render.report.seen.sparklines import character
-from rnngraph.render.report.text import number_text, plain_table, printable, steps_text
+from rnngraph.render.report.text import Parts, laid_out, number_text, plain_table, printable, steps_text
 from rnngraph.render.strict import json_line, picked
 
 WIDEST = 60  # characters of a sparkline
@@ -33,24 +31,18 @@ _STYLES = {OPENING: "bold green", CLOSING: "bold red"}
 _FINE = ("healthy", "attenuating")
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryReport:
-    """What `rnngraph history` prints; give it to a rich console."""
-
-    history: History
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the report out for the width of a console."""
-        history = self.history
-        yield Text(trend_sentence(history), style=_STYLES.get(history.trend.trend or "", "bold"))
-        yield Text(now_sentence(history))
-        yield Text()
-        yield _sparklines(history, options.max_width)
-        yield Text()
-        yield _table(history)
-        for text in skipped_sentences(history):
-            yield Text(printable(text), style="yellow")
-        yield Text(_notes(history), style="dim")
+@laid_out
+def history_report(width: int, history: History) -> Parts:
+    """Write what `rnngraph history` prints."""
+    yield Text(trend_sentence(history), style=_STYLES.get(history.trend.trend or "", "bold"))
+    yield Text(now_sentence(history))
+    yield Text()
+    yield _sparklines(history, width)
+    yield Text()
+    yield _table(history)
+    for text in skipped_sentences(history):
+        yield Text(printable(text), style="yellow")
+    yield Text(_notes(history), style="dim")
 
 
 def _sparklines(history: History, width: int) -> Table:

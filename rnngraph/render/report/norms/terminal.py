@@ -8,33 +8,33 @@ these two cannot answer alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from rnngraph.diagnosis.diagnose import verdict_of
 from rnngraph.diagnosis.headline import counts, headline
 from rnngraph.diagnosis.layer import no_lags
 from rnngraph.diagnosis.one_loss import OneLoss
+from rnngraph.diagnosis.report import Diagnosis
 from rnngraph.diagnosis.sentences import counted, spans_text
 from rnngraph.errors import InputError
 from rnngraph.graph.build.fold import unrolled_columns, valid_samples
 from rnngraph.graph.build.graph import sizes
-from rnngraph.graph.model import Column
 from rnngraph.graph.steps import Steps, parse_steps
 from rnngraph.graph.style.palette import fitted
 from rnngraph.graph.summary import overall
 from rnngraph.nearest import check_known
 from rnngraph.render.report.norms.norms_table import state_table
 from rnngraph.render.report.seen.chart import seen_rows
-from rnngraph.render.report.seen.lag_table import LagTable
+from rnngraph.render.report.seen.lag_table import lag_lines
 from rnngraph.render.report.text import (
     NOTE_STYLE,
     STATUS_WORDS,
-    Headline,
+    Parts,
+    headline_lines,
+    laid_out,
     number_text,
     percent_text,
     printable,
@@ -47,28 +47,29 @@ SHOWN_WHOLE = 40  # a terminal has more room for steps than a picture has
 ENDS = "0:12,-12:"
 
 
-@dataclass(frozen=True, slots=True)
-class NormsReport:
-    """What `rnngraph norms --table` prints below its heading; give it to a rich console."""
+@laid_out
+def norms_report(width: int, trace: Trace, seen: OneLoss) -> Parts:
+    """Write what `rnngraph norms` prints, seen from one loss: a row a state, and what a step back keeps."""
+    found = verdict_of(trace)
+    beside = counts(found) if found is not None else ""
+    said = f" · median of {counted(seen.samples, 'sample')}{f'. {beside}' if beside else ''}"
+    yield from _head(width, trace, found, said)
+    yield seen_rows(trace, seen)
+    yield from map(Text, gate_lines(trace))
+    yield from lag_lines(width, seen)
+    yield Text()
+    other = another_loss(trace, seen)
+    hint = "Every step as a table: --table." + ("" if other is None else f" Another loss: --from {other}.")
+    yield Text(hint, style="dim")
+    yield from _notes(width, remarks(trace))
 
-    trace: Trace
-    columns: tuple[Column, ...]
-    states: tuple[StateTrace, ...]
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the report out for the width of a console."""
-        # One scale for all states, so that their bars can be compared.
-        scale = fitted(overall([part for state in self.states for part in (state.grad, state.initial)]))
-        for state in self.states:
-            yield state_table(self.trace, state, columns=self.columns, scale=scale, width=options.max_width)
-            yield Text()
-        yield from (summary(self.trace, state) for state in self.states)
-
-
-def norms_report(trace: Trace, *, steps: Steps = None, states: Sequence[str] | None = None) -> NormsReport:
-    """Prepare the report of a trace's gradient norms for a rich console.
+@laid_out
+def norms_tables(width: int, trace: Trace, *, steps: Steps = None, states: Sequence[str] | None = None) -> Parts:
+    """Write what `rnngraph norms --table` prints: the norms of the sum over all losses at every step.
 
     Args:
+        width: of the page, in characters.
         trace: what to report on.
         steps: the timesteps to show, such as `"10:20"` or `"all"`; by default all of a short sequence, both
             ends of a long one.
@@ -80,49 +81,31 @@ def norms_report(trace: Trace, *, steps: Steps = None, states: Sequence[str] | N
     if trace.timesteps < 1 or not trace.states:
         raise InputError("the trace has no timestep of a recurrent state, so there are no norms to show.")
     check_known(states or (), [state.name for state in trace.states], "there is no state {} in the trace: choose among")
-    chosen = tuple(state for state in trace.states if states is None or state.name in states)
+    chosen = [state for state in trace.states if states is None or state.name in states]
     if steps is None:
         steps = "all" if trace.timesteps <= SHOWN_WHOLE else ENDS
     columns = unrolled_columns(trace, parse_steps(steps, trace.timesteps))
-    return NormsReport(trace, columns, chosen)
-
-
-@dataclass(frozen=True, slots=True)
-class NormsView:
-    """What `rnngraph norms` prints; give it to a rich console."""
-
-    trace: Trace
-    shown: OneLoss | NormsReport  # rows, or the table of the sum over all
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the report out for the width of a console."""
-        trace, shown, found = self.trace, self.shown, verdict_of(self.trace)
-        if found is not None:
-            yield Headline(headline(found))
-        said = heading(trace)
-        if isinstance(shown, OneLoss):
-            beside = counts(found) if found is not None else ""
-            said += f" · median of {counted(shown.samples, 'sample')}{f'. {beside}' if beside else ''}"
-        yield from wrapped(said, console, options.max_width, "dim")
+    yield from _head(width, trace, verdict_of(trace))
+    # One scale for all states, so that their bars can be compared.
+    scale = fitted(overall([part for state in chosen for part in (state.grad, state.initial)]))
+    for state in chosen:
+        yield state_table(trace, state, columns=columns, scale=scale, width=width)
         yield Text()
-        if isinstance(shown, OneLoss):
-            yield from self._rows(shown)
-        else:
-            yield shown
-            if not trace.lags:
-                note = f"Note: This is the sum over all losses: {no_lags(trace)}"
-                yield from wrapped(note, console, options.max_width, NOTE_STYLE)
-        for remark in remarks(trace):
-            yield from wrapped(f"Note: {remark}", console, options.max_width, NOTE_STYLE)
+    yield from (summary(trace, state) for state in chosen)
+    unseen = () if trace.lags else (f"This is the sum over all losses: {no_lags(trace)}",)
+    yield from _notes(width, (*unseen, *remarks(trace)))
 
-    def _rows(self, seen: OneLoss) -> Iterator[RenderableType]:
-        yield seen_rows(self.trace, seen)
-        yield from map(Text, gate_lines(self.trace))
-        yield LagTable(seen)
-        yield Text()
-        other = another_loss(self.trace, seen)
-        hint = "Every step as a table: --table." + ("" if other is None else f" Another loss: --from {other}.")
-        yield Text(hint, style="dim")
+
+def _head(width: int, trace: Trace, found: Diagnosis | None, more: str = "") -> Parts:
+    if found is not None:
+        yield from headline_lines(width, headline(found))
+    yield from wrapped(heading(trace) + more, width, "dim")
+    yield Text()
+
+
+def _notes(width: int, sentences: Iterable[str]) -> Parts:
+    for sentence in sentences:
+        yield from wrapped(f"Note: {sentence}", width, NOTE_STYLE)
 
 
 def heading(trace: Trace) -> str:
