@@ -32,14 +32,8 @@ class Target:
         return cls(given, given if given == STDOUT else Path(os.path.abspath(given)))
 
 
-def picture_target(
-    given: Path,
-    *,
-    chart: str = "",
-    format: str | None = None,
-    force: bool,  # noqa: A002 - the option's name
-) -> tuple[Target, Renderer]:
-    """Choose the format of a picture, as `format_of` does, where it may go to stdout, too: svg, if nothing else is said.
+def picture_target(given: Path, *, chart: str = "", name: str | None = None, force: bool) -> tuple[Target, Renderer]:
+    """Choose the format of a picture as `format_of` does; to stdout it goes as svg, if nothing else is said.
 
     Raises:
         InputError: an unknown format, or a binary one that would go to a terminal.
@@ -49,8 +43,8 @@ def picture_target(
     from rnngraph.render.save import format_of
 
     if given != STDOUT:
-        return Target.of(given), format_of(given, chart=chart, name=format, force=force)
-    chosen = renderer_named(format or "svg")
+        return Target.of(given), format_of(given, chart=chart, name=name, force=force)
+    chosen = renderer_named(name or "svg")
     if chosen.binary:
         _refuse_terminal(f"the format {chosen.name}")
     return Target.of(given), chosen

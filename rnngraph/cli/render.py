@@ -92,7 +92,7 @@ def render(
     from rnngraph.graph.draw import Drawing, Options
     from rnngraph.render.format import render_bytes
 
-    target, chosen = picture_target(output, format=format, force=force)
+    target, chosen = picture_target(output, name=format, force=force)
     chosen_loss = known_loss(seen_from, name="--from")
     trace = open_trace(source, Measures(lags=LagArguments().options(source.source, chosen_loss)))
     with working("drawing"), warnings.catch_warnings(record=True) as caught:
