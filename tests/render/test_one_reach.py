@@ -139,7 +139,7 @@ def test_every_view_gives_one_end_of_the_loss_that_is_looked_from(name: str) -> 
     ends = set()
     for walk in one.walks:
         above = np.flatnonzero(walk.decades >= MARK)
-        dies = above.size and above[-1] < np.flatnonzero(walk.inside)[-1]
+        dies = above.size and above[-1] < len(walk.steps) - 1
         if dies and not (walk.decades >= EXPLODED).any():
             ends.add(int(walk.lags[above[-1]]))
     flags = [shape.text for shape in lag_sheet(trace).shapes if re.fullmatch(r"c\d+ft", shape.id)]

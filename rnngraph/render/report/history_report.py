@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +17,7 @@ from rnngraph.diagnosis.sentences import share_text
 from rnngraph.graph.charts.overlay import Curve, Panel, credit_panel, draw_panels
 from rnngraph.graph.paper import Paper, Swatch
 from rnngraph.graph.sheet import Sheet
+from rnngraph.graph.steps import evenly
 from rnngraph.graph.style.palette import strengths
 from rnngraph.history.course import History, Series, history_sentences, now_sentence, skipped_sentences, trend_sentence
 from rnngraph.history.measurement import Measurement, Reading
@@ -64,9 +64,8 @@ def sparkline(reaches: Sequence[int | None], width: int) -> str:
 
     Where there are more measurements than signs they are taken evenly, the first and the last among them.
     """
-    places = np.linspace(0, len(reaches) - 1, min(len(reaches), width)).round().astype(int).tolist()
     most = max((reach for reach in reaches if reach is not None), default=0) or 1
-    chosen = (reaches[place] for place in places)
+    chosen = (reaches[place] for place in evenly(len(reaches), width))
     values = (math.nan if reach is None else reach for reach in chosen)
     return "".join(character(value, 0, most) for value in values)
 

@@ -24,6 +24,7 @@ from rnngraph.diagnosis.slope import half_life
 from rnngraph.diagnosis.sums import sums_of
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.graph.charts.lag_rows import LagRow, lag_rows
+from rnngraph.graph.steps import evenly
 from rnngraph.graph.style.left import MARK
 from rnngraph.history.measurement import Reading, readings_of
 from rnngraph.nearest import check_known
@@ -170,8 +171,7 @@ def _end(one: Reading | LagSummary) -> tuple[str, str]:
 def loss_rows(row: LagRow) -> Report:
     """Show what is left of every loss at every step, the last one on top; of many losses a few."""
     losses = row.losses
-    chosen = np.unique(np.linspace(0, len(losses) - 1, min(len(losses), MOST_ROWS)).round().astype(int))
-    rows = [Row(f"t={losses[place]}", row.matrix[place], ("", "")) for place in chosen]
+    rows = [Row(f"t={losses[place]}", row.matrix[place], ("", "")) for place in evenly(len(losses), MOST_ROWS)]
     return bar_rows(rows[::-1], f"{printable(row.name)}: what is left of each loss at every step", names="loss")
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from rnngraph.diagnosis.one_loss import OneLoss, Walk
 from rnngraph.diagnosis.sentences import factor_text, share_text
-from rnngraph.graph.style.left import EXPLODED, MARK
+from rnngraph.graph.style.left import end_of
 from rnngraph.render.report.seen.chart import named
 from rnngraph.render.report.seen.sparklines import style
 from rnngraph.render.report.text import printable
@@ -52,7 +52,7 @@ def lag_lines(width: int, seen: OneLoss) -> Iterator[Text]:
 
 def chosen_lags(walks: Sequence[Walk], columns: int) -> list[int]:
     """Choose lags: every one up to just beyond the mark of all rows, then ever longer ones, and the last."""
-    lags = sorted({int(lag) for walk in walks for lag in walk.lags[walk.inside]})
+    lags = sorted({int(lag) for walk in walks for lag in walk.lags})
     if len(lags) <= columns:
         return lags
     near = max(_marked(walk) for walk in walks) + 2
@@ -64,9 +64,8 @@ def chosen_lags(walks: Sequence[Walk], columns: int) -> list[int]:
 
 def _marked(walk: Walk) -> int:
     """Give the lag at which a row explodes, or has 1 % left; 0 where there is none."""
-    grown, last = walk.first_above(EXPLODED), walk.last_above(MARK)
-    place = last if grown is None else grown
-    return 0 if place is None else int(walk.lags[place])
+    what, place = end_of(walk.decades, cut=walk.cut)
+    return 0 if what == "nothing" else int(walk.lags[place])
 
 
 def _kept(walk: Walk, lag: int) -> str:
@@ -78,7 +77,7 @@ def _kept(walk: Walk, lag: int) -> str:
 
 def _place(walk: Walk, lag: int) -> int | None:
     place = lag - int(walk.lags[0])
-    return place if 0 <= place < len(walk.lags) and walk.inside[place] else None
+    return place if 0 <= place < len(walk.lags) else None
 
 
 def _line(head: str, room: int, cells: list[str], styles: list[str]) -> Text:
