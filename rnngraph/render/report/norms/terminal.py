@@ -1,8 +1,7 @@
 """The norms of a trace for a rich console: the three lines, and a row a state seen from one loss, or tables of the sum.
 
 In comes a trace, out comes something that a rich console can print, at the width that it has. The sentences below a
-table are about the profile over time and the gain of one step; how far back a loss is felt is a question of lags, which
-these two cannot answer alone.
+table say where its numbers lie; how fast they fall, and why, is a question of lags, which the headline answers.
 """
 
 from __future__ import annotations
@@ -35,8 +34,6 @@ from rnngraph.render.report.text import (
     Parts,
     headline_lines,
     laid_out,
-    number_text,
-    percent_text,
     printable,
     wrapped,
 )
@@ -143,44 +140,15 @@ def gate_lines(trace: Trace) -> Iterator[str]:
         yield f"{title} {listed} on average; 1 would keep everything"
 
 
-HIDES_DECAY = 0.9  # above this share the profile over time shows the losses, not what is carried
-MANY_SATURATED = 0.2
-
-
 def summary(trace: Trace, state: StateTrace) -> Text:
-    """Say where a state's gradient is largest and smallest, how far apart, and what a step does to it."""
+    """Say where a state's gradient is largest and smallest, how far apart, and where it is no ordinary number."""
     text = Text.assemble((printable(state.name), "bold"), ": ")
     known = np.flatnonzero(state.grad.status == Status.OK)
     if known.size:
         _append_extremes(text, state, known)
     else:
         text.append("no step has a gradient that is an ordinary number")
-    text.append(f"{_abnormal(trace, state)}.")
-    gain = median_gain(state)
-    if not math.isnan(gain):
-        text.append(f" {_gain_sentence(gain)}")
-    own = own_share(state)
-    if own > HIDES_DECAY:
-        text.append(f" {percent_text(own)} of a step's gradient is its own (immediate), in the median.")
-    saturated = state.saturated[~np.isnan(state.saturated)]
-    if saturated.size and saturated.mean() > MANY_SATURATED:
-        text.append(f" {percent_text(float(saturated.mean()))} of the units are saturated.", style=NOTE_STYLE)
-    return text
-
-
-def median_gain(state: StateTrace) -> float:
-    """Give the median over steps of the gain of one step back, NaN where there is none."""
-    gains = state.gain[np.isfinite(state.gain) & (state.gain > 0)]
-    return float(np.exp(np.median(np.log(gains)))) if gains.size else math.nan
-
-
-def own_share(state: StateTrace) -> float:
-    """Give the median over steps of `‖immediate‖² / (‖immediate‖² + ‖carried‖²)`; NaN if nothing is known."""
-    with np.errstate(all="ignore"):  # 0/0 is a step without gradient, x/0 one without an own part
-        ratio = state.carried.value / state.immediate.value  # first, so that small norms are not squared to 0
-        shares = 1 / (1 + ratio**2)
-    known = shares[~np.isnan(shares)]
-    return float(np.median(known)) if known.size else math.nan
+    return text.append(f"{_abnormal(trace, state)}.")
 
 
 def _append_extremes(text: Text, state: StateTrace, known: Integers) -> None:
@@ -204,15 +172,6 @@ def _abnormal(trace: Trace, state: StateTrace) -> str:
             word = "not observed" if status is Status.UNOBSERVED else STATUS_WORDS[status][0]
             parts.append(f"; {word} at {spans_text(found == status)}")
     return "".join(parts)
-
-
-def _gain_sentence(gain: float) -> str:
-    start = f"The median gain of a step back is {number_text(gain)}"
-    rate = abs(math.log10(gain))
-    if rate < 0.001:
-        return f"{start}: what is carried keeps its size."
-    number = f"{1 / rate:.1f}" if rate > 0.1 else f"{1 / rate:.0f}"
-    return f"{start}: what is carried {'falls' if gain < 1 else 'grows'} tenfold in {number} steps."
 
 
 def remarks(trace: Trace) -> Iterator[str]:
