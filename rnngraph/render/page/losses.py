@@ -16,7 +16,7 @@ from rnngraph.diagnosis.chosen_loss import SeenFrom, seen
 from rnngraph.diagnosis.one_loss import Losses, OneLoss
 from rnngraph.graph.build.broken import broken_steps
 from rnngraph.graph.build.loss_circles import bearing
-from rnngraph.graph.one_loss.appearance import small_print
+from rnngraph.graph.one_loss.appearance import find_lanes, small_print
 from rnngraph.graph.one_loss.view import SeenRow
 from rnngraph.graph.one_loss.walk_rows import find_rows, find_segments
 from rnngraph.graph.steps import evenly
@@ -56,6 +56,7 @@ def losses(trace: Trace, seen_from: SeenFrom = None, *, said: str = "") -> dict[
         "start": [(one.clock, one.timestep) for one in shown].index((begin.clock, begin.timestep)),
         "measured": len(found.timesteps),
         "available": trace.lags[0].available,
+        "handovers": find_lanes(trace, begin, rows)[1],
         "bears": np.flatnonzero(bearing(trace, segments)).tolist(),
         "of": small_print(trace, begin, said),
     }

@@ -117,6 +117,13 @@ def test_the_sentence_is_of_the_row_that_is_reached(show: Open) -> None:
     assert said.startswith("From the loss at t=11: decoder h: half is left as far as lag 1, under 1 % from lag 7 on")
 
 
+def test_recurrences_that_feed_no_other_hand_nothing_over(show: Open) -> None:
+    tape = rg.Tape()
+    one, other = (rg.nn.RNN(2, 4, name=name)(tape.input(np.ones((2, steps, 2))))
+                  for name, steps in (("one", 5), ("other", 7)))  # fmt: skip
+    assert "handover" not in show(rg.record(one.sum() + other.sum(), lags=True)).page.inner_html("#picture")
+
+
 def test_text_on_a_box_is_told_from_it_in_the_dark(show: Open) -> None:
     one = show(halving(), context={"color_scheme": "dark"})
     fill = "(element) => getComputedStyle(element).fill"
