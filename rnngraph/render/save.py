@@ -35,7 +35,7 @@ def render(
     theme: str = "auto",
     force: bool = False,
 ) -> Path:
-    """Write the picture of a trace, a drawing, a report of `decay`, `history` or `compare`, or of what `record` takes.
+    """Write the picture of a trace, a drawing, of what `decay`, `history`, `compare` or `context` found, or of a loss.
 
     The path is returned. The suffix decides the format; a report is drawn as svg, png, pdf or html. A file of another
     kind is overwritten only with `force`; the other options are those of `draw`, of which a report takes the width and

@@ -50,14 +50,13 @@ def context_json(trace: ContextTrace) -> str:
 _HEIGHT = 220.0
 
 
-def context_sheet(trace: ContextTrace, *, title: str, width: int = 900, theme: str = "auto") -> Sheet:
+def context_sheet(trace: ContextTrace, *, width: int = 900, theme: str = "auto") -> Sheet:
     """Draw the excess of the loss over the steps that are kept; the steps of the axis are doublings.
 
     Raises:
         InputError: an option that is not one of its choices.
     """
-    paper = Paper(width, theme)
-    small = f"{trace.model}, {trace.timesteps} steps"
+    paper, title, small = Paper(width, theme), repr(trace), f"{trace.model}, {trace.timesteps} steps"
     paper.head(title, "", small)
     paper.y += 14
     room = paper.inner
