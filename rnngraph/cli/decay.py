@@ -61,7 +61,7 @@ def decay(
     ] = None,
     fail_on: Annotated[
         str | None,
-        typer.Option(metavar="FINDINGS", help="Exit with status 1 if one of these is found: no_memory,non_finite,..."),
+        typer.Option(metavar="FINDINGS", help="Exit with status 1 if one of these is found, such as no_memory,frozen."),
     ] = None,
 ) -> None:
     """Report how many steps linear recurrences keep half a state.

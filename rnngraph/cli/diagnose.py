@@ -60,7 +60,7 @@ def diagnose(
         str | None,
         typer.Option(
             metavar="FLAGS",
-            help="Exit with status 1 on an error, on a warning, or on what is named: vanishing,exploding,...",
+            help="Exit with status 1 on an error, on a warning, or on flags, such as vanishing,exploding.",
         ),
     ] = None,
     spectrum: Annotated[
