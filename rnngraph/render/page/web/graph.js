@@ -141,7 +141,7 @@ function drawHandover(parent, plan) {
   let said = "handover"; // of several it is said once
   for (const [from, number] of data.losses.handovers) {
     const row = rows[number], value = leftAt(plan, number, row.timesteps - 1);
-    if (row.reverse || value === null || Number.isNaN(value)) continue;
+    if (row.reverse || value === null || Number.isNaN(value) || leftAt(plan, from, 0) === null) continue;
     const start = plan.spanOf(partOf(rows[from].clock).offset), end = plan.spanOf(partOf(row.clock).offset + row.timesteps - 1);
     const y0 = plan.rowAt(from) + plan.high / 2, y1 = plan.rowAt(number) - plan.high / 2 - 1, x0 = start.middle - 8, x1 = end.middle + 6;
     way(parent, `M${tenth(x0)} ${y0}C${tenth(x0)} ${y0 + 28} ${tenth(x1)} ${y1 - 34}`, [x1, y1], [0, 34], value);
