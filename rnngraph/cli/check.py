@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -30,21 +31,15 @@ def check(
     A Python function may return (forward, backward, *arrays), written by hand: a wrong gradient is located. The exit
     status is 1 if one is wrong; a wrong rule is named with its op, its argument and its timestep.
     """
-    from rnngraph.cli.console import report_console, working, write_report
+    from rnngraph.cli.console import show, working
     from rnngraph.errors import InputError
+    from rnngraph.render.report.gradient_check import check_json, check_report
 
     if not 1 <= directions <= MOST_DIRECTIONS:
         raise InputError(f"--directions is {directions}, but it must be from 1 to {MOST_DIRECTIONS}.")
     opened = open_source(source)
     with working("checking the gradients"):
         report = opened.check(directions)
-    if json:
-        from rnngraph.render.report.gradient_check import check_json
-
-        write_report(check_json(report))
-    else:
-        from rnngraph.render.report.gradient_check import check_report
-
-        report_console().print(check_report(report))
+    show(partial(check_report, report), partial(check_json, report), json=json)
     if not report.passed:
         raise typer.Exit(FAILED)

@@ -29,6 +29,9 @@ class FoldedCommand(TyperCommand):
         """Show the options that are not folded away."""
         from rnngraph.cli.options.declare import FOLDED
 
+        for one in self.get_params(ctx):
+            if getattr(one, "is_flag", False):
+                one.metavar = ""  # else it seems to want a <bool> behind it
         params, epilog = self.params, self.epilog
         folded = [one for one in params if getattr(one, "rich_help_panel", None) in FOLDED]
         if not ctx.meta.get(_ALL):

@@ -54,7 +54,7 @@ def compare(
     from rnngraph.history.compare.worse import TOLERANCE
     from rnngraph.history.compare.worse import worse as worse_of
     from rnngraph.render.picture.charts import report_bytes
-    from rnngraph.render.report.comparison_report import ComparisonReport, comparison_json
+    from rnngraph.render.report.comparison_report import comparison_json, comparison_report
 
     if fail_on not in (None, WORSE):
         raise InputError(f"--fail-on names {fail_on!r}; a comparison can be {WORSE} and nothing else.")
@@ -66,7 +66,7 @@ def compare(
     worse = None if fail_on is None else worse_of(found, tolerance=TOLERANCE if tolerance is None else tolerance)
     chart.show(
         target, draw=partial(report_bytes, found), document=partial(comparison_json, found, worse=worse),
-        report=partial(ComparisonReport, found, worse),
+        report=partial(comparison_report, found, worse),
     )  # fmt: skip
     if worse:
         complain("failed, as --fail-on worse asks: B is worse than A.")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Timer
 from time import monotonic
@@ -61,6 +61,14 @@ class _Guarded(Console):
         """Render, with every text shown as `shown` gives it."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(shown(segment.text), segment.style)
+
+
+def show(report: Callable[[], RenderableType], document: Callable[[], str], *, json: bool) -> None:
+    """Write what a command found to stdout: its JSON, or its report for a person."""
+    if json:
+        write_report(document())
+    else:
+        report_console().print(report())
 
 
 def report_console() -> Console:

@@ -32,15 +32,14 @@ def context(
     The loss is measured with the state reset 0, 1, 2, 4, ... steps before it. The least past from which on it is no
     worse than with all of it is in use.
     """
-    from rnngraph.render.picture.charts import chart_bytes
-    from rnngraph.render.report.context import ContextReport, context_json, context_sheet
+    from rnngraph.render.picture.charts import report_bytes
+    from rnngraph.render.report.context import context_json, context_report
 
     target = chart.target("the context")
     found = _measured(source, most)
-    sheet = partial(context_sheet, found, title=repr(found))
     chart.show(
-        target, draw=partial(chart_bytes, sheet), document=partial(context_json, found),
-        report=partial(ContextReport, found),
+        target, draw=partial(report_bytes, found), document=partial(context_json, found),
+        report=partial(context_report, found),
     )  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def decay(
     ] = None,
     fail_on: Annotated[
         str | None,
-        typer.Option(metavar="FINDINGS", help="Exit with status 1 if one of these is found: no_memory,non_finite,..."),
+        typer.Option(metavar="FINDINGS", help="Exit with status 1 if one of these is found, such as no_memory,frozen."),
     ] = None,
 ) -> None:
     """Report how many steps linear recurrences keep half a state.
@@ -71,7 +71,7 @@ def decay(
     """
     from rnngraph.cli.console import complain
     from rnngraph.render.picture.charts import report_bytes
-    from rnngraph.render.report.decay.decay_report import DecayTable, decay_json
+    from rnngraph.render.report.decay.decay_report import decay_json, decay_report
     from rnngraph.sources.decay.rule_functions import Judging
     from rnngraph.sources.decay.rules import known_rules, refuse_unjudged
 
@@ -83,7 +83,7 @@ def decay(
     report = _report(source, options, settings=set_ or [], live=live, loss=loss or "sum")
     chart.show(
         target, draw=partial(report_bytes, report), document=partial(decay_json, report),
-        report=partial(DecayTable, report),
+        report=partial(decay_report, report),
     )  # fmt: skip
     if found := dict.fromkeys(one.rule for one in report.findings if one.rule in failing):
         complain(f"failed, as --fail-on {fail_on} asks: {', '.join(found)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -59,7 +60,7 @@ def diagnose(
         str | None,
         typer.Option(
             metavar="FLAGS",
-            help="Exit with status 1 on an error, on a warning, or on what is named: vanishing,exploding,...",
+            help="Exit with status 1 on an error, on a warning, or on flags, such as vanishing,exploding.",
         ),
     ] = None,
     spectrum: Annotated[
@@ -79,9 +80,10 @@ def diagnose(
     The verdict holds at a stated lag, and comes with its evidence and a remedy. It rests on ratios of gradients of the
     same loss, so the size of the loss, its mean over the batch and clipping do not matter.
     """
-    from rnngraph.cli.console import complain, report_console, working, write_report
+    from rnngraph.cli.console import complain, show, working
     from rnngraph.diagnosis.diagnose import diagnose as judge
     from rnngraph.diagnosis.diagnose import found_of, known_flags
+    from rnngraph.render.report.diagnosis import diagnosis_json, diagnosis_report
 
     refuse_for_saved(source.source, spectrum=spectrum)
     lags = wanted.options(source.source)
@@ -96,15 +98,8 @@ def diagnose(
     run = open_run(source, Measures(lags=lags, spectrum=spectrum or 0))
     with working("trying remedies"):
         diagnosis = judge(run.trace, horizon=lag, trial=None if no_try else run.trial, **limits)
-    if json:
-        from rnngraph.render.report.diagnosis import diagnosis_json
-
-        write_report(diagnosis_json(diagnosis))
-    else:
-        from rnngraph.render.report.diagnosis import VerdictView
-
-        untried = UNTRIED if no_try else None
-        report_console().print(VerdictView(run.trace, diagnosis, verbose=verbose, untried=untried))
+    report = partial(diagnosis_report, run.trace, diagnosis, full=verbose, untried=UNTRIED if no_try else None)
+    show(report, partial(diagnosis_json, diagnosis), json=json)
     if found := found_of(diagnosis, failing):
         complain(f"failed, as --fail-on {fail_on} asks: {', '.join(found)}.")
         raise typer.Exit(FOUND)

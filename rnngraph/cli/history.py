@@ -37,12 +37,12 @@ def history(
     import rnngraph
     from rnngraph.cli.console import working
     from rnngraph.render.picture.charts import report_bytes
-    from rnngraph.render.report.history_report import HistoryReport, history_json
+    from rnngraph.render.report.history_report import history_json, history_report
 
     target = chart.target("a history")
     with working("reading the traces"):
         found = rnngraph.history(folder, horizon=horizon)
     chart.show(
         target, draw=partial(report_bytes, found), document=partial(history_json, found),
-        report=partial(HistoryReport, found),
+        report=partial(history_report, found),
     )  # fmt: skip

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import Annotated
 
 import typer
 
 from rnngraph.cli.options import FROM, JSON, LagArguments, SourceArguments
 from rnngraph.cli.source import Measures, open_trace
-
-if TYPE_CHECKING:
-    from rnngraph.trace.model import Trace
 
 EXAMPLES = (
     "rnngraph norms",
@@ -47,9 +45,11 @@ def norms(
     one row; --table has its norms at every step: what of it comes from the step's own loss (immediate) and what from
     later steps (carried), the gain of a step back, and the share of saturated units.
     """
-    from rnngraph.cli.console import write_report
+    from rnngraph.cli.console import show
     from rnngraph.diagnosis.chosen_loss import known_loss, seen
     from rnngraph.errors import InputError
+    from rnngraph.render.report.norms.norms_json import norms_json
+    from rnngraph.render.report.norms.terminal import norms_report, norms_tables
 
     chosen = known_loss(seen_from, name="--from")
     tabled = [name for name, given in (("--table", table), ("--steps", steps), ("--state", state)) if given]
@@ -58,21 +58,6 @@ def norms(
     if tabled and isinstance(chosen, int):
         raise InputError(f"{tabled[0]} shows the sum over all losses, but --from is {chosen}: leave one of them out.")
     trace = open_trace(source, Measures(lags=wanted.options(source.source, chosen)))
-    if json:
-        from rnngraph.render.report.norms.norms_json import norms_json
-
-        write_report(norms_json(trace, seen(trace, chosen)))
-    elif tabled or (one := seen(trace, chosen)) is None:
-        _print_table(trace, steps, state)
-    else:
-        from rnngraph.cli.console import report_console
-        from rnngraph.render.report.norms.terminal import NormsView
-
-        report_console().print(NormsView(trace, one))
-
-
-def _print_table(trace: Trace, steps: str | None, state: list[str] | None) -> None:
-    from rnngraph.cli.console import report_console
-    from rnngraph.render.report.norms.terminal import NormsView, norms_report
-
-    report_console().print(NormsView(trace, norms_report(trace, steps=steps, states=state or None)))
+    one = None if tabled else seen(trace, chosen)
+    tables = partial(norms_tables, trace, steps=steps, states=state or None)
+    show(tables if one is None else partial(norms_report, trace, one), partial(norms_json, trace, one), json=json)

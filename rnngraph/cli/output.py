@@ -32,29 +32,25 @@ class Target:
         return cls(given, given if given == STDOUT else Path(os.path.abspath(given)))
 
 
-def check_picture_target(path: Path, *, format: str | None, force: bool) -> Renderer:  # noqa: A002 - the option's name
-    """Choose the format of a picture and make sure, before anything is computed, that it may go to `path`.
+def picture_target(given: Path, *, chart: str = "", name: str | None = None, force: bool) -> tuple[Target, Renderer]:
+    """Choose the format of a picture as `format_of` does; to stdout it goes as svg, if nothing else is said.
 
     Raises:
         InputError: an unknown format, or a binary one that would go to a terminal.
-        FileError: the path is a folder, its folder does not exist, or a file of another kind is there.
+        FileError: as for every picture.
     """
-    from rnngraph.render.format import renderer_named, renderer_of
-    from rnngraph.render.save import EXAMPLE as PICTURE
-    from rnngraph.render.save import check_picture
+    from rnngraph.render.format import renderer_named
+    from rnngraph.render.save import format_of
 
-    if path != STDOUT:
-        refuse_folder(path, example=PICTURE)
-        chosen = renderer_named(format) if format else renderer_of(path)
-        check_picture(path, chosen, force=force)
-        return chosen
-    chosen = renderer_named(format or "svg")
+    if given != STDOUT:
+        return Target.of(given), format_of(given, chart=chart, name=name, force=force)
+    chosen = renderer_named(name or "svg")
     if chosen.binary:
         _refuse_terminal(f"the format {chosen.name}")
-    return chosen
+    return Target.of(given), chosen
 
 
-def check_run_target(path: Path, *, force: bool) -> None:
+def run_target(path: Path, *, force: bool) -> Target:
     """Make sure, before anything is computed, that a saved run may be written to `path`.
 
     Raises:
@@ -63,11 +59,12 @@ def check_run_target(path: Path, *, force: bool) -> None:
     """
     if path == STDOUT:
         _refuse_terminal("a saved run")
-        return
+        return Target.of(path)
     refuse_folder(path, example=EXAMPLE)
     if path.suffix != ".npz":
         raise InputError(f"a saved run ends in .npz, but {str(path)!r} does not: choose such a name.")
     check_target(path, example=EXAMPLE, kind="saved run", is_kind=_is_run, force=force)
+    return Target.of(path)
 
 
 def write_output(data: bytes, target: Target) -> None:

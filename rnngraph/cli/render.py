@@ -87,13 +87,12 @@ def render(
     step hears its own; --from total shows it, and so do --view rolled, --color and --no-backward.
     """
     from rnngraph.cli.console import status, working
-    from rnngraph.cli.output import Target, check_picture_target, write_output
+    from rnngraph.cli.output import picture_target, write_output
     from rnngraph.diagnosis.chosen_loss import WITHOUT, known_loss, seen
     from rnngraph.graph.draw import Drawing, Options
     from rnngraph.render.format import render_bytes
 
-    chosen = check_picture_target(output, format=format, force=force)
-    target = Target.of(output)
+    target, chosen = picture_target(output, name=format, force=force)
     chosen_loss = known_loss(seen_from, name="--from")
     trace = open_trace(source, Measures(lags=LagArguments().options(source.source, chosen_loss)))
     with working("drawing"), warnings.catch_warnings(record=True) as caught:

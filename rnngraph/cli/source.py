@@ -84,8 +84,8 @@ def open_source(arguments: SourceArguments) -> Source:
             f"SOURCE {arguments.source!r} names no function of the file: write {arguments.source}:NAME, of one that "
             "returns what is to be measured."
         )
-    known = ", ".join(description for description, _, _ in SOURCE_KINDS)
-    raise InputError(f"SOURCE {arguments.source!r} is of no known kind: give {known}.")
+    *known, last = (description for description, _, _ in SOURCE_KINDS)
+    raise InputError(f"SOURCE {arguments.source!r} is of no known kind: give {', '.join(known)} or {last}.")
 
 
 def open_run(arguments: SourceArguments, measures: Measures) -> Run:

@@ -28,9 +28,8 @@ def trace(
 
     The file is read by all other commands in place of a model; it holds no weights and no code.
     """
-    from rnngraph.cli.output import Target, check_run_target, write_output
+    from rnngraph.cli.output import run_target, write_output
     from rnngraph.trace.store import pack
 
-    check_run_target(output, force=force)
-    target = Target.of(output)
+    target = run_target(output, force=force)
     write_output(pack(open_trace(source, Measures(lags=wanted.options(source.source)))), target)

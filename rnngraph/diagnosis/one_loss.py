@@ -20,7 +20,7 @@ from rnngraph.trace.model import LagTrace, RecurrenceTrace, Trace
 from rnngraph.trace.quantile import quantile
 
 LAST, TOTAL = "last", "total"  # words for a loss: the one whose credit can travel furthest; none, but the sum of all
-INITIAL = -1  # the timestep of an initial state
+_INITIAL = -1  # the timestep of an initial state, which is column 0 of the logarithms
 
 
 @dataclass(frozen=True)
@@ -35,20 +35,16 @@ class Walk:
     name: str
     recurrence: RecurrenceTrace
     states: tuple[str, ...]
-    steps: Integers  # (K,) timesteps; the initial state, `INITIAL`, is last where the walk is not cut and it is known
+    steps: Integers  # (K,) timesteps
     lags: Integers  # (K,) steps taken since the loss entered, in its own recurrence and in this
     decades: Floats  # (K,) log10 of what is left; -inf an exact zero, NaN not measured
+    initial: float  # likewise, in the initial state, a step further; NaN also where the walk is cut
     cut: bool  # the walk ends at a declared cut
-
-    @cached_property
-    def inside(self) -> Booleans:
-        """Which of its steps are timesteps: all but the initial state."""
-        return np.asarray(self.steps != INITIAL)
 
     def over_time(self) -> Floats:
         """Lay what is left out over the timesteps of the recurrence; NaN where nothing was walked."""
         left = np.full(self.recurrence.timesteps, np.nan)
-        left[self.steps[self.inside]] = self.decades[self.inside]
+        left[self.steps] = self.decades
         return left
 
     def factor(self, position: int) -> float:
@@ -56,16 +52,6 @@ class Walk:
         if position + 1 >= len(self.steps) or not math.isfinite(self.decades[position]):
             return math.nan
         return float(10 ** (self.decades[position + 1] - self.decades[position]))
-
-    def last_above(self, decades: float) -> int | None:
-        """Find the last position at which as much is left; None where there is none."""
-        above = np.flatnonzero(self.decades >= decades)
-        return int(above[-1]) if above.size else None
-
-    def first_above(self, decades: float) -> int | None:
-        """Find the first position at which as much is there; None where there is none."""
-        above = np.flatnonzero(self.decades >= decades)
-        return int(above[0]) if above.size else None
 
 
 @dataclass(frozen=True)
@@ -204,16 +190,16 @@ class Losses:
         positions = _positions(credit, longest, number)
         steps = np.array([credit.timestep(int(position)) for position in positions])
         cut = bool(credit.severed[longest, 1 : positions[-1] + 1].any())  # a walk may end at padding, too
-        if not cut and not all(np.isnan(trace.log[alive, number, 0]).all() for trace in lags):
-            steps = np.append(steps, INITIAL)
-        joined = log_norm(np.stack([trace.log[alive, number][:, steps + 1] for trace in lags]))
+        places = np.append(steps, _INITIAL)
+        joined = log_norm(np.stack([trace.log[alive, number][:, places + 1] for trace in lags]))
         with np.errstate(invalid="ignore"):
             entered = np.where(np.isfinite(start), start, np.nan)  # not in a sample that hears others' losses alone
-            left = np.where((joined == np.inf) | _cut_off(credit, number, alive, steps), np.nan, joined)
+            left = np.where((joined == np.inf) | _cut_off(credit, number, alive, places), np.nan, joined)
             left -= entered[:, None]
         name = lags[0].state if len(lags) == 1 else one.name
         states, lag = tuple(trace.state for trace in lags), np.arange(len(steps)) + waited
-        return Walk(name, one, states, steps, lag, quantile(left, 0.5, axis=0) / LN10, cut)
+        *decades, initial = (quantile(left, 0.5, axis=0) / LN10).tolist()
+        return Walk(name, one, states, steps, lag, np.array(decades), math.nan if cut else initial, cut)
 
 
 def _cut_off(credit: Credit, number: int, samples: Integers, steps: Integers) -> Booleans:
@@ -221,7 +207,7 @@ def _cut_off(credit: Credit, number: int, samples: Integers, steps: Integers) ->
     pieces = np.cumsum(credit.severed[samples], axis=1)
     own = np.take_along_axis(pieces, credit.arrivals[samples, number][:, None], axis=1)
     ordered = pieces[:, ::-1] if credit.reverse else pieces
-    return np.asarray(np.where(steps == INITIAL, own > 0, ordered[:, steps] < own))
+    return np.asarray(np.where(steps == _INITIAL, own > 0, ordered[:, steps] < own))
 
 
 def _positions(credit: Credit, sample: int, number: int) -> Integers:

@@ -72,6 +72,11 @@ def _range(part: str, text: str, timesteps: int) -> tuple[int, int]:
     return _checked(first, last, part.strip(), timesteps)
 
 
+def evenly(count: int, most: int) -> list[int]:
+    """Choose at most so many of the places, evenly spaced, the first and the last among them."""
+    return [int(place) for place in np.linspace(0, count - 1, min(count, most)).round()]
+
+
 def spans_of(count: int, room: int) -> list[tuple[int, int]]:
     """Divide steps among places such as characters of a line, as half-open ranges: one each where there is room."""
     edges = np.linspace(0, count, min(count, max(room, 1)) + 1).round().astype(int).tolist()

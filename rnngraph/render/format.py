@@ -5,7 +5,7 @@ To add a format, write a module with one function from a drawing to text or byte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -58,18 +58,19 @@ RENDERERS = (
 CHARTS = tuple(row for row in RENDERERS if row.name in ("svg", "png", "pdf", "html"))
 
 
-def renderer_of(path: str | PurePath, what: str = "a network", *, among: Sequence[Renderer] = RENDERERS) -> Renderer:
-    """Choose the renderer of what is drawn by the suffix of a path.
+def renderer_of(path: str | PurePath, chart: str = "") -> Renderer:
+    """Choose the renderer of a network, or of what else a `chart` shows, by the suffix of a path.
 
     Raises:
         InputError: none has this suffix.
     """
     suffix = PurePath(path).suffix.lower()
-    known = {one: row for row in among for one in row.suffixes}
+    known = {one: row for row in (CHARTS if chart else RENDERERS) for one in row.suffixes}
     if suffix not in known:
         meant = did_you_mean(suffix, known) or "."
         raise InputError(
-            f"{str(path)!r} has no suffix that {what} can be drawn in; use one of {', '.join(known)}{meant}"
+            f"{str(path)!r} has no suffix that {chart or 'a network'} can be drawn in; use one of "
+            f"{', '.join(known)}{meant}"
         )
     return known[suffix]
 

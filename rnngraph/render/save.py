@@ -35,7 +35,7 @@ def render(
     theme: str = "auto",
     force: bool = False,
 ) -> Path:
-    """Write the picture of a trace, a drawing, a report of `decay`, `history` or `compare`, or of what `record` takes.
+    """Write the picture of a trace, a drawing, of what `decay`, `history`, `compare` or `context` found, or of a loss.
 
     The path is returned. The suffix decides the format; a report is drawn as svg, png, pdf or html. A file of another
     kind is overwritten only with `force`; the other options are those of `draw`, of which a report takes the width and
@@ -48,20 +48,18 @@ def render(
         MissingToolError: the format needs Graphviz and there is none.
     """
     from rnngraph.graph.draw import Drawing, Options
-    from rnngraph.render.format import CHARTS, render_bytes, renderer_of
+    from rnngraph.render.format import render_bytes
     from rnngraph.render.picture.charts import pictured, report_bytes
 
     target = path_of(path, example=EXAMPLE)
-    refuse_folder(target, example=EXAMPLE)
     options = Options(steps, detail, view, color, backward, title, seen_from, width, theme)
     report = pictured(source)
-    chosen = renderer_of(target) if report is None else renderer_of(target, report.what, among=CHARTS)
+    chosen = format_of(target, chart="" if report is None else report.what, force=force)
     given = [field.name for field in fields(options) if getattr(options, field.name) != field.default]
     if report is not None and (traced := [name for name in given if name not in ("width", "theme")]):
         raise InputError(f"only a trace is drawn with {', '.join(traced)}: leave that out for {report.what}.")
     if isinstance(source, Drawing) and given:
         raise InputError(f"only a trace is drawn with {', '.join(given)}: give that to draw instead.")
-    check_picture(target, chosen, force=force)
     if report is not None:
         data = report_bytes(source, chosen.name, width=width if "width" in given else None, theme=theme)
     else:
@@ -71,12 +69,20 @@ def render(
     return target
 
 
-def check_picture(path: Path, chosen: Renderer, *, force: bool = False) -> None:
-    """Refuse a target that cannot be written to, before any work is done; an empty file is of every kind.
+def format_of(path: Path, *, chart: str = "", name: str | None = None, force: bool = False) -> Renderer:
+    """Choose the format of a picture, and refuse a path that it may not go to, before any work is done.
+
+    `chart` says what is drawn where that is no network, `name` the format whatever the suffix. An empty file is of
+    every kind.
 
     Raises:
+        InputError: there is no such format.
         FileError: as `render` says.
     """
+    from rnngraph.render.format import renderer_named, renderer_of
+
+    refuse_folder(path, example=EXAMPLE)
+    chosen = renderer_named(name) if name else renderer_of(path, chart)
 
     def is_kind(file: Path) -> bool:
         with file.open("rb") as opened:
@@ -84,6 +90,7 @@ def check_picture(path: Path, chosen: Renderer, *, force: bool = False) -> None:
         return not start or chosen.recognises(start)
 
     check_target(path, example=EXAMPLE, kind=f"{chosen.name} file", is_kind=is_kind, force=force)
+    return chosen
 
 
 def _as_trace(source: Any, seen_from: SeenFrom) -> Trace:

@@ -48,6 +48,7 @@ def test_help_shows_examples_of_the_command_and_the_demo_options(name: str) -> N
         assert f"--{option.replace('_', '-')} " not in brief.partition("Examples:")[0], option
     assert re.search(r"--hidden-size .*default: 64", text)
     assert "--help-all" in brief
+    assert "<bool>" not in text, "a flag takes nothing"
     assert "SOURCE" in brief
     assert told("help", name) == brief
     assert told("help", name, "--help-all") == text

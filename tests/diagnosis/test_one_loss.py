@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import rnngraph as rg
 from rnngraph.diagnosis.chosen_loss import seen
 from rnngraph.diagnosis.credit import Credit
-from rnngraph.diagnosis.one_loss import INITIAL, Losses
+from rnngraph.diagnosis.one_loss import Losses
 from rnngraph.trace.model import Trace
 
 
@@ -33,11 +34,9 @@ def test_a_step_back_keeps_its_factor(r: float) -> None:
     seen = losses.seen_from(losses.furthest())
     (walk,) = seen.walks
     assert seen.timestep == 19
-    np.testing.assert_array_equal(walk.steps, [*range(19, -1, -1), INITIAL])
-    np.testing.assert_allclose(walk.decades, np.arange(21) * np.log10(r), atol=1e-12)
+    np.testing.assert_array_equal(walk.steps, range(19, -1, -1))
+    np.testing.assert_allclose([*walk.decades, walk.initial], np.arange(21) * np.log10(r), atol=1e-12)
     assert walk.factor(3) == pytest.approx(r, abs=1e-12)
-    assert walk.last_above(-2) == (6 if r < 1 else 20)
-    assert walk.first_above(2) == (18 if r > 1 else None)
 
 
 def test_two_directions_are_seen_from_the_middle() -> None:
@@ -45,8 +44,8 @@ def test_two_directions_are_seen_from_the_middle() -> None:
     seen = losses.seen_from(losses.furthest())
     assert seen.timestep in (9, 10)
     forward, reverse = seen.walks
-    assert forward.steps.tolist() == [*range(seen.timestep, -1, -1), INITIAL]
-    assert reverse.steps.tolist() == [*range(seen.timestep, 20), INITIAL]
+    assert forward.steps.tolist() == [*range(seen.timestep, -1, -1)]
+    assert reverse.steps.tolist() == [*range(seen.timestep, 20)]
 
 
 def test_a_loss_that_was_not_measured_is_named_with_its_neighbours() -> None:
@@ -90,15 +89,16 @@ def test_samples_that_end_before_the_loss_do_not_dilute_it() -> None:
     losses = keeping_a_half(np.arange(12) < np.array([12, 6, 5])[:, None], 11)
     found = losses.seen_from(losses.furthest())
     assert found.samples == 1
-    np.testing.assert_allclose(found.walks[0].decades, np.arange(13) * np.log10(0.5), atol=1e-12)
+    (walk,) = found.walks
+    np.testing.assert_allclose([*walk.decades, walk.initial], np.arange(13) * np.log10(0.5), atol=1e-12)
 
 
 def test_padding_before_the_first_step_is_no_cut() -> None:
     losses = keeping_a_half(np.tile(np.arange(9) >= 3, (2, 1)), 8)
     (walk,) = losses.seen_from(losses.furthest()).walks
-    assert walk.steps.tolist() == [8, 7, 6, 5, 4, 3, INITIAL]
+    assert walk.steps.tolist() == [8, 7, 6, 5, 4, 3]
     assert not walk.cut
-    np.testing.assert_allclose(walk.decades, np.arange(7) * np.log10(0.5), atol=1e-12)
+    np.testing.assert_allclose([*walk.decades, walk.initial], np.arange(7) * np.log10(0.5), atol=1e-12)
 
 
 def test_the_median_is_that_of_the_samples() -> None:
@@ -108,7 +108,7 @@ def test_the_median_is_that_of_the_samples() -> None:
     log[1, -1, 1:] -= (19 - np.arange(20)) * np.log(2)  # the second sample keeps a quarter
     losses = Losses(replace(trace, lags=(replace(lags, log=log),)))
     (walk,) = losses.seen_from(losses.at(19)).walks
-    np.testing.assert_allclose(walk.decades[:20], np.arange(20) * np.log10(np.sqrt(0.5 * 0.25)), atol=1e-12)
+    np.testing.assert_allclose(walk.decades, np.arange(20) * np.log10(np.sqrt(0.5 * 0.25)), atol=1e-12)
 
 
 def keeping_a_half(mask: Any, read: int) -> Losses:
@@ -124,15 +124,16 @@ def test_where_the_loss_is_on_padding_the_longest_samples_are_told_of() -> None:
     losses = keeping_a_half(np.arange(12) < np.array([9, 6, 9])[:, None], 11)
     found = losses.seen_from(losses.furthest())
     assert found.samples == 2
-    assert found.walks[0].steps.tolist() == [*range(8, -1, -1), INITIAL]
-    np.testing.assert_allclose(found.walks[0].decades, np.arange(10) * np.log10(0.5), atol=1e-12)
+    (walk,) = found.walks
+    assert walk.steps.tolist() == [*range(8, -1, -1)]
+    np.testing.assert_allclose([*walk.decades, walk.initial], np.arange(10) * np.log10(0.5), atol=1e-12)
 
 
 def test_the_sample_with_most_steps_gives_the_row() -> None:
     mask = np.ones((2, 8), bool)
     mask[0, 3:5] = False
     losses = keeping_a_half(mask, 7)
-    assert losses.seen_from(0).walks[0].steps.tolist() == [*range(7, -1, -1), INITIAL]
+    assert losses.seen_from(0).walks[0].steps.tolist() == [*range(7, -1, -1)]
     assert losses._room(0) == (8, 8, 0)
 
 
@@ -151,7 +152,8 @@ def test_a_cut_before_every_step() -> None:
     hidden = rg.nn.RNN(3, 4, truncate=1)(rg.Tape().input(np.zeros((2, 3, 3))))
     losses = Losses(rg.record(hidden.sum(), lags=True))
     ends = [losses.seen_from(losses.at(t)).walks[0] for t in range(3)]
-    assert [(walk.steps.tolist(), walk.cut) for walk in ends] == [([0, INITIAL], False), ([1], True), ([2], True)]
+    assert [(walk.steps.tolist(), walk.cut) for walk in ends] == [([0], False), ([1], True), ([2], True)]
+    assert [math.isnan(walk.initial) for walk in ends] == [False, True, True]
 
 
 def test_how_far_a_loss_can_go_where_a_layer_does_not_hear_it() -> None:
@@ -167,11 +169,11 @@ def test_a_walk_ends_at_a_cut() -> None:
     for parameter in layer.parameters():
         parameter.value[...] = 0.5 * np.eye(4) if "Wh" in parameter.name else 0.0
     losses = Losses(rg.record(layer(tape.input(np.zeros((2, 10, 3)))).sum(), lags=True))
-    for timestep, steps, cut in ((9, [9, 8], True), (7, [7, 6, 5, 4], True), (3, [3, 2, 1, 0, INITIAL], False)):
+    for timestep, steps, cut in ((9, [9, 8], True), (7, [7, 6, 5, 4], True), (3, [3, 2, 1, 0], False)):
         (walk,) = losses.seen_from(losses.at(timestep)).walks
         assert walk.steps.tolist() == steps
         assert walk.lags.tolist() == list(range(len(steps)))
-        assert walk.cut == cut
+        assert walk.cut == cut == math.isnan(walk.initial)
 
 
 def two_networks(layers: int, *, mask: Any = None, padded: Any = None) -> Losses:
@@ -190,15 +192,15 @@ def two_networks(layers: int, *, mask: Any = None, padded: Any = None) -> Losses
 def test_an_encoder_is_of_the_currency_of_what_the_loss_enters() -> None:
     losses = two_networks(1)
     backwards = Losses(replace(losses.trace, recurrences=losses.trace.recurrences[::-1]))
-    assert backwards.seen_from(0).walks[1].lags.tolist() == [4, 5, 6, 7, 8, 9, 10]
+    assert backwards.seen_from(0).walks[1].lags.tolist() == [4, 5, 6, 7, 8, 9]
     found = losses.seen_from(losses.furthest())
     decoder, encoder = found.downwards
     assert (decoder.name, encoder.name) == ("decoder.h", "encoder.h")
-    assert decoder.lags.tolist() == [0, 1, 2, 3, 4]
-    np.testing.assert_allclose(decoder.decades, [0, -1, -2, -3, -4], atol=1e-12)
+    assert decoder.lags.tolist() == [0, 1, 2, 3]
+    np.testing.assert_allclose([*decoder.decades, decoder.initial], [0, -1, -2, -3, -4], atol=1e-12)
     # Four steps were taken before the loss entered; what arrives is what the decoder's initial state has.
-    assert encoder.lags.tolist() == [4, 5, 6, 7, 8, 9, 10]
-    np.testing.assert_allclose(encoder.decades, -4 + np.arange(7) * np.log10(0.5), atol=1e-12)
+    assert encoder.lags.tolist() == [4, 5, 6, 7, 8, 9]
+    np.testing.assert_allclose([*encoder.decades, encoder.initial], -4 + np.arange(7) * np.log10(0.5), atol=1e-12)
 
 
 def test_of_how_many_samples_is_told_by_the_row_that_hears_most() -> None:
@@ -208,7 +210,7 @@ def test_of_how_many_samples_is_told_by_the_row_that_hears_most() -> None:
     losses = two_networks(1, padded=padded)
     found = losses.seen_from(losses.furthest())
     assert found.samples == 3
-    np.testing.assert_allclose(found.downwards[0].decades, [0, -1, -2, -3, -4], atol=1e-12)
+    np.testing.assert_allclose(found.downwards[0].decades, [0, -1, -2, -3], atol=1e-12)
 
 
 def test_a_state_without_lags_is_left_out() -> None:

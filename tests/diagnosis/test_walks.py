@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnngraph.diagnosis.one_loss import INITIAL, Losses, OneLoss, Walk
+from rnngraph.diagnosis.one_loss import Losses, OneLoss, Walk
 from rnngraph.errors import InputError
 from tests.diagnosis.stand_ins import a_recurrence
 
@@ -19,7 +19,8 @@ INF, NAN = math.inf, math.nan
 def walk(*decades: float, **facts: Any) -> Walk:
     """A row from t=9 on."""
     count = len(decades)
-    known: dict[str, Any] = {"name": "rnn.h", "recurrence": a_recurrence(), "states": ("rnn.h",), "cut": False}
+    known: dict[str, Any] = {"name": "rnn.h", "recurrence": a_recurrence(), "states": ("rnn.h",), "cut": False,
+                             "initial": math.nan}  # fmt: skip
     steps, lags = 9 - np.arange(count), np.arange(count)
     return Walk(**{**known, "steps": steps, "lags": lags, "decades": np.array(decades), **facts})
 
@@ -34,17 +35,6 @@ def test_what_a_step_keeps() -> None:
     assert math.isnan(row.factor(9))
     assert walk(0.0, 1.0).factor(0) == pytest.approx(10)
     assert math.isnan(walk(0.0, 1.0).factor(1))
-
-
-def test_the_last_and_the_first_place_with_as_much() -> None:
-    row = walk(0.0, -1.0, NAN, -2.0, -3.0)
-    assert row.last_above(-2.0) == 3  # as much exactly
-    assert row.last_above(-1.999) == 1
-    assert row.last_above(0.1) is None
-    grown = walk(0.0, 1.0, NAN, 2.0, 3.0)
-    assert grown.first_above(2.0) == 3
-    assert grown.first_above(2.001) == 4
-    assert grown.first_above(9.0) is None
 
 
 def test_the_rows_stand_from_the_top_of_what_the_loss_enters() -> None:
@@ -87,4 +77,3 @@ def test_of_several_clocks_the_loss_that_can_travel_furthest() -> None:
     assert found.at(3) == 1
     assert found.at(5) == 2
     assert found.furthest() == 2
-    assert INITIAL == -1

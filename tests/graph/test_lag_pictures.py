@@ -253,7 +253,7 @@ def test_a_context_of_many_lengths_names_every_other_one_and_that_in_use() -> No
     lags = np.arange(50)
     excess = np.where(lags < 31, 1.0, 0.0)
     trace = ContextTrace("a model", 60, lags, 2 + excess, np.full(50, 2.0), np.ones(50, int), 31, 0.1)
-    sheet = context_sheet(trace, title="It uses 31.")
+    sheet = context_sheet(trace)
     named = [int(shape.text) for shape in sheet.shapes if shape.id.startswith("x")]
     assert named == sorted({*range(0, 50, 2), 31})
     assert len([shape for shape in sheet.shapes if shape.role == "bar"]) == 50

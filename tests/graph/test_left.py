@@ -5,11 +5,31 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
-from rnngraph.graph.style.left import GROWN, LEFT, colour, floor_of, is_dotted, tone, width
+from rnngraph.graph.style.left import GROWN, LEFT, colour, end_of, floor_of, is_dotted, tone, width
 from rnngraph.graph.style.palette import Scale, balanced
 from tests.contrast import contrast, luminance
+
+
+@pytest.mark.parametrize(
+    ("decades", "what", "place"),
+    [
+        ([0, -1, -2, -3], "dies", 2),  # 1 % exactly is left
+        ([0, -1, -3, -1.5, -math.inf], "dies", 3),  # what comes back is not dead
+        ([0, -1, math.nan, -9], "unknown", 1),
+        ([0, -0.5, -1], "reaches", 2),
+        ([0, 1, 2, 3, -9], "explodes", 2),  # ×100 exactly
+        ([2.5], "explodes", 0),
+        ([-2.1, -3], "nothing", -1),
+        ([math.nan], "nothing", -1),
+        ([], "nothing", -1),
+    ],
+)
+def test_how_a_walk_ends(decades: list[float], what: str, place: int) -> None:
+    assert end_of(np.array(decades), cut=False) == (what, place)
+    assert end_of(np.array(decades), cut=True) == ("cut" if what == "reaches" else what, place)
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,16 @@ def test_an_encoder_stands_before_its_decoder_and_lags_go_on() -> None:
     assert drawing.graph.columns[loss.column].segment == 1
 
 
+def test_an_encoder_of_pytorch_hands_over_to_its_decoder() -> None:
+    torch = pytest.importorskip("torch")
+    encoder, decoder = both = torch.nn.ModuleList([torch.nn.GRU(4, 8), torch.nn.GRU(4, 8)])
+    with rg.torch.watch(both) as watch:
+        decoder(torch.randn(5, 2, 4), encoder(torch.randn(7, 2, 4))[1])[0].square().sum().backward()
+    (crossing,) = [edge for edge in rg.draw(watch.trace()).graph.edges if edge.label == "handover"]
+    assert crossing.source.endswith("_2"), "the decoder's row"
+    assert crossing.target.endswith("_1")
+
+
 def test_two_recurrences_that_feed_no_other_have_no_handover() -> None:
     tape = rg.Tape()
     one = rg.nn.RNN(16, 8, seed=1, name="one")(fed(tape, 12))

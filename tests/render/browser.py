@@ -103,7 +103,7 @@ class Opened:
         """Open the graph of every step, if it is not open."""
         if self.page.get_attribute("#all", "open") is None:
             self.page.click("#all > summary")
-        self.page.wait_for_selector("#columns .column, #far:not([hidden])", state="attached")
+        self.page.wait_for_selector("#columns .column", state="attached")
 
     def settle(self) -> None:
         """Wait until the page has drawn what it was asked for: timers run in the order in which they are due."""

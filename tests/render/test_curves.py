@@ -109,6 +109,9 @@ def test_the_ends_of_an_axis() -> None:
     assert ends_of(np.array([0.5, -1.5, NAN])) == (-2, 1)
     assert ends_of(np.array([-3.5]), -12) == (-4, 0)
     assert ends_of(np.array([ZERO, NAN])) == (-6, 0)
+    assert ends_of(np.array([0.6, -0.4])) == (-1, 1)  # what there is less than 100 % is seen beside what grew
+    assert ends_of(np.array([1.5, -1e-16])) == (0, 2)
+    assert ends_of(np.array([-9.0]), floor=-3) == (-3, 0)
 
 
 def test_a_little_growth_has_its_room_and_a_lot_no_more_than_eight_decades() -> None:

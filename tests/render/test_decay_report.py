@@ -18,7 +18,7 @@ from rnngraph.graph.style.palette import Scale
 from rnngraph.render.format import CHARTS
 from rnngraph.render.picture.charts import report_bytes
 from rnngraph.render.report.decay.decay_picture import decay_sheet
-from rnngraph.render.report.decay.decay_report import MOST_CURVES, DecayTable, decay_json, histogram, summary_of
+from rnngraph.render.report.decay.decay_report import MOST_CURVES, decay_json, decay_report, histogram, summary_of
 from rnngraph.render.report.decay.histogram import axis_of, counts, decade_text, place_of
 from rnngraph.render.report.text import steps_text
 from rnngraph.trace.decay import DecayFinding, DecayReport, LayerDecay, LiveDecay, Unread
@@ -52,7 +52,7 @@ def report(name: str = "a.mixer", *, live: bool = True) -> DecayReport:
 
 def printed(given: DecayReport, width: int, encoding: str = "utf-8") -> str:
     stream = io.TextIOWrapper(io.BytesIO(), encoding, SIMPLER)
-    Console(file=stream, width=width, color_system=None).print(DecayTable(given))
+    Console(file=stream, width=width, color_system=None).print(decay_report(given))
     stream.seek(0)
     return stream.read()
 

@@ -15,6 +15,8 @@ from rnngraph.diagnosis.one_loss import Losses
 from rnngraph.graph.charts.lag_rows import lag_rows
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.render.report.lags_report import lags_report, loss_rows, state_lags, together_rows
+from rnngraph.render.report.seen.chart import bar_rows
+from rnngraph.render.report.seen.sparklines import Row
 from tests.diagnosis.verdict_networks import recorded
 from tests.render.exact_networks import exact
 
@@ -54,6 +56,11 @@ def test_all_losses_together_are_set_against_the_first_step_back() -> None:
     assert lines[2].endswith("lag 0")
     kept = state_lags(exact(0.4, timesteps=5))[0].summary
     assert printed(together_rows([("rnn", kept)]))[1].endswith("6.4 %")  # two fifths a step, as far as was measured
+
+
+def test_what_is_less_than_all_of_it_is_seen_where_another_grows() -> None:
+    line = printed(bar_rows([Row("rnn", np.array([0.0, -0.4, 0.6]), ("", ""))], "left"))[1]
+    assert line == "rnn    ▅▃▇"  # of two decades, from 10 % up: a half, three tenths and four fifths
 
 
 def test_where_no_loss_has_a_gradient_nothing_is_drawn() -> None:

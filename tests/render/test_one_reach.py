@@ -21,9 +21,9 @@ from rnngraph.diagnosis.sentences import is_left
 from rnngraph.graph.charts.lags_chart import lag_sheet
 from rnngraph.graph.style.left import EXPLODED, MARK
 from rnngraph.history.measurement import measured
-from rnngraph.render.report.comparison_report import ComparisonReport
+from rnngraph.render.report.comparison_report import comparison_report
 from rnngraph.render.report.lags_report import lags_json, lags_report, state_lags
-from rnngraph.render.report.norms.terminal import NormsView
+from rnngraph.render.report.norms.terminal import norms_report
 from rnngraph.trace.model import Trace
 from tests.diagnosis.path_networks import (
     D,
@@ -97,7 +97,7 @@ def test_every_view_gives_one_reach(name: str) -> None:
     assert measured(trace, "").reach == json.loads(lags_json(trace))["reach"] == reach
     whole = f"{reach}{'+' * diagnosis.whole}"
     assert re.search(
-        rf"\breach {re.escape(whole)} {re.escape(whole)}", text_of(ComparisonReport(rg.compare(trace, trace)))
+        rf"\breach {re.escape(whole)} {re.escape(whole)}", text_of(comparison_report(rg.compare(trace, trace)))
     )
     said = numbers(r"(?:within|the gradient \w+) (\d+) steps?[:,]", str(diagnosis)) if "dies" in str(diagnosis) else ()
     told = {*said, *numbers(r"(?:1 % or more to|beyond) lag (\d+)", str(diagnosis))}
@@ -139,14 +139,14 @@ def test_every_view_gives_one_end_of_the_loss_that_is_looked_from(name: str) -> 
     ends = set()
     for walk in one.walks:
         above = np.flatnonzero(walk.decades >= MARK)
-        dies = above.size and above[-1] < np.flatnonzero(walk.inside)[-1]
+        dies = above.size and above[-1] < len(walk.steps) - 1
         if dies and not (walk.decades >= EXPLODED).any():
             ends.add(int(walk.lags[above[-1]]))
     flags = [shape.text for shape in lag_sheet(trace).shapes if re.fullmatch(r"c\d+ft", shape.id)]
     assert {int(text.split()[-1]) for text in flags if "×100" not in text} == ends
     drawn = " ".join(shape.text for shape in rg.draw(trace).shapes if shape.text)
     assert numbers(r"(?:credit|and) ends at lag (\d+)", drawn) <= ends
-    norms = text_of(NormsView(trace, one))
+    norms = text_of(norms_report(trace, one))
     assert all(f"lag {lag}" in norms for lag in ends)
 
 

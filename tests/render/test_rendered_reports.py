@@ -14,11 +14,13 @@ from typer.testing import CliRunner
 import rnngraph as rg
 from rnngraph.cli.app import app
 from rnngraph.errors import FileError, InputError
+from rnngraph.sources.demo import DemoOptions, build
 from tests.history.trainings import network, save
 
 MAKERS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "decay": (lambda: rg.decay("model.safetensors"), ("decay", "model.safetensors")),
     "history": (lambda: rg.history("a"), ("history", "a")),
+    "context": (lambda: rg.context(build(DemoOptions(timesteps=8))), ("context", "--timesteps", "8")),
     "compare": (lambda: rg.compare("one.npz", "a"), ("compare", "one.npz", "a")),
 }
 

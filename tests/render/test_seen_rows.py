@@ -17,7 +17,7 @@ import rnngraph as rg
 from rnngraph.cli.streams import SIMPLER
 from rnngraph.diagnosis.chosen_loss import seen
 from rnngraph.graph.steps import spans_of
-from rnngraph.render.report.norms.terminal import NormsView, gate_lines
+from rnngraph.render.report.norms.terminal import gate_lines, norms_report
 from rnngraph.render.report.text import BARS
 from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import Trace
@@ -42,7 +42,7 @@ def view(trace: Trace, wanted: str | int = "last", *, width: int = 80, encoding:
     found = seen(trace, wanted)
     assert found is not None
     stream = io.TextIOWrapper(io.BytesIO(), encoding, SIMPLER)
-    Console(file=stream, width=width, highlight=False, legacy_windows=False, **how).print(NormsView(trace, found))
+    Console(file=stream, width=width, highlight=False, legacy_windows=False, **how).print(norms_report(trace, found))
     stream.flush()
     buffer = stream.buffer
     assert isinstance(buffer, io.BytesIO)

@@ -58,9 +58,7 @@ class ChartArguments:
             InputError: an unknown suffix, or options that do not fit each other.
             FileError: as for every picture.
         """
-        from rnngraph.cli.output import STDOUT, Target
-        from rnngraph.render.format import CHARTS, renderer_named, renderer_of
-        from rnngraph.render.save import check_picture
+        from rnngraph.cli.output import picture_target
 
         if self.output is None:
             for name, given in (("--width", self.width), ("--theme", self.theme)):
@@ -69,11 +67,7 @@ class ChartArguments:
             return None
         if self.json:
             raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
-        if self.output == STDOUT:
-            return Target.of(self.output), renderer_named("svg")
-        chosen = renderer_of(self.output, what, among=CHARTS)
-        check_picture(self.output, chosen, force=self.force)
-        return Target.of(self.output), chosen
+        return picture_target(self.output, chart=what, force=self.force)
 
     def show(
         self,
@@ -91,7 +85,7 @@ class ChartArguments:
             document: writes the JSON.
             report: makes what is printed.
         """
-        from rnngraph.cli.console import report_console, working, write_report
+        from rnngraph.cli.console import show, working
         from rnngraph.cli.output import write_output
 
         if target is not None:
@@ -99,7 +93,5 @@ class ChartArguments:
             with working("drawing"):
                 data = draw(chosen.name, width=self.width, theme=self.theme or "auto")
             write_output(data, place)
-        elif self.json:
-            write_report(document())
         else:
-            report_console().print(report())
+            show(report, document, json=self.json)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rnngraph.graph.build.fold import valid_samples
 from rnngraph.graph.one_loss.view import Segment
 from rnngraph.trace.magnitudes import Booleans, Status
 from rnngraph.trace.model import StateTrace, Trace
@@ -17,7 +18,7 @@ from rnngraph.trace.model import StateTrace, Trace
 
 def loss_steps(trace: Trace) -> Booleans:
     """Say which timesteps bear a loss, `(T,)`: a gradient enters from above; where none was measured, a known part."""
-    known = ~np.isnan(trace.loss_steps) & _valid(trace)
+    known = ~np.isnan(trace.loss_steps) & (valid_samples(trace, 0, trace.timesteps) > 0)
     return np.where(_measured(trace), entering(trace), known)
 
 
@@ -62,10 +63,3 @@ def _measured(trace: Trace) -> Booleans:
     for state in _outputs(trace):
         measured |= state.immediate.status != Status.UNOBSERVED
     return measured
-
-
-def _valid(trace: Trace) -> Booleans:
-    valid = np.zeros(trace.timesteps, bool)
-    for one in trace.recurrences:
-        valid[: one.timesteps] |= one.valid.any(axis=0)
-    return valid if trace.recurrences else np.ones(trace.timesteps, bool)

@@ -19,8 +19,9 @@ from rnngraph.graph.layout.metrics import fit, width_of
 from rnngraph.graph.paper import SMALL, Paper
 from rnngraph.graph.sheet import FLAG, FLAG_TEXT, flag, rectangle, rule, words
 from rnngraph.graph.sizes import ticks
+from rnngraph.graph.steps import evenly
 from rnngraph.graph.style.left import MARK, ends_of, level_text
-from rnngraph.trace.magnitudes import Floats, Integers
+from rnngraph.trace.magnitudes import Floats
 
 HEAD = 40.0  # from the heading of a panel to its axes, whose names stand in between
 AXIS = 46.0  # room for the names of levels
@@ -95,7 +96,7 @@ class Axes:
 
     def curve(self, values: Floats, stroke: str | Callable[[float], str], **style: Any) -> Sequence[Point]:
         """Draw decades from the first place on, in one colour or a piece a colour; give the last piece's corners."""
-        points = [(self.places[0] + place, float(values[place])) for place in thinned(len(values)).tolist()]
+        points = [(self.places[0] + place, float(values[place])) for place in evenly(len(values), _MOST)]
         corners: list[Point] = []
 
         def colour(decades: float) -> str:
@@ -121,9 +122,9 @@ class Axes:
 
     def band(self, low: Floats, high: Floats, fill: str) -> None:
         """Fill what lies between two curves."""
-        chosen = thinned(len(low))
+        chosen = evenly(len(low), _MOST)
         wide = (self.right - self.left) / max(len(chosen), 1)
-        for place in chosen.tolist():
+        for place in chosen:
             if math.isnan(low[place]) or math.isnan(high[place]) or high[place] < self.low:
                 continue
             x, top, bottom = self.x(self.places[0] + place), self.y(high[place]), self.y(low[place])
@@ -149,11 +150,6 @@ class Axes:
         line = [(x, min(top, self.top)), (x, top if over else self.bottom)]
         self.paper.curves.append(rule(f"{self.name}fl", line, "ink", thickness=1.75))
         self.paper.shapes += flag(f"{self.name}f", text, left, top, width)
-
-
-def thinned(count: int) -> Integers:
-    """Choose the places that are drawn of so many."""
-    return np.unique(np.linspace(0, count - 1, min(count, _MOST)).round().astype(int))
 
 
 def pieces(points: Sequence[Point], low: float, high: float) -> Iterator[Sequence[Point]]:

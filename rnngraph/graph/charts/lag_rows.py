@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnngraph.diagnosis.one_loss import INITIAL, Losses, Walk
-from rnngraph.graph.style.left import EXPLODED, MARK
+from rnngraph.diagnosis.one_loss import Losses, Walk
+from rnngraph.graph.style.left import end_of
 from rnngraph.trace.magnitudes import Floats, Integers
 from rnngraph.trace.model import REVERSE
 from rnngraph.trace.quantile import quantile
@@ -25,7 +25,7 @@ class LagRow:
     reverse: bool
     losses: Integers  # (S,) timesteps, ascending
     matrix: Floats  # (S, T) by the step at which a loss is felt
-    last: Integers  # (S,) the last timestep, walking back, at which 1 % or more is left; -1 where there is none
+    last: Integers  # (S,) the last timestep, walking back, at which 1 % is left; -1: there is none, or it grows ×100
     grown: Integers  # (S,) the first at which it is ×100; -1 where there is none
     band: Floats  # (2, L) by lag: 10 and 90 % of the losses
     walks: tuple[Walk, ...]  # (S,)
@@ -59,12 +59,10 @@ def _row(name: str, found: list[tuple[int, Walk]]) -> LagRow:
     by_lag = np.full((len(found), longest), np.nan)
     for number, (_, walk) in enumerate(found):
         matrix[number] = walk.over_time()
-        by_lag[number, walk.lags[walk.inside]] = walk.decades[walk.inside]
-        at, above = walk.last_above(MARK), walk.first_above(EXPLODED)
-        last[number] = -1 if at is None else int(walk.steps[at])
-        if at is not None and walk.steps[at] == INITIAL:
-            last[number] = int(walk.steps[at - 1]) if at else -1
-        grown[number] = -1 if above is None else int(walk.steps[above])
+        by_lag[number, walk.lags] = walk.decades
+        what, place = end_of(walk.decades, cut=walk.cut)
+        if what != "nothing":
+            (grown if what == "explodes" else last)[number] = walk.steps[place]
     band = np.stack([quantile(by_lag, share, axis=0) for share in (0.1, 0.9)])
     losses = np.array([timestep for timestep, _ in found])
     reverse, walks = recurrence.direction == REVERSE, tuple([walk for _, walk in found])

@@ -25,7 +25,7 @@ from rnngraph.graph.one_loss.appearance import because
 from rnngraph.graph.one_loss.bars import axis_of
 from rnngraph.graph.paper import Paper, shades
 from rnngraph.graph.sheet import Sheet
-from rnngraph.graph.style.left import EXPLODED, FLOOR, MARK, tone
+from rnngraph.graph.style.left import FLOOR, MARK, end_of, tone
 from rnngraph.nearest import check_known
 from rnngraph.trace.model import Trace
 
@@ -139,7 +139,7 @@ def _draw_curve(paper: Paper, row: LagRow, walk: Walk, heading: str, name: str, 
     """Draw a loss over the band of all; `left` and `top` are those of the heading."""
     # Of 3,000 lags thirty may hold all that there is to see: the axis goes as far as the curves do.
     own = np.full(row.band.shape[1], np.nan)
-    own[walk.lags[walk.inside]] = walk.decades[walk.inside]
+    own[walk.lags] = walk.decades
     curves = np.stack([*row.band, own])
     seen = np.flatnonzero((curves >= FLOOR).any(axis=0))
     lower, upper, own = curves[:, : seen[-1] + 2 if seen.size else 2]
@@ -152,10 +152,11 @@ def _draw_curve(paper: Paper, row: LagRow, walk: Walk, heading: str, name: str, 
     for lag in np.flatnonzero(own >= axes.low).tolist() if len(own) <= _DOTS else ():
         value = float(own[lag])
         axes.dot(lag, value, tone(value).name, hint=f"lag {lag}: {share_text(value)} left")
-    grown, end = walk.first_above(EXPLODED), walk.last_above(MARK)
-    if grown is not None:
-        lag = int(walk.lags[grown])
+    what, place = end_of(walk.decades, cut=walk.cut)
+    lag = int(walk.lags[place])
+    if what == "explodes":
         axes.flag(lag, (f"this loss: ×100 at lag {lag}", f"lag {lag}"), over=True)
-    elif end is not None and end < np.flatnonzero(walk.inside)[-1]:
-        lag = int(walk.lags[end])
+    elif what == "dies":
         axes.flag(lag + 0.5, (f"this loss's credit ends at lag {lag}", f"this loss: ends at lag {lag}", f"lag {lag}"))
+    elif what == "unknown":
+        axes.flag(lag + 0.5, (f"this loss was followed to lag {lag} only", f"followed to lag {lag}", f"lag {lag}"))

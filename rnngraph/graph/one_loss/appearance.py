@@ -89,6 +89,8 @@ def _apart(trace: Trace, seen: OneLoss) -> set[str]:
     recorded = Recorded(trace.graph, np.array([0]))
     sources = recorded_rows(trace, recorded, find_tracks(trace, recorded), 0)
     todo = [number for number, one in enumerate(sources) if one.track and one.track.recurrence.clock == seen.clock]
+    if not any({*sources[number].inputs, *sources[number].starts} - {number} for number in todo):
+        return set()  # what they take is not recorded, as of PyTorch's layers
     met: set[int] = set()
     while todo:
         number = todo.pop()

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from rnngraph.graph.sheet import Shape, rectangle
-from rnngraph.graph.style.left import EXPLODED, FLOOR, GROWTH, MARK, tone
+from rnngraph.graph.steps import spans_of
+from rnngraph.graph.style.left import EXPLODED, FLOOR, MARK, ends_of, tone
 from rnngraph.graph.style.palette import Scale
 from rnngraph.trace.magnitudes import Floats
 
@@ -32,13 +32,8 @@ class Axis(Scale):
 
 
 def axis_of(left: Floats, floor: float) -> Axis:
-    """Choose the axis of a picture: from the floor to 100 %, or to the largest of a gradient that grows."""
-    known = left[np.isfinite(left)]
-    most = float(known.max()) if known.size else 0.0
-    if most < GROWTH:
-        return Axis(floor, 0.0, floor=floor)
-    least = float(known.min())
-    return Axis(0.0 if least > MARK else max(floor, np.floor(least)), most, floor=floor)
+    """Choose the axis of a picture."""
+    return Axis(*ends_of(left, floor=floor), floor=floor)
 
 
 def bars(
@@ -73,10 +68,8 @@ def _slots(values: Floats, x: tuple[float, float]) -> Iterator[tuple[float, floa
     start, stop = x
     pitch = (stop - start) / len(values)
     if pitch < 1.2:
-        bins = max(1, int(stop - start))
-        edges = np.linspace(0, len(values), bins + 1).astype(int)
-        found = np.array([_furthest(values[a:b]) for a, b in pairwise(edges)])
-        values, pitch = found, (stop - start) / bins
+        spans = spans_of(len(values), int(stop - start))
+        values, pitch = np.array([_furthest(values[a:b]) for a, b in spans]), (stop - start) / len(spans)
     gap = 0.9 if pitch >= 4 else 0.4 if pitch >= 2.5 else 0.25
     for number, value in enumerate(values.tolist()):
         yield start + pitch * number, pitch - gap, value

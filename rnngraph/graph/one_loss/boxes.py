@@ -83,7 +83,9 @@ def _ranges(layout: Layout, column: Column) -> Iterator[tuple[int, str, str]]:
         if layout.seen.segments[column.segment] is not row.segment:
             continue
         known = [float(value) for value in row.left[start:stop] if not math.isnan(value)]
-        if not known:
+        if not known and row.reached[start:stop].any():
+            yield number, f"{row.name}: not measured", "not known"
+        elif not known:
             yield number, f"{row.name}: no credit of this loss gets here", "no credit"
         else:
             first, last = share_text(known[0]), share_text(known[-1])

@@ -104,7 +104,7 @@ def _note(row: SeenRow, t: int) -> str:
     text = f"{where}, lag {row.lags[t]}: {percent(left)} of this loss's gradient is left"
     if row.saturated[t] > 0:
         text += f"; {part_text(row.saturated[t])} of the units are saturated"
-    if row.cut and row.lags[t] == row.lags.max():
+    if row.walk is not None and row.walk.cut and t == row.walk.steps[-1]:
         return f"{text}; the recurrence is cut here, and nothing goes further back"
     if left == -math.inf:
         return f"{text}: it is exactly zero"

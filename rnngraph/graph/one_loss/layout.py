@@ -66,9 +66,11 @@ class Layout:
     def label(self, number: int) -> tuple[str, float]:
         """Give the name over a row of a narrow picture, and where it begins: where nothing crosses it.
 
-        It says what the row is, where there is room; where there is little, it takes two lines.
+        It says what the row is, where there is room; where there is little, it takes two lines. It stands over the
+        boxes of its own part of the time axis.
         """
-        row, left, right = self.seen.rows[number], self.paper.margin + 6, self.paper.width - self.paper.margin
+        row, right = self.seen.rows[number], self.paper.width - self.paper.margin
+        left = max(self.paper.margin, self.edge(row.segment.start - 0.5)) + 6
         name, note = one_line(row.name), one_line(row.note)
         forms = [f"{name} · {note}"] if note and (len(self.seen.rows) == 1 or len(note) < 9) else []
         rooms = self.rooms(self.row(number) - LABEL_UP, left, right)

@@ -9,16 +9,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from rnngraph.diagnosis.sentences import percent, share_text
 from rnngraph.graph.one_loss.view import Mark, SeenRow, Way
-from rnngraph.graph.style.left import EXPLODED, MARK
+from rnngraph.graph.style.left import What, end_of
 
 
 @dataclass(frozen=True, slots=True)
 class _End:
     """How the credit of one lane ends: in which row, at which edge of the axis, after which lag."""
 
-    what: str  # "dies", "explodes", "cut", "unknown", "reaches"
+    what: What
     row: int
     edge: float
     lag: int
@@ -43,41 +45,18 @@ def find_marks(rows: Sequence[SeenRow], lanes: Sequence[Sequence[int]]) -> tuple
 
 
 def _end(rows: Sequence[SeenRow], lane: Sequence[int]) -> _End | None:
-    """Walk along a lane to the mark."""
-    chain = [
-        (row, t, float(rows[row].left[t]))
-        for row in lane
-        for t in sorted(_walked(rows[row]), key=lambda t, row=row: rows[row].lags[t])  # type: ignore[misc]
-    ]
-    if not chain:
+    """Walk along a lane to the mark, which stands behind a step, on the side to which the gradient goes."""
+    walks = {row: walk for row in lane if (walk := rows[row].walk) is not None}
+    chain = [(row, place) for row, walk in walks.items() for place in range(len(walk.steps))]
+    left = np.concatenate([np.empty(0), *(walk.decades for walk in walks.values())])
+    what, at = end_of(left, cut=bool(chain) and walks[chain[-1][0]].cut)
+    if what == "nothing" or (what == "explodes" and at == 0):
         return None
-    first = next((at for at, (_, _, left) in enumerate(chain) if left >= EXPLODED), None)
-    if first is not None:
-        return _at(rows, chain, first - 1, "explodes") if first else None
-    above = [at for at, (_, _, left) in enumerate(chain) if left >= MARK]
-    if not above:
-        return None
-    last = above[-1]
-    row, _, left = chain[last]
-    if last + 1 < len(chain):
-        return _at(rows, chain, last, "unknown" if math.isnan(chain[last + 1][2]) else "dies")
-    if rows[row].cut:
-        return _at(rows, chain, last, "cut")
-    return _at(rows, chain, last, "reaches") if not math.isnan(left) else None
-
-
-def _walked(row: SeenRow) -> list[int]:
-    return [int(t) for t in row.reached.nonzero()[0]]
-
-
-def _at(rows: Sequence[SeenRow], chain: list[tuple[int, int, float]], at: int, what: str) -> _End:
-    """Stand behind a place of the chain, on the side to which the gradient goes."""
-    row, t, left = chain[at]
-    one = rows[row]
-    edge = one.segment.start + t + (0.5 if one.way == "right" else -0.5)
-    beyond = chain[at + 1][2] if at + 1 < len(chain) else one.initial
-    lag = int(one.lags[t]) + (what == "explodes")
-    return _End(what, row, edge, lag, left, beyond)
+    grown = what == "explodes"
+    row, place = chain[at - grown]
+    edge = rows[row].segment.start + int(walks[row].steps[place]) + (0.5 if rows[row].way == "right" else -0.5)
+    beyond = float(left[at + 1]) if at + 1 < len(chain) else rows[row].initial
+    return _End(what, row, edge, int(walks[row].lags[place]) + grown, float(left[at - grown]), beyond)
 
 
 def _mark(rows: Sequence[SeenRow], ends: list[_End], way: Way, *, both: bool) -> Mark:

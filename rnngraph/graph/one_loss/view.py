@@ -5,9 +5,14 @@ It stands in `Graph.seen`, and hangs off no position or colour.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
+import numpy as np
+
+from rnngraph.diagnosis.one_loss import Walk
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 from rnngraph.trace.model import REVERSE, RecurrenceTrace
 
@@ -29,7 +34,7 @@ class Segment:
         return self.start + self.timesteps
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SeenRow:
     """One row of boxes: a layer in one direction, or one of its states."""
 
@@ -39,13 +44,7 @@ class SeenRow:
     segment: Segment
     states: tuple[str, ...]
     kind: str  # of its one state, "" where several are joined
-    left: (
-        Floats  # (own timesteps,) log10 of what is left; -inf nothing, NaN where the loss cannot reach or was not seen
-    )
-    initial: float  # likewise, of the initial state
-    reached: Booleans  # (own timesteps,) the walk goes there
-    lags: Integers  # (own timesteps,) of the steps that it goes to
-    cut: bool  # the walk ends at a declared cut
+    walk: Walk | None  # of the loss; None where it does not come
     saturated: Floats  # (own timesteps,) share of units, NaN unknown
     gate: str = ""  # what keeps this state from step to step, where a picture says it in place of the factor
     gate_mean: Floats | None = None  # (own timesteps,)
@@ -55,6 +54,29 @@ class SeenRow:
     def way(self) -> Way:
         """Where the gradient walks to."""
         return "right" if self.recurrence.direction == REVERSE else "left"
+
+    @cached_property
+    def left(self) -> Floats:
+        """What is left by timestep, as its walk has it; NaN also where that does not go."""
+        return np.full(self.recurrence.timesteps, np.nan) if self.walk is None else self.walk.over_time()
+
+    @cached_property
+    def lags(self) -> Integers:
+        """The lag by timestep; -1 where the walk does not go."""
+        found = np.full(self.recurrence.timesteps, -1)
+        if self.walk is not None:
+            found[self.walk.steps] = self.walk.lags
+        return found
+
+    @property
+    def reached(self) -> Booleans:
+        """At which timesteps the walk goes there."""
+        return self.lags >= 0
+
+    @property
+    def initial(self) -> float:
+        """What is left in the initial state; NaN where the walk does not go there."""
+        return math.nan if self.walk is None else self.walk.initial
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,16 +77,11 @@ def find_rows(trace: Trace, seen: OneLoss, segments: tuple[Segment, ...]) -> tup
 def _row(
     trace: Trace, one: RecurrenceTrace, states: list[StateTrace], walk: Walk | None, segment: Segment, *, alone: bool
 ) -> SeenRow:
-    left, lags, initial = np.full(one.timesteps, np.nan), np.full(one.timesteps, -1), np.nan
-    if walk is not None:
-        left = walk.over_time()
-        lags[walk.steps[walk.inside]] = walk.lags[walk.inside]
-        initial = float(walk.decades[-1]) if not walk.inside[-1] else np.nan
     kind = states[0].kind if len(states) == 1 else ""
     name, note = _names(trace, one, states, kind, segment, alone=alone)
     return SeenRow(
-        name, note, one, segment, tuple(state.name for state in states), kind, left, initial, lags >= 0, lags,
-        walk is not None and walk.cut, states[0].saturated[: one.timesteps], *_gate(trace, one, kind),
+        name, note, one, segment, tuple(state.name for state in states), kind, walk,
+        states[0].saturated[: one.timesteps], *_gate(trace, one, kind),
     )  # fmt: skip
 
 

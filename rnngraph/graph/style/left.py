@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -56,13 +57,35 @@ GROWN = tuple(Tone(f"g{number}", light, dark, "paper") for number, (_, light, da
 COLOURS = THEME | {tone.name: (tone.light, tone.dark) for tone in (*LEFT, *GROWN)}
 
 
-def ends_of(values: Floats, lowest: float | None = None) -> tuple[float, float]:
-    """Give the ends of an axis in decades: 1e-6 and 1, or around all there is where it grows or goes to a `lowest`."""
+def ends_of(values: Floats, lowest: float | None = None, *, floor: float = FLOOR) -> tuple[float, float]:
+    """Give the ends of an axis in decades: a floor and 1, or all there is where it grows or goes to a `lowest`."""
     known = values[np.isfinite(values)]
     high = float(math.ceil(known.max())) if known.size and known.max() >= GROWTH else 0.0
     if lowest is None and not high:
-        return FLOOR, high
-    return max(FLOOR if lowest is None else lowest, min(-1.0, math.floor(known.min(initial=0)))), high
+        return floor, high
+    least = math.floor(known.min(initial=0) + 1e-9)  # all of it may be rounded to a little less
+    return max(floor if lowest is None else lowest, min(0.0 if high else -1.0, least)), high
+
+
+What: TypeAlias = Literal["explodes", "dies", "unknown", "cut", "reaches", "nothing"]
+
+
+def end_of(decades: Floats, *, cut: bool) -> tuple[What, int]:
+    """Say how the credit of a loss ends that walks over steps of which so much is left, and at which of them.
+
+    It explodes at the first step that passes ×100. Else it ends at the last one at which 1 % or more is left: there it
+    dies, or what comes behind is unknown, or the walk itself ends, at a declared cut or as far as there are steps.
+    Nothing, at -1, is where no step has as much.
+    """
+    grown, above = (np.flatnonzero(decades >= least) for least in (EXPLODED, MARK))
+    if grown.size:
+        return "explodes", int(grown[0])
+    if not above.size:
+        return "nothing", -1
+    last = int(above[-1])
+    if last + 1 < len(decades):
+        return ("unknown" if math.isnan(decades[last + 1]) else "dies"), last
+    return ("cut" if cut else "reaches"), last
 
 
 def level_text(level: int) -> str:

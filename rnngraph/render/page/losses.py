@@ -7,17 +7,19 @@ null is not measured, "0" exactly zero.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from rnngraph.diagnosis.chosen_loss import SeenFrom, seen
-from rnngraph.diagnosis.one_loss import INITIAL, Losses, OneLoss
+from rnngraph.diagnosis.one_loss import Losses, OneLoss
 from rnngraph.graph.build.broken import broken_steps
 from rnngraph.graph.build.loss_circles import bearing
-from rnngraph.graph.one_loss.appearance import small_print
+from rnngraph.graph.one_loss.appearance import find_lanes, small_print
 from rnngraph.graph.one_loss.view import SeenRow
 from rnngraph.graph.one_loss.walk_rows import find_rows, find_segments
+from rnngraph.graph.steps import evenly
 from rnngraph.render.page.number_lists import number
 from rnngraph.trace.magnitudes import Floats, Integers
 from rnngraph.trace.model import REVERSE, RecurrenceTrace, StateTrace, Trace
@@ -54,6 +56,7 @@ def losses(trace: Trace, seen_from: SeenFrom = None, *, said: str = "") -> dict[
         "start": [(one.clock, one.timestep) for one in shown].index((begin.clock, begin.timestep)),
         "measured": len(found.timesteps),
         "available": trace.lags[0].available,
+        "handovers": find_lanes(trace, begin, rows)[1],
         "bears": np.flatnonzero(bearing(trace, segments)).tolist(),
         "of": small_print(trace, begin, said),
     }
@@ -61,8 +64,7 @@ def losses(trace: Trace, seen_from: SeenFrom = None, *, said: str = "") -> dict[
 
 def _kept(count: int, start: int, most: int) -> list[int]:
     """Choose at most so many losses, evenly spaced, and the one to begin with."""
-    spaced = np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
-    return sorted({*spaced, start})
+    return sorted({*evenly(count, most), start})
 
 
 def _row(trace: Trace, row: SeenRow) -> dict[str, Any]:
@@ -101,20 +103,19 @@ def _one(seen: OneLoss, rows: list[tuple[str, ...]]) -> dict[str, Any]:
     for walk in seen.walks:
         walks[rows.index(walk.states)] = {
             "steps": _steps(walk.steps),
-            "initial": bool(walk.steps[-1] == INITIAL),
+            "initial": not math.isnan(walk.initial),
             "lag": int(walk.lags[0]),
             "cut": walk.cut,
-            "decades": _decades(walk.decades),
+            "decades": _decades(np.append(walk.decades, [] if math.isnan(walk.initial) else walk.initial)),
         }
     return {"t": seen.timestep, "clock": seen.clock, "samples": seen.samples, "walks": walks}
 
 
 def _steps(steps: Integers) -> Any:
-    """Write steps that follow one another as the first and how many; the initial state is told apart."""
-    own = steps[steps != INITIAL]
-    if len(own) < 2 or (np.abs(np.diff(own)) == 1).all():
-        return [int(own[0]), len(own)] if len(own) else [0, 0]
-    return {"each": own.tolist()}
+    """Write steps that follow one another as the first and how many."""
+    if (np.abs(np.diff(steps)) == 1).all():
+        return [int(steps[0]), len(steps)]
+    return {"each": steps.tolist()}
 
 
 def _decades(decades: Floats) -> Any:

@@ -19,7 +19,6 @@ from rnngraph.graph.build.fold import valid_samples
 from rnngraph.graph.draw import Drawing, Options
 from rnngraph.graph.model import Graph
 from rnngraph.graph.steps import Ranges, gaps, parse_steps
-from rnngraph.graph.style.boxes import KINDS
 from rnngraph.graph.style.left import EXPLODED, GROWN, GROWTH, LEFT, MARK, RAMP, floor_of
 from rnngraph.graph.style.palette import BALANCE, VIRIDIS, choose_style
 from rnngraph.render.page.losses import losses
@@ -73,7 +72,6 @@ def payload(drawing: Drawing) -> dict[str, Any]:
         "scenes": scenes(trace, groups, atoms),
         "groups": _groups(groups, atoms),
         "scale": _left(trace.dtype),
-        "looks": KINDS,
         "losses": None if options.seen_from == TOTAL else losses(
             trace, options.seen_from, said=counts(found) if found and options.title is None else ""
         ),

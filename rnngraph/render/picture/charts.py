@@ -1,7 +1,7 @@
 """Write a chart in its formats: svg, png, pdf, and a page around the svg, with one for a phone and the numbers below.
 
-In: what draws the sheet for a width, or a report that has a picture of its own, which `rg.decay`, `rg.history` or
-`rg.compare` returned. Out: bytes. The writers are those of the other drawings.
+In: what draws the sheet for a width, or a report that has a picture of its own, which `rg.decay`, `rg.history`,
+`rg.compare` or `rg.context` returned. Out: bytes. The writers are those of the other drawings.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from rnngraph.render.format import CHARTS
 from rnngraph.render.picture import graphviz
 from rnngraph.render.picture.svg import svg
 from rnngraph.render.report.comparison_report import comparison_sheet, comparison_table
+from rnngraph.render.report.context import context_sheet
 from rnngraph.render.report.decay.decay_picture import decay_sheet
 from rnngraph.render.report.history_report import history_sheet, history_table
 from rnngraph.trace.decay import DecayReport
+from rnngraph.trace.used_past import ContextTrace
 
 _SWITCH = 760  # pixels of the page, below which the narrow chart is shown
 
@@ -114,6 +116,7 @@ PICTURED = (
     Pictured(DecayReport, "decays", decay_sheet),
     Pictured(History, "a history", history_sheet, history_table),
     Pictured(Comparison, "a comparison", comparison_sheet, comparison_table),
+    Pictured(ContextTrace, "the context", context_sheet),
 )
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Group
 from rich.text import Text
 
 from rnngraph.diagnosis.sentences import percent
@@ -43,29 +42,22 @@ from rnngraph.render.strict import json_line, picked
 from rnngraph.trace.magnitudes import Floats
 
 
-@dataclass(frozen=True, slots=True)
-class ComparisonReport:
-    """What `rnngraph compare` prints; give it to a rich console."""
-
-    comparison: Comparison
-    worse: tuple[str, ...] | None = None  # None where that was not asked
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the report out for the width of a console."""
-        first, *others = comparison_sentences(self.comparison)
-        yield Text(printable(first), style="bold")
-        yield from (Text(printable(one), style="yellow" if one.startswith(NOT_IN_COMMON) else "") for one in others)
-        yield Text()
-        headings, *rows = comparison_table(self.comparison)
-        table = plain_table(*headings, min_width=8)
-        for row in rows:
-            cells = [printable(cell) for cell in row]
-            table.add_row(*cells, style="" if cells[1] == cells[2] else "bold")
-        yield table
-        for said in self.worse or ():
-            yield Text(f"Worse: {printable(said)}", style="bold red")
-        if self.worse == ():
-            yield Text("Not worse.", style="bold green")
+def comparison_report(comparison: Comparison, worse: tuple[str, ...] | None = None) -> Group:
+    """Write what `rnngraph compare` prints; `worse` is None where that was not asked."""
+    first, *others = comparison_sentences(comparison)
+    headings, *rows = comparison_table(comparison)
+    table = plain_table(*headings, min_width=8)
+    for row in rows:
+        cells = [printable(cell) for cell in row]
+        table.add_row(*cells, style="" if cells[1] == cells[2] else "bold")
+    return Group(
+        Text(printable(first), style="bold"),
+        *(Text(printable(one), style="yellow" if one.startswith(NOT_IN_COMMON) else "") for one in others),
+        Text(),
+        table,
+        *(Text(f"Worse: {printable(said)}", style="bold red") for said in worse or ()),
+        *([Text("Not worse.", style="bold green")] if worse == () else []),
+    )
 
 
 def comparison_table(comparison: Comparison) -> Iterator[tuple[str, str, str]]:

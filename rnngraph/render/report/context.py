@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
 from rnngraph.diagnosis.sentences import part_text
 from rnngraph.graph.layout.metrics import fit
 from rnngraph.graph.paper import SMALL, Paper
 from rnngraph.graph.sheet import Shape, Sheet, rectangle, rule, words
-from rnngraph.render.report.text import number_text, printable
+from rnngraph.render.report.text import Parts, laid_out, number_text, printable
 from rnngraph.render.strict import json_line, picked
 from rnngraph.trace.used_past import ContextTrace
 
@@ -24,19 +22,9 @@ SCHEMA = 1
 _BAR, _BESIDE = 40, 38  # characters: of the longest bar, and of what else is in its line
 
 
-@dataclass(frozen=True, slots=True)
-class ContextReport:
-    """What `rnngraph context` prints; give it to a rich console."""
-
-    trace: ContextTrace
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        """Lay the report out for the width of a console."""
-        yield Text(context_text(self.trace, width=options.max_width))
-
-
-def context_text(trace: ContextTrace, *, width: int) -> str:
-    """Write the curve as lines of 80 characters at most, bars no wider than what a line has left for them."""
+@laid_out
+def context_report(width: int, trace: ContextTrace) -> Parts:
+    """Write what `rnngraph context` prints, bars no wider than what a line of 80 characters has left for them."""
     room = max(min(_BAR, width - _BESIDE), 0)
     largest = max(float(trace.excess.max()), 0.0)
     lines = [repr(trace), "", f"{'kept':>6}  {'loss':>9}  {'worse by':>9}", ""]
@@ -50,7 +38,7 @@ def context_text(trace: ContextTrace, *, width: int) -> str:
         f"In use: the least from which on the loss is worse by at most {part_text(trace.tolerance)} of the most.",
         "It is said of a trained network: one that has learned nothing uses nothing.",
     ]
-    return "\n".join(lines)
+    yield Text("\n".join(lines))
 
 
 def context_json(trace: ContextTrace) -> str:
@@ -62,14 +50,13 @@ def context_json(trace: ContextTrace) -> str:
 _HEIGHT = 220.0
 
 
-def context_sheet(trace: ContextTrace, *, title: str, width: int = 900, theme: str = "auto") -> Sheet:
+def context_sheet(trace: ContextTrace, *, width: int = 900, theme: str = "auto") -> Sheet:
     """Draw the excess of the loss over the steps that are kept; the steps of the axis are doublings.
 
     Raises:
         InputError: an option that is not one of its choices.
     """
-    paper = Paper(width, theme)
-    small = f"{trace.model}, {trace.timesteps} steps"
+    paper, title, small = Paper(width, theme), repr(trace), f"{trace.model}, {trace.timesteps} steps"
     paper.head(title, "", small)
     paper.y += 14
     room = paper.inner

@@ -6,11 +6,9 @@ strict JSON, null where there is no number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from rnngraph.diagnosis.chosen_loss import seen
@@ -19,7 +17,7 @@ from rnngraph.diagnosis.judged import Judged, LayerVerdict
 from rnngraph.diagnosis.report import Diagnosis, body, text_of
 from rnngraph.diagnosis.update import Update
 from rnngraph.render.report.seen.chart import seen_rows
-from rnngraph.render.report.text import Headline, headline_document
+from rnngraph.render.report.text import Parts, headline_document, headline_lines, laid_out, wrapped
 from rnngraph.render.strict import json_line, picked, plain
 from rnngraph.trace.model import Trace
 
@@ -70,26 +68,15 @@ def _update(one: Update | None) -> dict[str, Any] | None:
 _MOST_ROWS = 8  # rows of a deep network are for `norms`
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictView:
-    """What `rnngraph diagnose` prints; give it to a rich console."""
-
-    trace: Trace
-    diagnosis: Judged
-    verbose: bool = False
-    untried: str | None = None
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the report out for the width of a console."""
-        yield Headline(headline(self.diagnosis))
+@laid_out
+def diagnosis_report(width: int, trace: Trace, diagnosis: Judged, *, full: bool, untried: str | None) -> Parts:
+    """Write what `rnngraph diagnose` prints; `untried` says why no remedy was tried, where none was."""
+    yield from headline_lines(width, headline(diagnosis))
+    yield Text()
+    one = seen(trace)
+    if one is not None and len(one.walks) <= _MOST_ROWS:
+        yield seen_rows(trace, one, with_sum=False)
         yield Text()
-        one = seen(self.trace)
-        if one is not None and len(one.walks) <= _MOST_ROWS:
-            yield seen_rows(self.trace, one, with_sum=False)
-            yield Text()
-        full = self.verbose
-        parts = body(self.diagnosis, full=full, tried=full, untried=self.untried, more="--verbose, --json")
-        text = text_of(parts)
-        for line in text.wrap(console, options.max_width):
-            line.rstrip()
-            yield line
+    yield from wrapped(
+        text_of(body(diagnosis, full=full, tried=full, untried=untried, more="--verbose, --json")), width
+    )

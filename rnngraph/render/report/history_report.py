@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -20,12 +17,13 @@ from rnngraph.diagnosis.sentences import share_text
 from rnngraph.graph.charts.overlay import Curve, Panel, credit_panel, draw_panels
 from rnngraph.graph.paper import Paper, Swatch
 from rnngraph.graph.sheet import Sheet
+from rnngraph.graph.steps import evenly
 from rnngraph.graph.style.palette import strengths
 from rnngraph.history.course import History, Series, history_sentences, now_sentence, skipped_sentences, trend_sentence
 from rnngraph.history.measurement import Measurement, Reading
 from rnngraph.history.trend import CLOSING, OPENING, Trend
 from rnngraph.render.report.seen.sparklines import character
-from rnngraph.render.report.text import number_text, plain_table, printable, steps_text
+from rnngraph.render.report.text import Parts, laid_out, number_text, plain_table, printable, steps_text
 from rnngraph.render.strict import json_line, picked
 
 WIDEST = 60  # characters of a sparkline
@@ -33,24 +31,18 @@ _STYLES = {OPENING: "bold green", CLOSING: "bold red"}
 _FINE = ("healthy", "attenuating")
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryReport:
-    """What `rnngraph history` prints; give it to a rich console."""
-
-    history: History
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the report out for the width of a console."""
-        history = self.history
-        yield Text(trend_sentence(history), style=_STYLES.get(history.trend.trend or "", "bold"))
-        yield Text(now_sentence(history))
-        yield Text()
-        yield _sparklines(history, options.max_width)
-        yield Text()
-        yield _table(history)
-        for text in skipped_sentences(history):
-            yield Text(printable(text), style="yellow")
-        yield Text(_notes(history), style="dim")
+@laid_out
+def history_report(width: int, history: History) -> Parts:
+    """Write what `rnngraph history` prints."""
+    yield Text(trend_sentence(history), style=_STYLES.get(history.trend.trend or "", "bold"))
+    yield Text(now_sentence(history))
+    yield Text()
+    yield _sparklines(history, width)
+    yield Text()
+    yield _table(history)
+    for text in skipped_sentences(history):
+        yield Text(printable(text), style="yellow")
+    yield Text(_notes(history), style="dim")
 
 
 def _sparklines(history: History, width: int) -> Table:
@@ -72,9 +64,8 @@ def sparkline(reaches: Sequence[int | None], width: int) -> str:
 
     Where there are more measurements than signs they are taken evenly, the first and the last among them.
     """
-    places = np.linspace(0, len(reaches) - 1, min(len(reaches), width)).round().astype(int).tolist()
     most = max((reach for reach in reaches if reach is not None), default=0) or 1
-    chosen = (reaches[place] for place in places)
+    chosen = (reaches[place] for place in evenly(len(reaches), width))
     values = (math.nan if reach is None else reach for reach in chosen)
     return "".join(character(value, 0, most) for value in values)
 

@@ -6,12 +6,11 @@ strict JSON, null where there is no number. The credit of a linear recurrence is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from rnngraph.diagnosis.credit import log_norm
@@ -25,12 +24,21 @@ from rnngraph.diagnosis.slope import half_life
 from rnngraph.diagnosis.sums import sums_of
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.graph.charts.lag_rows import LagRow, lag_rows
+from rnngraph.graph.steps import evenly
 from rnngraph.graph.style.left import MARK
 from rnngraph.history.measurement import Reading, readings_of
 from rnngraph.nearest import check_known
-from rnngraph.render.report.seen.chart import BarRows
+from rnngraph.render.report.seen.chart import bar_rows
 from rnngraph.render.report.seen.sparklines import Row
-from rnngraph.render.report.text import Headline, headline_document, printable, wrapped
+from rnngraph.render.report.text import (
+    Parts,
+    Report,
+    headline_document,
+    headline_lines,
+    laid_out,
+    printable,
+    wrapped,
+)
 from rnngraph.render.strict import json_line, picked
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import LagTrace, StateTrace, Trace
@@ -114,55 +122,44 @@ def _chosen(trace: Trace, states: Sequence[str] | None) -> list[str]:
 MOST_ROWS = 16  # losses that are shown
 
 
-@dataclass(frozen=True, slots=True)
-class LagsReport:
-    """What `rnngraph lags` prints; give it to a rich console."""
-
-    trace: Trace
-    states: Sequence[str]
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the report out for the width of a console."""
-        trace, network = self.trace, network_seen(self.trace)
-        if network is not None:
-            yield Headline(headline(judge(network)))
-        parts = (printable(trace.model), counted(trace.timesteps, "timestep"), trace.dtype, taken(trace.lags[0]))
-        yield from wrapped(" · ".join(part for part in parts if part), console, options.max_width, "dim")
-        shown = {state.recurrence for state in trace.states if state.name in self.states}
-        found = readings_of(network) if network else ()
-        places = [one for one in found if one.recurrence in shown and one.reach is not None]
-        if places:
-            yield Text()
-            yield together_rows([(one.name, one) for one in places])
-        rows = self._rows()
-        if not rows:
-            yield Text("No loss has a gradient.")
-        for row in rows:
-            yield Text()
-            yield loss_rows(row)
-
-    def _rows(self) -> list[LagRow]:
-        if not self.trace.lags[0].losses.size:
-            return []
-        losses = Losses(self.trace)
-        found = [row for clock in dict.fromkeys(clock for clock, _ in losses.timesteps)
-                 for row in lag_rows(losses, clock, split=True)]  # fmt: skip
-        return [row for row in found if row.name in self.states]
-
-
-def lags_report(trace: Trace, *, states: Sequence[str] | None = None) -> LagsReport:
-    """Prepare the lag report of all states, or of those named, for a rich console.
+@laid_out
+def lags_report(width: int, trace: Trace, *, states: Sequence[str] | None = None) -> Parts:
+    """Write what `rnngraph lags` prints of all states, or of those named.
 
     Raises:
         InputError: the trace holds no lags, or no state of that name.
     """
-    return LagsReport(trace, _chosen(trace, states))
+    chosen, network = _chosen(trace, states), network_seen(trace)
+    if network is not None:
+        yield from headline_lines(width, headline(judge(network)))
+    parts = (printable(trace.model), counted(trace.timesteps, "timestep"), trace.dtype, taken(trace.lags[0]))
+    yield from wrapped(" · ".join(part for part in parts if part), width, "dim")
+    shown = {state.recurrence for state in trace.states if state.name in chosen}
+    found = readings_of(network) if network else ()
+    places = [one for one in found if one.recurrence in shown and one.reach is not None]
+    if places:
+        yield Text()
+        yield together_rows([(one.name, one) for one in places])
+    rows = [row for row in _rows(trace) if row.name in chosen]
+    if not rows:
+        yield Text("No loss has a gradient.")
+    for row in rows:
+        yield Text()
+        yield loss_rows(row)
 
 
-def together_rows(places: Sequence[tuple[str, Reading | LagSummary]]) -> BarRows:
+def _rows(trace: Trace) -> list[LagRow]:
+    if not trace.lags[0].losses.size:
+        return []
+    losses = Losses(trace)
+    clocks = dict.fromkeys(clock for clock, _ in losses.timesteps)
+    return [row for clock in clocks for row in lag_rows(losses, clock, split=True)]
+
+
+def together_rows(places: Sequence[tuple[str, Reading | LagSummary]]) -> Report:
     """Show how much is left by lag, a row a place: 100 % is what there is at lag 1."""
     rows = [Row(name, np.append(np.nan, one.left), _end(one)) for name, one in places]
-    return BarRows(rows, TOGETHER, names="place", first="lag 0")
+    return bar_rows(rows, TOGETHER, names="place", first="lag 0")
 
 
 def _end(one: Reading | LagSummary) -> tuple[str, str]:
@@ -171,12 +168,11 @@ def _end(one: Reading | LagSummary) -> tuple[str, str]:
     return f"{percent(MARK)} at", f"lag {one.reach}"
 
 
-def loss_rows(row: LagRow) -> BarRows:
+def loss_rows(row: LagRow) -> Report:
     """Show what is left of every loss at every step, the last one on top; of many losses a few."""
     losses = row.losses
-    chosen = np.unique(np.linspace(0, len(losses) - 1, min(len(losses), MOST_ROWS)).round().astype(int))
-    rows = [Row(f"t={losses[place]}", row.matrix[place], ("", "")) for place in chosen]
-    return BarRows(rows[::-1], f"{printable(row.name)}: what is left of each loss at every step", names="loss")
+    rows = [Row(f"t={losses[place]}", row.matrix[place], ("", "")) for place in evenly(len(losses), MOST_ROWS)]
+    return bar_rows(rows[::-1], f"{printable(row.name)}: what is left of each loss at every step", names="loss")
 
 
 SCHEMA = 1

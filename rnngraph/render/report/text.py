@@ -1,15 +1,18 @@
 """Numbers, magnitudes and bars as text for a terminal, one at a time, and the three lines at the top of every report.
 
 In come values of a trace, out come strings and rich texts. The four states of a magnitude that is not an
-ordinary number are told apart in words, so that the report also reads without colours.
+ordinary number are told apart in words, so that the report also reads without colours. A report is a function that
+yields its parts for a width; `laid_out` makes of it what a rich console prints at its own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from io import StringIO
+from typing import Any, Concatenate, ParamSpec, TypeAlias
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
@@ -29,6 +32,30 @@ NOTE_STYLE = "#b26a00"  # legible on dark and on light, which yellow is not
 BAR_STYLE = "#4477aa"  # likewise
 BARS = "▁▂▃▄▅▆▇█"
 EIGHTHS = " ▏▎▍▌▋▊▉"
+Parts: TypeAlias = Iterator[RenderableType]
+_Given = ParamSpec("_Given")
+_NOWHERE = Console(file=StringIO())  # rich asks for one where lines are broken, and nothing of it
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a command prints; give it to a rich console."""
+
+    parts: Callable[[int], Parts]  # of a width in characters
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Parts:
+        """Lay the report out for the width of a console."""
+        yield from self.parts(options.max_width)
+
+
+def laid_out(parts: Callable[Concatenate[int, _Given], Parts]) -> Callable[_Given, Report]:
+    """Leave the width, the first that a function takes, to the console on which its report is printed."""
+
+    @wraps(parts)
+    def report(*given: _Given.args, **named: _Given.kwargs) -> Report:
+        return Report(lambda width: parts(width, *given, **named))
+
+    return report
 
 
 def ends(scale: Scale) -> str:
@@ -77,9 +104,10 @@ def steps_text(half_life: float | None) -> str:
     return f"{half_life:.3g}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
 
 
-def wrapped(text: str, console: Console, width: int, style: str = "") -> Iterator[Text]:
+def wrapped(text: str | Text, width: int, style: str = "") -> Iterator[Text]:
     """Break a text into lines that end with their last word."""
-    for line in Text(text, style=style).wrap(console, max(width, 1)):
+    text = Text(text, style=style) if isinstance(text, str) else text
+    for line in text.wrap(_NOWHERE, max(width, 1)):
         line.rstrip()
         yield line
 
@@ -101,20 +129,13 @@ KEYS = ("where", "why", "try")
 _INDENT = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Headline:
-    """The sentences, the first in bold; give it to a rich console."""
-
-    sentences: tuple[str, str, str]
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Set a sentence a paragraph, with its word before it."""
-        title, *others = map(printable, self.sentences)
-        yield from wrapped(title, console, options.max_width, "bold")
-        for word, text in zip(("Why", "Try"), others, strict=True):
-            lines = wrapped(text, console, options.max_width - _INDENT) if text else ()
-            for number, line in enumerate(lines):
-                yield Text.assemble((("" if number else word).ljust(_INDENT), "bold"), line)
+def headline_lines(width: int, sentences: tuple[str, str, str]) -> Iterator[Text]:
+    """Set a sentence a paragraph, the first in bold and the others behind their word."""
+    title, *others = map(printable, sentences)
+    yield from wrapped(title, width, "bold")
+    for word, text in zip(("Why", "Try"), others, strict=True):
+        for number, line in enumerate(wrapped(text, width - _INDENT) if text else ()):
+            yield Text.assemble((("" if number else word).ljust(_INDENT), "bold"), line)
 
 
 def headline_document(sentences: tuple[str, str, str] | None) -> dict[str, str] | None:

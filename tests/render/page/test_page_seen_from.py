@@ -117,6 +117,22 @@ def test_the_sentence_is_of_the_row_that_is_reached(show: Open) -> None:
     assert said.startswith("From the loss at t=11: decoder h: half is left as far as lag 1, under 1 % from lag 7 on")
 
 
+def test_recurrences_that_feed_no_other_hand_nothing_over(show: Open) -> None:
+    tape = rg.Tape()
+    one, other = (rg.nn.RNN(2, 4, name=name)(tape.input(np.ones((2, steps, 2))))
+                  for name, steps in (("one", 5), ("other", 7)))  # fmt: skip
+    assert "handover" not in show(rg.record(one.sum() + other.sum(), lags=True)).page.inner_html("#picture")
+
+
+def test_an_encoders_own_loss_is_handed_over_by_nobody(show: Open) -> None:
+    tape = rg.Tape()
+    encoder, decoder = (rg.nn.RNN(2, 4, seed=1, name=name) for name in ("encoder", "decoder"))
+    h = encoder(tape.input(np.ones((2, 5, 2))))
+    trace = rg.record(h.sum() + decoder(tape.input(np.ones((2, 7, 2))), h[:, 4]).sum(), lags=True)
+    for address, there in (("", True), ("#loss=4,0", False)):
+        assert ("handover" in show(trace, address=address).page.inner_html("#picture")) is there
+
+
 def test_text_on_a_box_is_told_from_it_in_the_dark(show: Open) -> None:
     one = show(halving(), context={"color_scheme": "dark"})
     fill = "(element) => getComputedStyle(element).fill"

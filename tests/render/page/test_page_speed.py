@@ -57,7 +57,7 @@ def busy(one: Opened, move: str) -> float:
     return (total() - before) / FRAMES
 
 
-@pytest.mark.parametrize("away", [0, 5, 30], ids=["near", "far", "whole"])
+@pytest.mark.parametrize("away", [0, 30], ids=["near", "far"])
 def test_a_frame_of_panning_and_zooming(opened: Opened, away: int) -> None:
     one = opened
     one.open_every_step()
@@ -83,20 +83,3 @@ def test_the_first_paint_takes_less_than_a_second_of_the_main_thread(browser: Br
         return total()
 
     assert any(0 < painted() < 1_000 for _ in range(3))
-
-
-def test_far_out_a_step_is_a_column_of_pixels_in_the_colour_of_what_is_left(opened: Opened) -> None:
-    one = opened
-    one.open_every_step()
-    one.page.click("#every")
-    one.page.click("#fit")
-    one.settle()
-    colours = """(() => { const canvas = document.getElementById('far'), context = canvas.getContext('2d');
-        const hex = getComputedStyle(document.documentElement).getPropertyValue('--k0').trim();
-        const wanted = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
-        const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
-        let found = 0;
-        for (let at = 0; at < data.length; at += 4) found += wanted.every((part, index) => data[at + index] === part);
-        return found; })()"""
-    floors = one.page.evaluate(colours)
-    assert floors > 5_000  # of 5,000 steps nearly all are far from the loss

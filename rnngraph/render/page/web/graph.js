@@ -106,11 +106,11 @@ function drawRow(parent, plan, number) {
   return factors;
 }
 
-/** A name over its row, beside the way down from the loss. @param {Plan} plan @param {number} number */
+/** A name over its row's part of the axis, beside the way down from the loss. @param {Plan} plan @param {number} number */
 function nameOver(plan, number) {
   if (rows.length < 2) return [];
   const name = oneLine(rows[number].name), down = plan.spanOf(plan.seen.position).middle, long = wide(name, 12, true), left = down - 14 - (number ? plan.box / 2 : 0);
-  const crossed = rows[number].clock === plan.seen.clock && long > left, x = crossed ? down + 14 : 0;
+  const start = plan.spanOf(partOf(rows[number].clock).offset).left + 5, crossed = rows[number].clock === plan.seen.clock && start + long > left, x = crossed ? down + 14 : start;
   return [svg("text", { class: "bold halo", "font-size": 12, x: tenth(x), y: plan.rowAt(number) - plan.high / 2 - 8 }, shortenName(name, plan.width - x, 12, true))];
 }
 
@@ -138,15 +138,16 @@ function drawStart(parent, plan, number) {
 
 /** The arrow from one recurrence into the one before it. @param {any} parent @param {Plan} plan */
 function drawHandover(parent, plan) {
-  rows.forEach((row, number) => {
-    const from = rows.findIndex((one) => one.clock > row.clock && leftAt(plan, rows.indexOf(one), 0) !== null);
-    const value = leftAt(plan, number, row.reverse ? 0 : row.timesteps - 1);
-    if (from < 0 || row.reverse || value === null || rows.findIndex((one) => one.clock === row.clock) !== number) return;
+  let said = "handover"; // of several it is said once
+  for (const [from, number] of data.losses.handovers) {
+    const row = rows[number], value = leftAt(plan, number, row.timesteps - 1);
+    if (row.reverse || value === null || Number.isNaN(value) || leftAt(plan, from, 0) === null) continue;
     const start = plan.spanOf(partOf(rows[from].clock).offset), end = plan.spanOf(partOf(row.clock).offset + row.timesteps - 1);
     const y0 = plan.rowAt(from) + plan.high / 2, y1 = plan.rowAt(number) - plan.high / 2 - 1, x0 = start.middle - 8, x1 = end.middle + 6;
     way(parent, `M${tenth(x0)} ${y0}C${tenth(x0)} ${y0 + 28} ${tenth(x1)} ${y1 - 34}`, [x1, y1], [0, 34], value);
-    parent.append(svg("text", { class: "halo bold end", "font-size": 11.5, x: tenth(x1 - 8), y: tenth((y0 + y1) / 2 + 4) }, "handover"));
-  });
+    parent.append(svg("text", { class: "halo bold end", "font-size": 11.5, x: tenth(x1 - 8), y: tenth((y0 + y1) / 2 + 4) }, said));
+    said = "";
+  }
 }
 
 /** @param {any} parent @param {Plan} plan @param {import("./fold.js").Segment} one */

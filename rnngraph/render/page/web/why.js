@@ -53,7 +53,7 @@ export function drawWhy(width, phone) {
 
 /** @param {number} number @param {number} width @param {boolean} phone @param {boolean} named */
 function chart(number, width, phone, named) {
-  const row = rows[number], left = phone ? 36 : 140, high = phone ? 146 : 150, above = phone ? 41 : 26, lines = linesOf(number), each = (width - left) / row.timesteps;
+  const row = rows[number], left = phone ? 42 : 140, high = phone ? 146 : 150, above = phone ? 41 : 26, lines = linesOf(number), each = (width - left) / row.timesteps;
   const some = Math.max(1, Math.floor(row.timesteps / 400)); // the ends of the scale need not look at each of many steps
   const known = lines.flatMap((line) => line.values.filter((value, t) => t % some === 0 && value !== null && Number.isFinite(value))).map(Number).sort((a, b) => a - b);
   const most = Math.max(1, known[Math.floor((known.length - 1) * 0.98)] ?? 1), top = [1, 1.5, 2, 3, 5, 10, 20, 50, 100].find((one) => one >= most) ?? 10 ** Math.ceil(Math.log10(most));

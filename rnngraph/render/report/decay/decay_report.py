@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +17,7 @@ from rnngraph.graph.style.palette import Scale
 from rnngraph.render.report.decay.histogram import axis_of, counts, decade_text, decades_of
 from rnngraph.render.report.lags_report import LagSummary, summed, together_rows
 from rnngraph.render.report.seen.sparklines import character
-from rnngraph.render.report.text import plain_table, printable, steps_text
+from rnngraph.render.report.text import Parts, laid_out, plain_table, printable, steps_text
 from rnngraph.render.strict import json_line, picked
 from rnngraph.trace.decay import DecayFinding, DecayReport, Five, LayerDecay
 from rnngraph.trace.model import FORWARD
@@ -31,31 +29,23 @@ _STYLES = {"error": "bold red", "warning": "bold yellow"}
 _NAMED = 3  # layers that a finding names; the others are counted
 
 
-@dataclass(frozen=True, slots=True)
-class DecayTable:
-    """What `rnngraph decay` prints; give it to a rich console."""
-
-    report: DecayReport
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the report out for the width of a console."""
-        report, width = self.report, options.max_width
-        kind = "an initialisation" if report.fresh else "any weights"
-        yield Text.assemble(
-            (printable(report.source), "bold"), f" · half-lives at zero input, in steps · judged as {kind}"
-        )
-        if report.layers:
-            yield Text()
-            yield _table(report, width) if width >= NARROW else _lines(report)
-        for text in _findings(report):
-            yield Text()
-            yield text
-        yield from live_parts(report, width=width)
-        for one in report.unread:
-            yield Text(f"Not read: {printable(one.name)} {one.shape}: {one.reason}.", style="yellow")
-        for note in report.notes:
-            yield Text(f"Note: {note}.", style="yellow")
-        yield Text(_limits(report), style="dim")
+@laid_out
+def decay_report(width: int, report: DecayReport) -> Parts:
+    """Write what `rnngraph decay` prints."""
+    kind = "an initialisation" if report.fresh else "any weights"
+    yield Text.assemble((printable(report.source), "bold"), f" · half-lives at zero input, in steps · judged as {kind}")
+    if report.layers:
+        yield Text()
+        yield _table(report, width) if width >= NARROW else _lines(report)
+    for text in _findings(report):
+        yield Text()
+        yield text
+    yield from live_parts(report, width=width)
+    for one in report.unread:
+        yield Text(f"Not read: {printable(one.name)} {one.shape}: {one.reason}.", style="yellow")
+    for note in report.notes:
+        yield Text(f"Note: {note}.", style="yellow")
+    yield Text(_limits(report), style="dim")
 
 
 def _table(report: DecayReport, width: int) -> Table:
@@ -140,7 +130,7 @@ def _limits(report: DecayReport) -> str:
 MOST_CURVES = 4  # layers whose curve is drawn; the picture and the JSON document have them all
 
 
-def live_parts(report: DecayReport, *, width: int) -> Iterator[RenderableType]:
+def live_parts(report: DecayReport, *, width: int) -> Parts:
     """Lay out the comparison and the curves."""
     layers = [layer for layer in report.layers if layer.live is not None]
     if not layers:
@@ -163,7 +153,7 @@ def live_parts(report: DecayReport, *, width: int) -> Iterator[RenderableType]:
         yield Text(f"Note: {note}.", style="yellow")
 
 
-def _curves(layers: list[LayerDecay]) -> Iterator[RenderableType]:
+def _curves(layers: list[LayerDecay]) -> Parts:
     drawn = [(layer, credit) for layer in layers if (credit := summary_of(layer)) is not None and credit.curve.longest]
     yield Text()
     if drawn:

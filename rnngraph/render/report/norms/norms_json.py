@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from rnngraph.diagnosis.diagnose import headline_of
-from rnngraph.diagnosis.one_loss import INITIAL, OneLoss, Walk
+from rnngraph.diagnosis.one_loss import OneLoss, Walk
 from rnngraph.render.report.text import headline_document
 from rnngraph.render.strict import json_line, picked
 from rnngraph.trace.magnitudes import Magnitudes, Status
@@ -90,11 +90,12 @@ def seen_document(seen: OneLoss | None) -> dict[str, Any] | None:
 
 
 def _row(walk: Walk) -> dict[str, Any]:
+    steps = list(zip(walk.steps.tolist(), walk.lags.tolist(), walk.decades.tolist(), strict=True))
+    initial = [] if math.isnan(walk.initial) else [(None, steps[-1][1] + 1, walk.initial)]
     return {
         **picked(walk, "name", "states", "cut"),
         "recurrence": walk.recurrence.name,
         "steps": [
-            {"t": None if t == INITIAL else t, "lag": lag, "log10": log10, "zero": log10 == -math.inf}
-            for t, lag, log10 in zip(walk.steps.tolist(), walk.lags.tolist(), walk.decades.tolist(), strict=True)
+            {"t": t, "lag": lag, "log10": log10, "zero": log10 == -math.inf} for t, lag, log10 in (*steps, *initial)
         ],
     }

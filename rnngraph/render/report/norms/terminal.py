@@ -1,42 +1,39 @@
 """The norms of a trace for a rich console: the three lines, and a row a state seen from one loss, or tables of the sum.
 
 In comes a trace, out comes something that a rich console can print, at the width that it has. The sentences below a
-table are about the profile over time and the gain of one step; how far back a loss is felt is a question of lags, which
-these two cannot answer alone.
+table say where its numbers lie; how fast they fall, and why, is a question of lags, which the headline answers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from rnngraph.diagnosis.diagnose import verdict_of
 from rnngraph.diagnosis.headline import counts, headline
 from rnngraph.diagnosis.layer import no_lags
 from rnngraph.diagnosis.one_loss import OneLoss
+from rnngraph.diagnosis.report import Diagnosis
 from rnngraph.diagnosis.sentences import counted, spans_text
 from rnngraph.errors import InputError
 from rnngraph.graph.build.fold import unrolled_columns, valid_samples
 from rnngraph.graph.build.graph import sizes
-from rnngraph.graph.model import Column
 from rnngraph.graph.steps import Steps, parse_steps
 from rnngraph.graph.style.palette import fitted
 from rnngraph.graph.summary import overall
 from rnngraph.nearest import check_known
 from rnngraph.render.report.norms.norms_table import state_table
 from rnngraph.render.report.seen.chart import seen_rows
-from rnngraph.render.report.seen.lag_table import LagTable
+from rnngraph.render.report.seen.lag_table import lag_lines
 from rnngraph.render.report.text import (
     NOTE_STYLE,
     STATUS_WORDS,
-    Headline,
-    number_text,
-    percent_text,
+    Parts,
+    headline_lines,
+    laid_out,
     printable,
     wrapped,
 )
@@ -47,28 +44,29 @@ SHOWN_WHOLE = 40  # a terminal has more room for steps than a picture has
 ENDS = "0:12,-12:"
 
 
-@dataclass(frozen=True, slots=True)
-class NormsReport:
-    """What `rnngraph norms --table` prints below its heading; give it to a rich console."""
+@laid_out
+def norms_report(width: int, trace: Trace, seen: OneLoss) -> Parts:
+    """Write what `rnngraph norms` prints, seen from one loss: a row a state, and what a step back keeps."""
+    found = verdict_of(trace)
+    beside = counts(found) if found is not None else ""
+    said = f" · median of {counted(seen.samples, 'sample')}{f'. {beside}' if beside else ''}"
+    yield from _head(width, trace, found, said)
+    yield seen_rows(trace, seen)
+    yield from map(Text, gate_lines(trace))
+    yield from lag_lines(width, seen)
+    yield Text()
+    other = another_loss(trace, seen)
+    hint = "Every step as a table: --table." + ("" if other is None else f" Another loss: --from {other}.")
+    yield Text(hint, style="dim")
+    yield from _notes(width, remarks(trace))
 
-    trace: Trace
-    columns: tuple[Column, ...]
-    states: tuple[StateTrace, ...]
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the report out for the width of a console."""
-        # One scale for all states, so that their bars can be compared.
-        scale = fitted(overall([part for state in self.states for part in (state.grad, state.initial)]))
-        for state in self.states:
-            yield state_table(self.trace, state, columns=self.columns, scale=scale, width=options.max_width)
-            yield Text()
-        yield from (summary(self.trace, state) for state in self.states)
-
-
-def norms_report(trace: Trace, *, steps: Steps = None, states: Sequence[str] | None = None) -> NormsReport:
-    """Prepare the report of a trace's gradient norms for a rich console.
+@laid_out
+def norms_tables(width: int, trace: Trace, *, steps: Steps = None, states: Sequence[str] | None = None) -> Parts:
+    """Write what `rnngraph norms --table` prints: the norms of the sum over all losses at every step.
 
     Args:
+        width: of the page, in characters.
         trace: what to report on.
         steps: the timesteps to show, such as `"10:20"` or `"all"`; by default all of a short sequence, both
             ends of a long one.
@@ -80,49 +78,31 @@ def norms_report(trace: Trace, *, steps: Steps = None, states: Sequence[str] | N
     if trace.timesteps < 1 or not trace.states:
         raise InputError("the trace has no timestep of a recurrent state, so there are no norms to show.")
     check_known(states or (), [state.name for state in trace.states], "there is no state {} in the trace: choose among")
-    chosen = tuple(state for state in trace.states if states is None or state.name in states)
+    chosen = [state for state in trace.states if states is None or state.name in states]
     if steps is None:
         steps = "all" if trace.timesteps <= SHOWN_WHOLE else ENDS
     columns = unrolled_columns(trace, parse_steps(steps, trace.timesteps))
-    return NormsReport(trace, columns, chosen)
-
-
-@dataclass(frozen=True, slots=True)
-class NormsView:
-    """What `rnngraph norms` prints; give it to a rich console."""
-
-    trace: Trace
-    shown: OneLoss | NormsReport  # rows, or the table of the sum over all
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the report out for the width of a console."""
-        trace, shown, found = self.trace, self.shown, verdict_of(self.trace)
-        if found is not None:
-            yield Headline(headline(found))
-        said = heading(trace)
-        if isinstance(shown, OneLoss):
-            beside = counts(found) if found is not None else ""
-            said += f" · median of {counted(shown.samples, 'sample')}{f'. {beside}' if beside else ''}"
-        yield from wrapped(said, console, options.max_width, "dim")
+    yield from _head(width, trace, verdict_of(trace))
+    # One scale for all states, so that their bars can be compared.
+    scale = fitted(overall([part for state in chosen for part in (state.grad, state.initial)]))
+    for state in chosen:
+        yield state_table(trace, state, columns=columns, scale=scale, width=width)
         yield Text()
-        if isinstance(shown, OneLoss):
-            yield from self._rows(shown)
-        else:
-            yield shown
-            if not trace.lags:
-                note = f"Note: This is the sum over all losses: {no_lags(trace)}"
-                yield from wrapped(note, console, options.max_width, NOTE_STYLE)
-        for remark in remarks(trace):
-            yield from wrapped(f"Note: {remark}", console, options.max_width, NOTE_STYLE)
+    yield from (summary(trace, state) for state in chosen)
+    unseen = () if trace.lags else (f"This is the sum over all losses: {no_lags(trace)}",)
+    yield from _notes(width, (*unseen, *remarks(trace)))
 
-    def _rows(self, seen: OneLoss) -> Iterator[RenderableType]:
-        yield seen_rows(self.trace, seen)
-        yield from map(Text, gate_lines(self.trace))
-        yield LagTable(seen)
-        yield Text()
-        other = another_loss(self.trace, seen)
-        hint = "Every step as a table: --table." + ("" if other is None else f" Another loss: --from {other}.")
-        yield Text(hint, style="dim")
+
+def _head(width: int, trace: Trace, found: Diagnosis | None, more: str = "") -> Parts:
+    if found is not None:
+        yield from headline_lines(width, headline(found))
+    yield from wrapped(heading(trace) + more, width, "dim")
+    yield Text()
+
+
+def _notes(width: int, sentences: Iterable[str]) -> Parts:
+    for sentence in sentences:
+        yield from wrapped(f"Note: {sentence}", width, NOTE_STYLE)
 
 
 def heading(trace: Trace) -> str:
@@ -160,44 +140,15 @@ def gate_lines(trace: Trace) -> Iterator[str]:
         yield f"{title} {listed} on average; 1 would keep everything"
 
 
-HIDES_DECAY = 0.9  # above this share the profile over time shows the losses, not what is carried
-MANY_SATURATED = 0.2
-
-
 def summary(trace: Trace, state: StateTrace) -> Text:
-    """Say where a state's gradient is largest and smallest, how far apart, and what a step does to it."""
+    """Say where a state's gradient is largest and smallest, how far apart, and where it is no ordinary number."""
     text = Text.assemble((printable(state.name), "bold"), ": ")
     known = np.flatnonzero(state.grad.status == Status.OK)
     if known.size:
         _append_extremes(text, state, known)
     else:
         text.append("no step has a gradient that is an ordinary number")
-    text.append(f"{_abnormal(trace, state)}.")
-    gain = median_gain(state)
-    if not math.isnan(gain):
-        text.append(f" {_gain_sentence(gain)}")
-    own = own_share(state)
-    if own > HIDES_DECAY:
-        text.append(f" {percent_text(own)} of a step's gradient is its own (immediate), in the median.")
-    saturated = state.saturated[~np.isnan(state.saturated)]
-    if saturated.size and saturated.mean() > MANY_SATURATED:
-        text.append(f" {percent_text(float(saturated.mean()))} of the units are saturated.", style=NOTE_STYLE)
-    return text
-
-
-def median_gain(state: StateTrace) -> float:
-    """Give the median over steps of the gain of one step back, NaN where there is none."""
-    gains = state.gain[np.isfinite(state.gain) & (state.gain > 0)]
-    return float(np.exp(np.median(np.log(gains)))) if gains.size else math.nan
-
-
-def own_share(state: StateTrace) -> float:
-    """Give the median over steps of `‖immediate‖² / (‖immediate‖² + ‖carried‖²)`; NaN if nothing is known."""
-    with np.errstate(all="ignore"):  # 0/0 is a step without gradient, x/0 one without an own part
-        ratio = state.carried.value / state.immediate.value  # first, so that small norms are not squared to 0
-        shares = 1 / (1 + ratio**2)
-    known = shares[~np.isnan(shares)]
-    return float(np.median(known)) if known.size else math.nan
+    return text.append(f"{_abnormal(trace, state)}.")
 
 
 def _append_extremes(text: Text, state: StateTrace, known: Integers) -> None:
@@ -221,15 +172,6 @@ def _abnormal(trace: Trace, state: StateTrace) -> str:
             word = "not observed" if status is Status.UNOBSERVED else STATUS_WORDS[status][0]
             parts.append(f"; {word} at {spans_text(found == status)}")
     return "".join(parts)
-
-
-def _gain_sentence(gain: float) -> str:
-    start = f"The median gain of a step back is {number_text(gain)}"
-    rate = abs(math.log10(gain))
-    if rate < 0.001:
-        return f"{start}: what is carried keeps its size."
-    number = f"{1 / rate:.1f}" if rate > 0.1 else f"{1 / rate:.0f}"
-    return f"{start}: what is carried {'falls' if gain < 1 else 'grows'} tenfold in {number} steps."
 
 
 def remarks(trace: Trace) -> Iterator[str]:

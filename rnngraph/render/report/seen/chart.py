@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from rnngraph.diagnosis.one_loss import OneLoss
@@ -24,7 +23,7 @@ from rnngraph.graph.sizes import round_step
 from rnngraph.graph.steps import spans_of
 from rnngraph.graph.style.left import FLOOR, floor_of
 from rnngraph.render.report.seen.sparklines import Row, Spans, character, row_of, smallest, style
-from rnngraph.render.report.text import printable
+from rnngraph.render.report.text import Parts, Report, laid_out, printable
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import Trace
 
@@ -162,42 +161,43 @@ def ticks_line(spans: Spans, first: str) -> str:
     return line.ljust(end) + last
 
 
-@dataclass(frozen=True, slots=True)
-class BarRows:
-    """Rows with their heading over them and places under them; give it to a rich console."""
+@laid_out
+def bar_rows(
+    width: int, rows: Sequence[Row], heading: str, *, names: str = "state", first: str = "t=0",
+    labels: Sequence[str | None] = (), floor: float = FLOOR, total: Sum | None = None,
+) -> Parts:  # fmt: skip
+    """Set rows under their heading and over their places.
 
-    rows: Sequence[Row]
-    heading: str  # what the bars are
-    names: str = "state"  # what the names of the rows are
-    first: str = "t=0"  # what stands under the first bar
-    labels: Sequence[str | None] = ()  # words of the steps
-    floor: float = FLOOR
-    total: Sum | None = None
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the rows out for the width of a console."""
-        ends = axis_of(np.concatenate([row.decades for row in self.rows]), self.floor)
-        low, high = ends.low, math.ceil(ends.high)
-        scale = "log, " + " to ".join("1" if end == 0 else f"1e{end:.0f}" for end in (low, high))
-        layout = layout_of(
-            self.rows, self.labels, names=self.names, start=self.heading, scale=scale, width=options.max_width
-        )
-        for line in (
-            layout.line(self.names, Text(layout.title), layout.heading),
-            *_row_lines(layout, self.rows, low, high),
-            *_sum_lines(layout, self.total),
-            layout.axis(self.first),
-        ):
-            line.no_wrap, line.overflow = True, "ellipsis"
-            line.rstrip()
-            yield line
+    Args:
+        width: of a line, in characters.
+        rows: of bars.
+        heading: what the bars are.
+        names: what the names of the rows are.
+        first: what stands under the first bar.
+        labels: words of the steps.
+        floor: decades at which the bars end.
+        total: the sum over all losses, as one more row.
+    """
+    ends = axis_of(np.concatenate([row.decades for row in rows]), floor)
+    low, high = ends.low, math.ceil(ends.high)
+    scale = "log, " + " to ".join("1" if end == 0 else f"1e{end:.0f}" for end in (low, high))
+    layout = layout_of(rows, labels, names=names, start=heading, scale=scale, width=width)
+    for line in (
+        layout.line(names, Text(layout.title), layout.heading),
+        *_row_lines(layout, rows, low, high),
+        *_sum_lines(layout, total),
+        layout.axis(first),
+    ):
+        line.no_wrap, line.overflow = True, "ellipsis"
+        line.rstrip()
+        yield line
 
 
-def seen_rows(trace: Trace, seen: OneLoss, *, with_sum: bool = True) -> BarRows:
+def seen_rows(trace: Trace, seen: OneLoss, *, with_sum: bool = True) -> Report:
     """Make a row a state, the topmost layer first, and one of the sum over all losses."""
     rows, total = [row_of(walk) for walk in seen.downwards], sum_of(trace, seen) if with_sum else None
     heading, floor = f"from the loss at t={seen.timestep}", floor_of(trace.dtype)
-    return BarRows(rows, heading, labels=trace.labels, floor=floor, total=total)
+    return bar_rows(rows, heading, labels=trace.labels, floor=floor, total=total)
 
 
 def _row_lines(layout: Layout, rows: Sequence[Row], low: float, high: float) -> Iterator[Text]:

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from rnngraph.diagnosis.one_loss import OneLoss, Walk
 from rnngraph.diagnosis.sentences import factor_text, share_text
-from rnngraph.graph.style.left import EXPLODED, MARK
+from rnngraph.graph.style.left import end_of
 from rnngraph.render.report.seen.chart import named
 from rnngraph.render.report.seen.sparklines import style
 from rnngraph.render.report.text import printable
@@ -27,42 +25,34 @@ _MOST_COLUMNS = 24
 _FURTHER = 2  # columns beyond the mark, at least
 
 
-@dataclass(frozen=True, slots=True)
-class LagTable:
-    """A line a row of the network, at most six; give it to a rich console."""
-
-    seen: OneLoss
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Lay the table out for the width of a console."""
-        walks = [walk for walk in self.seen.downwards if len(walk.steps) > 1]
-        if not walks or len(walks) > _MOST_ROWS:
-            return
-        heads = ["left"] if len(walks) == 1 else [printable(walk.name) for walk in walks]
-        room = max(map(len, ("left", "kept", *heads)))
-        room = min(room, max(options.max_width // 4, 5))
-        columns = min((options.max_width - room - 1) // _COLUMN, _MOST_COLUMNS)
-        lags = chosen_lags(walks, columns)
-        yield Text()
-        lines = [_line("lag", room, [str(lag) for lag in lags], ["dim"] * len(lags))]
-        for head, walk in zip(heads, walks, strict=True):
-            places = [_place(walk, lag) for lag in lags]
-            texts = ["" if place is None else share_text(float(walk.decades[place])) for place in places]
-            styles = ["" if place is None else style(float(walk.decades[place])) for place in places]
-            lines.append(_line(head, room, texts, styles))
-        if len(walks) == 1:
-            kept = [_kept(walks[0], lag) if lag - 1 in lags else "" for lag in lags]
-            if len([text for text in kept if text]) > 1:
-                lines.append(_line("kept", room, kept, [""] * len(lags)))
-        for line in lines:
-            line.no_wrap = True
-            line.rstrip()
-            yield line
+def lag_lines(width: int, seen: OneLoss) -> Iterator[Text]:
+    """Write a line a row of the network, at most six."""
+    walks = [walk for walk in seen.downwards if len(walk.steps) > 1]
+    if not walks or len(walks) > _MOST_ROWS:
+        return
+    heads = ["left"] if len(walks) == 1 else [printable(walk.name) for walk in walks]
+    room = min(max(map(len, ("left", "kept", *heads))), max(width // 4, 5))
+    lags = chosen_lags(walks, min((width - room - 1) // _COLUMN, _MOST_COLUMNS))
+    yield Text()
+    lines = [_line("lag", room, [str(lag) for lag in lags], ["dim"] * len(lags))]
+    for head, walk in zip(heads, walks, strict=True):
+        places = [_place(walk, lag) for lag in lags]
+        texts = ["" if place is None else share_text(float(walk.decades[place])) for place in places]
+        styles = ["" if place is None else style(float(walk.decades[place])) for place in places]
+        lines.append(_line(head, room, texts, styles))
+    if len(walks) == 1:
+        kept = [_kept(walks[0], lag) if lag - 1 in lags else "" for lag in lags]
+        if len([text for text in kept if text]) > 1:
+            lines.append(_line("kept", room, kept, [""] * len(lags)))
+    for line in lines:
+        line.no_wrap = True
+        line.rstrip()
+        yield line
 
 
 def chosen_lags(walks: Sequence[Walk], columns: int) -> list[int]:
     """Choose lags: every one up to just beyond the mark of all rows, then ever longer ones, and the last."""
-    lags = sorted({int(lag) for walk in walks for lag in walk.lags[walk.inside]})
+    lags = sorted({int(lag) for walk in walks for lag in walk.lags})
     if len(lags) <= columns:
         return lags
     near = max(_marked(walk) for walk in walks) + 2
@@ -74,9 +64,8 @@ def chosen_lags(walks: Sequence[Walk], columns: int) -> list[int]:
 
 def _marked(walk: Walk) -> int:
     """Give the lag at which a row explodes, or has 1 % left; 0 where there is none."""
-    grown, last = walk.first_above(EXPLODED), walk.last_above(MARK)
-    place = last if grown is None else grown
-    return 0 if place is None else int(walk.lags[place])
+    what, place = end_of(walk.decades, cut=walk.cut)
+    return 0 if what == "nothing" else int(walk.lags[place])
 
 
 def _kept(walk: Walk, lag: int) -> str:
@@ -88,7 +77,7 @@ def _kept(walk: Walk, lag: int) -> str:
 
 def _place(walk: Walk, lag: int) -> int | None:
     place = lag - int(walk.lags[0])
-    return place if 0 <= place < len(walk.lags) and walk.inside[place] else None
+    return place if 0 <= place < len(walk.lags) else None
 
 
 def _line(head: str, room: int, cells: list[str], styles: list[str]) -> Text:

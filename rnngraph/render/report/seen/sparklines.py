@@ -13,7 +13,7 @@ import numpy as np
 
 from rnngraph.diagnosis.one_loss import Walk
 from rnngraph.diagnosis.sentences import percent, share_text, times_text
-from rnngraph.graph.style.left import EXPLODED, GROWTH, MARK
+from rnngraph.graph.style.left import EXPLODED, GROWTH, MARK, end_of
 from rnngraph.render.report.text import BAR_STYLE, BARS
 from rnngraph.trace.magnitudes import Floats
 
@@ -66,16 +66,10 @@ def row_of(walk: Walk) -> Row:
 
 def _end(walk: Walk) -> tuple[str, str]:
     """Say where a walk ends: at the mark, where it explodes, or with what is left at its last step."""
-    grown, last = walk.first_above(EXPLODED), walk.last_above(MARK)
-    if grown is not None:
-        return f"{times_text(EXPLODED)} at", f"lag {walk.lags[grown]}"
-    known = np.flatnonzero(~np.isnan(walk.decades) & walk.inside)
-    if not known.size:
-        return "", "unmeasured"
-    if last is None:
-        return "", f"under {percent(MARK)}"
-    if last < known[-1]:
-        return f"{percent(MARK)} at", f"lag {walk.lags[last]}"
-    end = int(known[-1])
-    where = "the cut" if walk.cut and end == len(walk.steps) - 1 else f"t={walk.steps[end]}"
-    return f"at {where}", share_text(float(walk.decades[end]))
+    what, place = end_of(walk.decades, cut=walk.cut)
+    if what == "nothing":
+        return "", "unmeasured" if np.isnan(walk.decades).all() else f"under {percent(MARK)}"
+    if what in ("explodes", "dies"):
+        return f"{times_text(EXPLODED) if what == 'explodes' else percent(MARK)} at", f"lag {walk.lags[place]}"
+    where = "the cut" if what == "cut" else f"t={walk.steps[place]}"
+    return f"at {where}", share_text(float(walk.decades[place]))

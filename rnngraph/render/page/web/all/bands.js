@@ -1,6 +1,6 @@
 // @ts-check
 // What stands under and beside the columns: headers, the strip of norms, the weights' cells, the names of the rows.
-import { tall } from "./camera.js";
+import { view } from "./camera.js";
 import { GUTTER, HEADER, bottom, columnName, isPadding, scene, shownBands, ui, wordOf } from "./columns.js";
 import { lines } from "./draw.js";
 import { atoms, measureEntry, measureOf, ownRuns } from "./series.js";
@@ -19,7 +19,7 @@ const bandState = (band) => (band.kind === "gradient" ? data.states.find((state)
 export const bandSeries = (band) => bandState(band)?.grad ?? data.parameters.find((parameter) => parameter.name === band.name).steps;
 
 // What a band shows under a column; null where its recurrence has no step.
-export function bandMeasure(band, column) {
+function bandMeasure(band, column) {
   const state = bandState(band), runs = state ? ownRuns(state, column.runs) : column.runs;
   return runs.length ? measureOf(bandSeries(band), runs) : null;
 }
@@ -34,7 +34,7 @@ export function drawBands(group, column) {
 }
 
 // A bar's ends as shares of the strip: from the floor, or of several steps the range.
-export function extentOf(found, column) {
+function extentOf(found, column) {
   const known = found.status === OK, ends = data.scales.bars;
   const top = known ? Math.max(0.05, shareOf(ends, found.high)) : found.status === NONFINITE ? 1 : 0.12;
   return { top, low: known && column.count > 1 ? Math.max(0, Math.min(shareOf(ends, found.low), top - 0.05)) : 0 };
@@ -72,12 +72,12 @@ const isSilent = (band) => measureOf(bandSeries(band), [[0, atoms.length]]).stat
 const byStep = () => data.parameters.some((parameter) => parameter.steps.log.some((entry) => entry !== null));
 
 // Names keep a size that can be read where a tall stack is fitted into the view.
-const nameSize = (least, most) => Math.min(most, Math.max(least, 11 / tall()));
+const nameSize = (least, most) => Math.min(most, Math.max(least, 11 / view.scale));
 export let namesFor = 0;
 
 // The names of rows and bands stay at the left side of the view while the graph moves under them.
 export function drawNames() {
-  namesFor = tall();
+  namesFor = view.scale;
   const names = byId("names"), both = scene.rows.some((row) => row.direction === "reverse");
   names.replaceChildren(svg("rect", { class: "gutter", x: 0, y: -40, width: GUTTER - 8, height: bottom() + 60 }));
   const add = (text, y, size, name) => {

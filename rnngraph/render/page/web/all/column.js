@@ -5,7 +5,7 @@ import { columnName, columns, isPadding, scene, trackOf, ui, wordOf } from "./co
 import { halved, headOf, lines, pathOf } from "./draw.js";
 import { decadesAt, leftOver, leftText } from "./left.js";
 import { atomAt, lossOf, measureAt, measureEntry, measureOf, nodeId, ownAtoms, ownRuns } from "./series.js";
-import { inkOver, NONFINITE, OK, STATUS_CLASS, UNDERFLOW, UNOBSERVED, ZERO, colourOf, scaleEnds, shareOf, shortNumber, textOf } from "./text.js";
+import { inkOver, NONFINITE, OK, STATUS_CLASS, UNOBSERVED, colourOf, scaleEnds, shareOf, shortNumber, textOf } from "./text.js";
 import { data } from "../data.js";
 import { oneLine, svg } from "../elements.js";
 import { chosen } from "../loss.js";
@@ -39,9 +39,9 @@ function drawEdges(group, arrows, column, before) {
 
 function drawBackward(group, edge, column, before) {
   const walk = walkOf(edge, column, before), look = lookOf(walk);
-  if (look.none) return;
+  if (!look) return;
   const points = walk.cut ? halved(edge.points) : edge.points;
-  const arrow = svg("g", { class: `back ${walk.cut ? "is-cut" : look.shown ? STATUS_CLASS[look.shown.status] : look.dash.length ? "is-faint" : ""}` });
+  const arrow = svg("g", { class: `back ${look.style}` });
   arrow.dataset.edge = `${column.index} ${edges(column).indexOf(edge)}`;
   const line = svg("path", { class: "line", d: pathOf(points, column.x, 4 + look.wide), "stroke-width": look.wide.toFixed(2) });
   const head = svg("path", { class: "tip", d: headOf(points, column.x, 5 + look.wide, 1.8 + look.wide * 0.6) });
@@ -52,39 +52,33 @@ function drawBackward(group, edge, column, before) {
   group.append(arrow);
 }
 
-// How an arrow back in time looks: by what it carries, or by the gain of its step.
-export function lookOf(walk) {
-  if (walk.cut) return { shown: null, cut: true, none: false, colour: null, name: "red", wide: 1.2, dash: [2, 3], text: "cut" };
+// How an arrow back in time looks: by what it carries, or by the gain of its step; null where nothing arrives.
+function lookOf(walk) {
+  if (walk.cut) return { style: "is-cut", colour: null, wide: 1.2, text: "cut" };
   if (ui.color === "loss") return lossLook(walk);
   const gain = ui.color === "gain" && walk.carried.status === OK && walk.gain, shown = gain || walk.carried;
   const scale = gain ? "gain" : "arrows", known = shown.status === OK && !(ui.color === "gain" && !gain);
   const log = shown.log ? shown.high : Math.log10(shown.high);
   const text = (gain && known ? "×" : "") + textOf(shown).replace(" … ", "…");
   return {
-    shown, cut: false, none: false, text: text === "not observed" ? "?" : text,
-    colour: known ? colourOf(scale, log) : null,
-    name: { [NONFINITE]: "red", [UNDERFLOW]: "violet" }[shown.status] ?? "grey",
+    style: STATUS_CLASS[shown.status], colour: known ? colourOf(scale, log) : null, text: text === "not observed" ? "?" : text,
     wide: known ? 1.2 + 3.2 * shareOf(scaleEnds(scale), log) : shown.status === NONFINITE ? 3 : 1.2,
-    dash: { [ZERO]: [5, 4], [UNDERFLOW]: [5, 4], [UNOBSERVED]: [2, 3] }[shown.status] ?? [],
   };
 }
 
 // By what is left of the loss at the step that the arrow reaches; the text is the factor of the step.
 function lossLook(walk) {
   const state = data.states.indexOf(walk.state), found = leftOver(state, walk.to), from = leftOver(state, walk.from);
-  if (!found || !from || found[1] === -Infinity) return { shown: null, cut: false, none: true, colour: null, name: "line", wide: 1, dash: [], text: "" };
+  if (!found || !from || found[1] === -Infinity) return null;
   const near = walk.state.direction === "reverse" ? decadesAt(state, walk.to.first) : decadesAt(state, walk.to.last), value = walk.to.kind === "fold" && !Number.isNaN(near) ? near : found[1];
-  const single = walk.to !== walk.from && walk.to.kind !== "fold" && walk.from.kind !== "fold";
-  return {
-    shown: null, cut: false, none: false, text: single ? factorText(10 ** (found[0] - from[0])) : shareText(value),
-    colour: isFaint(value) ? "var(--line)" : `var(--${toneOf(value)})`, name: "line", wide: widthOf(value), dash: isFaint(value) ? [2, 3] : [],
-  };
+  const single = walk.to !== walk.from && walk.to.kind !== "fold" && walk.from.kind !== "fold", faint = isFaint(value);
+  return { style: faint ? "is-faint" : "", colour: faint ? "var(--line)" : `var(--${toneOf(value)})`, text: single ? factorText(10 ** (found[0] - from[0])) : shareText(value), wide: widthOf(value) };
 }
 
 export const edges = (column) => [...column.arrows, ...column.plan.edges];
 
 // Whether an arrow would lead into a fold in which its recurrence is over, or has not begun.
-export function isBeyond(edge, column, before) {
+function isBeyond(edge, column, before) {
   const state = data.states[edge.state];
   const begins = state && state.direction === "reverse" && state.initial !== null ? 1 : 0;
   return Boolean(state) && [column, before].some((one) => one?.kind === "fold" && one.first >= state.timesteps + begins);
@@ -176,7 +170,7 @@ export function markText(column, vertex) {
 // Whether a box stands for a state that carries something back.
 const isCarrying = (vertex) => vertex.state >= 0 && ["state", "layer", "initial"].includes(vertex.kind);
 
-export function paintOf(column, vertex) {
+function paintOf(column, vertex) {
   if (ui.color === "loss") {
     if (vertex.kind === "loss" && column.kind === "step" && column.first === chosen().t) return { fill: "var(--k12)", ink: "var(--paper)" };
     const found = isCarrying(vertex) ? leftOver(vertex.state, column) : null, tone = found ? toneOf(found[0]) : "";
@@ -190,7 +184,7 @@ export function paintOf(column, vertex) {
   return { fill: colourOf(ui.color, value), ink: inkOver(ui.color, value) };
 }
 
-export function isFirstNonfinite(column, vertex) {
+function isFirstNonfinite(column, vertex) {
   return data.nonfinite.some(({ node, step }) => (column.kind === "fold"
     ? step >= column.first && step <= column.last
     : column.kind === "step" && vertex.nodes.some((_, place) => nodeId(scene, vertex.key, place, column.runs[0][0]) === node)));

@@ -1,19 +1,17 @@
 // @ts-check
 // Selecting, pointing and the keyboard. One box at a time is in the tab order, and the arrow keys go on from it.
 import { bandSeries } from "./bands.js";
-import { isFar, view } from "./camera.js";
+import { view } from "./camera.js";
 import { edges, markText, spokenOf, walkOf } from "./column.js";
 import { columnName, columns, scene, ui } from "./columns.js";
 import { unfold } from "./controls.js";
 import { go } from "./go.js";
 import { leftText } from "./left.js";
-import { centreOn } from "./minimap.js";
 import { showArrow, showBand, showNothing, showVertex } from "./panel.js";
 import { current, vertexOf } from "./selected.js";
 import { measureOf } from "./series.js";
-import { farAt } from "./shapes.js";
 import { OK, textOf } from "./text.js";
-import { fit, keepView, panBy, place, reveal, undoZoom, zoomBy, zoomTo } from "./view.js";
+import { fit, keepView, panBy, place, reveal, undoZoom, zoomBy } from "./view.js";
 import { byId, data } from "../data.js";
 
 export function select(column, key, { focus = false, open = true } = {}) {
@@ -108,7 +106,6 @@ function onKey(event) {
 function enter(target) {
   const found = boxOf(target);
   if (found) return select(found.column, found.key, { focus: true });
-  if (isFar()) zoomTo(0.8);
   const kept = current() ?? (() => {
     const column = columns.find((one) => one.kind !== "initial");
     return { column, vertex: column.plan.vertices.find((one) => one.kind === "state") ?? column.plan.vertices[0] };
@@ -124,22 +121,18 @@ function escape(event) {
 export function listenToGraph() {
   const graph = byId("graph"), hint = byId("hint");
   graph.addEventListener("click", (event) => {
-    const distant = farAt(event), found = distant?.vertex ? distant : boxOf(event.target), arrow = arrowOf(event.target);
-    const band = event.target.closest("[data-band]");
-    if (distant?.band) showBand(distant.band, distant.column);
-    else if (found) select(found.column, found.key, { focus: true });
+    const found = boxOf(event.target), arrow = arrowOf(event.target), band = event.target.closest("[data-band]");
+    if (found) select(found.column, found.key, { focus: true });
     else if (arrow) showArrow(arrow);
     else if (band) showBand(band.dataset.band, columns[band.closest("[data-column]").dataset.column]);
     else deselect();
   });
   graph.addEventListener("dblclick", (event) => {
-    const found = farAt(event) ?? boxOf(event.target);
+    const found = boxOf(event.target);
     if (found?.column.kind === "fold") unfold(found.column);
-    else if (isFar() && found) { zoomTo(0.8); centreOn(found.column.first); }
   });
   graph.addEventListener("pointermove", (event) => {
-    const distant = farAt(event);
-    const text = distant ? farHint(distant) : hintOf(event.target);
+    const text = hintOf(event.target);
     hint.hidden = !text || byId("view").classList.contains("dragging");
     if (hint.hidden) return;
     hint.textContent = text;
@@ -163,12 +156,6 @@ function hintOf(target) {
       + (walk.gain?.status === OK ? `\ngain ×${textOf(walk.gain, 3)}` : "");
   }
   if (!band) return "";
-  return bandHint(band.dataset.band, columns[band.closest("[data-column]").dataset.column]);
-}
-
-const farHint = ({ column, vertex, band }) => (band ? bandHint(band, column) : spokenOf(column, vertex, markText(column, vertex)).join("\n"));
-
-function bandHint(name, column) {
-  const plan = scene.bands.find((one) => one.name === name);
-  return `${name}\n${columnName(column)}: ${textOf(measureOf(bandSeries(plan), column.runs), 4)}`;
+  const plan = scene.bands.find((one) => one.name === band.dataset.band), column = columns[band.closest("[data-column]").dataset.column];
+  return `${plan.name}\n${columnName(column)}: ${textOf(measureOf(bandSeries(plan), column.runs), 4)}`;
 }

@@ -1,6 +1,6 @@
 // @ts-check
 // The whole sequence at a glance: the norm of every state's gradient, and which part is in view. Drag to move there.
-import { tall, view } from "./camera.js";
+import { view } from "./camera.js";
 import { GUTTER, columnAfter, columnAt, columns, ui } from "./columns.js";
 import { go } from "./go.js";
 import { atoms, measureOf } from "./series.js";
@@ -41,7 +41,7 @@ let minimapImage = null;
 
 // The steps in view, as timesteps.
 function inView() {
-  const scale = view.scale, left = columnAfter((GUTTER * tall() - view.x) / scale), right = columnAfter((view.width - view.x) / scale);
+  const scale = view.scale, left = columnAfter((GUTTER * scale - view.x) / scale), right = columnAfter((view.width - view.x) / scale);
   const known = columns.slice(left, right + 1).filter((column) => column.count);
   return known.length ? [known[0].first, known.at(-1).last + 1] : [0, data.timesteps];
 }
@@ -69,7 +69,7 @@ function markMinimap() {
 export function centreOn(step) {
   const column = columnAt(Math.min(last, Math.max(0, step)));
   const within = column.count > 1 ? (step - column.first) / column.count : 0.5;
-  view.x = (view.width + GUTTER * tall()) / 2 - (column.x + column.plan.width * within) * view.scale;
+  view.x = (view.width + GUTTER * view.scale) / 2 - (column.x + column.plan.width * within) * view.scale;
   bound();
   soon();
 }

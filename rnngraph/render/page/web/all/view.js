@@ -1,17 +1,15 @@
 // @ts-check
 // Zoom and pan. Only the columns in view are in the page, so that a thousand steps cost what twenty cost.
 import { drawNames, namesFor } from "./bands.js";
-import { LEAST, isFar, pitchOf, tall, total, view } from "./camera.js";
+import { READABLE, total, view } from "./camera.js";
 import { drawColumn } from "./column.js";
 import { GUTTER, bottom, columnAfter, columnAt, columns, width } from "./columns.js";
-import { drawFar, forgetFar, rememberFar } from "./far.js";
 import { go } from "./go.js";
 import { byId, data } from "../data.js";
 import { chosen } from "../loss.js";
 
 export function redraw() {
   clearColumns();
-  forgetFar();
   drawNames();
   place();
 }
@@ -23,22 +21,19 @@ function clearColumns() {
 
 // Move the drawing to view.x, view.y and add or remove columns at its sides.
 export function place() {
-  const { scale } = view, high = tall();
-  byId("world").setAttribute("transform", `translate(${view.x.toFixed(2)} ${view.y.toFixed(2)}) scale(${scale.toFixed(4)} ${high.toFixed(4)})`);
-  if (Math.abs(high - namesFor) > 0.02) drawNames();
-  const sticky = Math.max(0, view.x - GUTTER * high);
-  byId("names").setAttribute("transform", `translate(${sticky.toFixed(2)} ${view.y.toFixed(2)}) scale(${high.toFixed(4)})`);
+  const { scale } = view;
+  byId("world").setAttribute("transform", `translate(${view.x.toFixed(2)} ${view.y.toFixed(2)}) scale(${scale.toFixed(4)})`);
+  if (Math.abs(scale - namesFor) > 0.02) drawNames();
+  const sticky = Math.max(0, view.x - GUTTER * scale);
+  byId("names").setAttribute("transform", `translate(${sticky.toFixed(2)} ${view.y.toFixed(2)}) scale(${scale.toFixed(4)})`);
   const first = Math.max(0, columnAfter(-view.x / scale) - 1), stop = Math.min(columns.length, columnAfter((view.width - view.x) / scale) + 2);
-  drawFar();
-  rememberFar();
-  if (isFar()) clearColumns();
   for (const [index, element] of view.drawn) {
     if ((index < first || index >= stop) && !element.contains(document.activeElement)) {
       element.remove();
       view.drawn.delete(index);
     }
   }
-  for (let index = first; index < stop && !isFar(); index += 1) if (!view.drawn.has(index)) drawOne(index);
+  for (let index = first; index < stop; index += 1) if (!view.drawn.has(index)) drawOne(index);
   for (const placed of go.placed) placed();
 }
 
@@ -48,14 +43,11 @@ function drawOne(index) {
   byId("columns").append(element);
 }
 
-const leastScale = () => Math.min(LEAST / pitchOf(), view.width / total().width, view.height / total().height);
-
 function zoomAt(factor, x = view.width / 2, y = view.height / 2) {
-  const before = { wide: view.scale, high: tall() };
-  view.scale = Math.min(4, Math.max(leastScale(), view.scale * factor));
-  view.x = x - (x - view.x) * (view.scale / before.wide);
-  view.y = y - (y - view.y) * (tall() / before.high);
-  if (isFar() && tall() > view.scale) view.y = topFor(tall());
+  const before = view.scale;
+  view.scale = Math.min(4, Math.max(READABLE, view.scale * factor));
+  view.x = x - (x - view.x) * (view.scale / before);
+  view.y = y - (y - view.y) * (view.scale / before);
   bound();
   soon();
 }
@@ -84,12 +76,6 @@ export function zoomBy(factor) {
   zoomAt(factor);
 }
 
-export function zoomTo(scale) {
-  keepView();
-  zoomAt(scale / view.scale);
-  place();
-}
-
 export function panBy(dx, dy) {
   view.x += dx;
   view.y += dy;
@@ -100,10 +86,10 @@ export function panBy(dx, dy) {
 // Keep some of the drawing in view.
 export function bound() {
   view.moved = true;
-  const margin = 80, { scale } = view, names = GUTTER * tall();
+  const margin = 80, { scale } = view, names = GUTTER * scale;
   const most = width * scale + names > view.width ? names + view.width / 4 : view.width - margin;
   view.x = Math.min(most, Math.max(margin + names - width * scale, view.x));
-  view.y = Math.min(view.height - margin, Math.max(margin - bottom() * tall(), view.y));
+  view.y = Math.min(view.height - margin, Math.max(margin - bottom() * scale, view.y));
 }
 
 let waiting = false;
@@ -113,18 +99,20 @@ export function soon() {
   requestAnimationFrame(() => { waiting = false; place(); });
 }
 
-// Fit all of it.
+const fitting = (whole) => Math.min(view.height / whole.height, view.width / whole.width, 1.4);
+
+// Fit all of it, where it can be read then.
 export function fit() {
   measureView();
-  const whole = total();
-  stand(Math.min(view.height / whole.height, view.width / whole.width, 1.4));
+  const scale = fitting(total());
+  if (scale < READABLE) begin(); else stand(scale);
 }
 
 // Begin where the text can be read: all of it where there is room, otherwise around the loss that is looked from.
 export function begin() {
   measureView();
   const whole = total(), least = Math.min(1, Math.max(0.55, view.height / whole.height));
-  stand(Math.max(least, Math.min(view.height / whole.height, view.width / whole.width, 1.4)));
+  stand(Math.max(least, fitting(whole)));
   if (whole.width * view.scale <= view.width) return;
   const column = columnAt(data.losses ? chosen().t : 0), middle = (view.width + GUTTER * view.scale) / 2 - (column.x + column.plan.width / 2) * view.scale;
   view.x = Math.min(GUTTER * view.scale, Math.max(middle, view.width - 30 - width * view.scale));
@@ -134,12 +122,10 @@ export function begin() {
 function stand(scale) {
   view.scale = scale;
   view.moved = false;
-  view.x = Math.max(0, (view.width - total().width * scale) / 2) + GUTTER * tall();
-  view.y = topFor(tall());
+  view.x = Math.max(0, (view.width - total().width * scale) / 2) + GUTTER * scale;
+  view.y = Math.max(12, (view.height - total().height * scale) / 2) + 8 * scale;
   place();
 }
-
-const topFor = (high) => Math.max(12, (view.height - total().height * high) / 2) + 8 * high;
 
 export function measureView() {
   const box = byId("view").getBoundingClientRect();
@@ -148,11 +134,11 @@ export function measureView() {
 
 // Bring a part of the drawing into view.
 export function reveal(x, y, wide, high) {
-  const { scale } = view, margin = 30, names = GUTTER * tall() + margin;
+  const { scale } = view, margin = 30, names = GUTTER * scale + margin;
   const left = x * scale + view.x, right = (x + wide) * scale + view.x;
   if (left < names || right > view.width - margin) view.x = Math.max(names, (view.width - wide * scale) / 2) - x * scale;
-  const upright = tall(), top = y * upright + view.y, low = (y + high) * upright + view.y;
-  if (top < margin || low > view.height - margin) view.y = Math.max(margin, (view.height - high * upright) / 2) - y * upright;
+  const top = y * scale + view.y, low = (y + high) * scale + view.y;
+  if (top < margin || low > view.height - margin) view.y = Math.max(margin, (view.height - high * scale) / 2) - y * scale;
   place();
 }
 
