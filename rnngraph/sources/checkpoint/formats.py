@@ -5,11 +5,12 @@ In: a path. Out: `StoredArray`s by name, and what a `.keras` file says of its la
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rnngraph.errors import FileError, InputError
+from rnngraph.errors import FileError
 from rnngraph.sources.checkpoint.files import (
     StoredArray,
     plain_name,
@@ -33,6 +34,8 @@ class Checkpoint:
     folded: tuple[str, ...] = ()  # weights that are put together from their length and direction
 
 
+# Where a training run keeps what its optimiser knows of every weight, which has the weight's name and shape.
+_MOMENTS = re.compile(r"(^|[./])(optimizer|opt_state[./])")
 NAME_THEM = (
     "Then write np.savez('weights.npz', **{jax.tree_util.keystr(path, simple=True, separator='.'): leaf for path, leaf "
     "in jax.tree_util.tree_leaves_with_path(model) if hasattr(leaf, 'shape')})"
@@ -43,8 +46,7 @@ def read_file(source: Path) -> Checkpoint:
     """Index a file by its suffix, under the names that it has itself; nothing in it is executed.
 
     Raises:
-        InputError: a suffix of no known format.
-        FileError: the file is damaged or lies about its sizes.
+        FileError: the file is of no known format, is damaged, or lies about its sizes.
         MissingToolError: its format needs a package that is not installed.
     """
     if source.exists() and not source.is_file():  # a pipe would be waited for without end
@@ -56,13 +58,13 @@ def read_file(source: Path) -> Checkpoint:
         if name.endswith(suffixes):
             return reader(source)
     if name.endswith(".eqx"):
-        raise InputError(f"{source} holds arrays without names: load it into its model. {NAME_THEM}")
+        raise FileError(f"{source} holds arrays without names: load it into its model. {NAME_THEM}")
     known = ", ".join(suffix for suffixes, _ in _READERS for suffix in suffixes)
-    raise InputError(f"{source} has a suffix of no known checkpoint format: {known}, or a folder.")
+    raise FileError(f"{source} has a suffix of no known checkpoint format: {known}, or a folder.")
 
 
 def _checkpoint(path: Path, arrays: list[StoredArray], settings: Settings | None = None) -> Checkpoint:
-    plain, folded = without_weight_norm({plain_name(one.name): one for one in arrays})
+    plain, folded = without_weight_norm({plain_name(one.name): one for one in arrays if not _MOMENTS.search(one.name)})
     return Checkpoint(path, plain, settings or {}, folded)
 
 

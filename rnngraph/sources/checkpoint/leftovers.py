@@ -12,7 +12,7 @@ from rnngraph.sources.checkpoint.files import StoredArray
 from rnngraph.sources.checkpoint.roles import OutputLayer, bias_of, is_ours
 
 LISTED = 8  # names in the sentence; a large model has thousands
-_NO_LAYER = ("optimizer", "seed_generator", "num_batches_tracked")  # what a training run keeps beside its weights
+_NO_LAYER = ("seed_generator", "num_batches_tracked")  # what a training run keeps beside its weights
 
 
 def describe_unused(

@@ -34,7 +34,8 @@ def open_checkpoint(path: str | Path, told: Mapping[str, str]) -> Checkpoint:
     """Index a checkpoint under usual names; `told` is what names and shapes leave open.
 
     Raises:
-        InputError, FileError, MissingToolError: see `read_checkpoint`.
+        InputError: what names and shapes leave open was not told, or told without use.
+        FileError, MissingToolError: see `read_checkpoint`.
     """
     found = read_checkpoint(Path(path))
     arrays, settings = with_split_kernels(with_torch_names(with_usual_names(found.arrays)))
@@ -46,8 +47,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Index a checkpoint under the names that it has itself.
 
     Raises:
-        InputError: a suffix of no known format.
-        FileError: there is none, it is damaged, lies about its sizes, holds no arrays, or a shard is missing.
+        FileError: there is none, it is of no known format, damaged or without arrays, it lies about its sizes, or a
+            shard is missing.
         MissingToolError: its format needs a package that is not installed.
     """
     chosen = _in_folder(path) if path.is_dir() else [path]
