@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from rnngraph.sources.jax.form import inexact
+from rnngraph.sources.jax.masks import Spot
 from rnngraph.sources.jax.sites import Site
 from rnngraph.sources.jax.step import (
     ByPlace,
@@ -117,15 +118,21 @@ def parts(site: Site, arguments: list[Any], arrived: ByPlace, before: Sequence[A
 def inside(site: Site, arguments: Sequence[Any]) -> Any:
     """Say at which steps a scan keeps, forgets and stops its states, and give the gate that keeps one, (T, ...)."""
 
-    def seen(t: Any) -> dict[str, Any]:
+    def seen(t: Any) -> tuple[Any, Any]:
         values = computed(site.form, at_step(site, arguments, t))
-        found: dict[str, Any] = {
-            what: [[values[one.number] == one.value for one in some] for some in spots]
-            for what, spots in site.spots.items()
-        }
-        return found | ({"gate": values[site.gate.number]} if site.gate else {})
+        here = {what: [[_holds(one, values) for one in some] for some in spots] for what, spots in site.spots.items()}
+        return here, {"gate": values[site.gate.number]} if site.gate else {}
 
-    return jax.vmap(seen)(jnp.arange(site.length))
+    here, gate = jax.vmap(seen)(jnp.arange(site.length))
+    return gate | {
+        what: [[one & jnp.all(always) for one, always in some] for some in spots] for what, spots in here.items()
+    }
+
+
+def _holds(spot: Spot, values: ByPlace) -> tuple[Any, Any]:
+    """Say where a spot holds in a step, and what must be so in every step."""
+    here = values[spot.number]
+    return here == spot.value, True if spot.rest is None else here + values[spot.rest] == 1
 
 
 def _zeros(aval: Any, *lead: int) -> Any:
