@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.step import ByPlace, scan, tap_of_norms, tapped
+from rnngraph.sources.jax.finding.sites import Site
+from rnngraph.sources.jax.running.step import ByPlace, scan, tap_of_norms, tapped
 
 Axes: TypeAlias = Mapping[int, int | None]  # of the samples, by argument of a step
 

@@ -12,10 +12,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnngraph.sources.jax.form import inexact
-from rnngraph.sources.jax.masks import Spot
-from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.step import (
+from rnngraph.sources.jax.finding.form import inexact
+from rnngraph.sources.jax.finding.masks import Spot
+from rnngraph.sources.jax.finding.sites import Site
+from rnngraph.sources.jax.running.step import (
     ByPlace,
     at_step,
     computed,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from rnngraph.sources.jax.form import Form, Line, inexact
+from rnngraph.sources.jax.finding.form import Form, Line, inexact
 
 
 @dataclass(frozen=True, slots=True)
