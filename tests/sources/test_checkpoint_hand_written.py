@@ -132,8 +132,8 @@ def test_the_gates_of_flax(face: str, kind: str, tmp_path: Path) -> None:
     The state of a training run holds every weight thrice, of which two are moments.
     """
     pytest.importorskip("flax")
+    optax = pytest.importorskip("optax")
     import jax
-    import optax
     from flax import linen, nnx, serialization, traverse_util
     from flax.training import train_state
 
