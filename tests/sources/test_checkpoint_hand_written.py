@@ -13,7 +13,7 @@ import rnngraph as rg
 from rnngraph.errors import FileError, InputError
 from rnngraph.sources.checkpoint import load
 from rnngraph.sources.checkpoint.files import StoredArray
-from rnngraph.sources.checkpoint.hand_written.simple import with_usual_names
+from rnngraph.sources.checkpoint.hand_written.gate_by_gate import with_usual_names
 from rnngraph.sources.options import ModelOptions
 from tests.draws import draw
 from tests.numpy.plain_networks import char_rnn
