@@ -35,6 +35,16 @@ class Credit:
         """The norms where the losses arrive, (B, S)."""
         return np.take_along_axis(self.log, self.arrivals[:, :, None], axis=2)[..., 0]
 
+    @property
+    def seeds(self) -> int:
+        """Count the losses that arrive, a sample at a time."""
+        return int(self.alive.sum())
+
+    @property
+    def nonfinite(self) -> int:
+        """Count the norms that are not finite."""
+        return int((self.log == np.inf).sum())
+
     def timestep(self, step: int) -> int:
         """Give the timestep of a step in processing order."""
         return self.log.shape[2] - 1 - step if self.reverse else step

@@ -14,7 +14,7 @@ import numpy as np
 
 from rnngraph.diagnosis.credit import Credit, credit_of
 from rnngraph.diagnosis.slope import theil_sen, weighted_median
-from rnngraph.trace.magnitudes import Floats, Integers
+from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import LagTrace
 from rnngraph.trace.quantile import of_ordered, quantile
 
@@ -31,17 +31,9 @@ class LagCurve:
     median: Floats  # (L,) over samples, of the medians over each sample's losses
     low: Floats  # (L,) 10th percentile over (loss, sample) pairs
     high: Floats  # (L,) 90th
-    pairs: Integers  # (L,)
-    seeds: int  # (loss, sample) pairs in all
     sample_median: Floats  # (B, L)
     sample_high: Floats  # (B, L) 90th percentile over the sample's losses
-    nonfinite: int  # entries of the lag matrix that are not finite
     credit: Credit
-
-    @property
-    def longest(self) -> int:
-        """The longest lag of which there is a pair; 0 if there is none."""
-        return int(np.flatnonzero(self.pairs)[-1]) + 1 if self.pairs.any() else 0
 
     def peak(self, horizon: int) -> float:
         """Give the largest 90th percentile up to a lag, NaN if there is none."""
@@ -80,18 +72,14 @@ def lag_curve(traces: Sequence[LagTrace], direction: str) -> LagCurve:
     longest = steps - 1
     median, low, high = np.full((3, longest), np.nan)
     sample_median, sample_high = np.full((2, samples, longest), np.nan)
-    pairs = np.zeros(longest, dtype=np.int64)
     for part, logs in credit.by_lag():
         with np.errstate(invalid="ignore"):  # from what is not a number, which is left out
             gains = logs - credit.start[..., None]
         gains[gains == np.inf] = np.nan
-        sample_median[:, part], sample_high[:, part], _ = _quantiles(gains, 0.5)
-        low[part], high[part], pairs[part] = _quantiles(gains.reshape(-1, gains.shape[-1]), 0.1)
+        sample_median[:, part], sample_high[:, part] = _quantiles(gains, 0.5)
+        low[part], high[part] = _quantiles(gains.reshape(-1, gains.shape[-1]), 0.1)
         median[part] = quantile(sample_median[:, part], 0.5, axis=0)
-    return LagCurve(
-        median, low, high, pairs, int(np.isfinite(credit.start).sum()), sample_median, sample_high,
-        int((credit.log == np.inf).sum()), credit,
-    )  # fmt: skip
+    return LagCurve(median, low, high, sample_median, sample_high, credit)
 
 
 def taken(lags: LagTrace) -> str:
@@ -102,8 +90,8 @@ def taken(lags: LagTrace) -> str:
     return text if lags.max_lag is None else f"{text}, up to lag {lags.max_lag}"
 
 
-def _quantiles(gains: Floats, low: float) -> tuple[Floats, Floats, Integers]:
-    """Give a quantile over the losses, the last axis but one, that of 90 %, and the number of those that are there."""
+def _quantiles(gains: Floats, low: float) -> tuple[Floats, Floats]:
+    """Give a quantile over the losses, the last axis but one, and that of 90 %."""
     ordered = np.sort(np.swapaxes(gains, -1, -2), axis=-1)
     count = (~np.isnan(ordered)).sum(axis=-1)
-    return of_ordered(ordered, low, count=count), of_ordered(ordered, 0.9, count=count), count
+    return of_ordered(ordered, low, count=count), of_ordered(ordered, 0.9, count=count)

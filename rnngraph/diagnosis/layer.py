@@ -126,7 +126,7 @@ def silence_of(layer: Layer) -> str:
     if not layer.recurrence.valid.any():
         return "every step is masked"
     quiet = all(bool((state.grad.status == Status.ZERO).all()) for state in layer.states)
-    felt = not quiet and (layer.curve.seeds or layer.curve.nonfinite)
+    felt = not quiet and (layer.credit.seeds or layer.credit.nonfinite)
     return "" if felt else "its gradient is exactly zero at every step"
 
 

@@ -13,7 +13,6 @@ from rnngraph.diagnosis.evidence import is_extinct
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Path
 
-_UNEVEN = 0.7  # decades between the pace of the median and what is left, from which on the pace explains nothing
 NEXT_TO_NOTHING = -6.0  # decades, below which a person is told so in words
 _ALL, _MORE = math.log10(0.995), math.log10(1.5)  # between these a sentence says "all"
 _GROWN = math.log10(1.05)  # from here on what is left is written as a growth
@@ -47,7 +46,7 @@ def no_credit(path: Path) -> str:
 def unexplained(rate: float, lag: int, decades: float) -> float:
     """Give the decades by which less is left at a lag than a pace in nats a step explains; 0 where it does."""
     less = rate * (lag - 1) / LN10 - decades  # which are counted from lag 1
-    return less if max(_UNEVEN, abs(decades) / 3) < abs(less) else 0.0
+    return less if max(_MORE, abs(decades) / 3) < abs(less) else 0.0
 
 
 def pace_of(path: Path) -> str:

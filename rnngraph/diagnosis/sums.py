@@ -13,6 +13,7 @@ import numpy as np
 
 from rnngraph.diagnosis.credit import Credit, log_sum
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
+from rnngraph.trace.quantile import quantile
 
 _LIGHT = 0.1  # of the weight of a mean pair
 
@@ -35,6 +36,15 @@ class Sums:
     def gain_from_first(self, lag: int) -> float:
         """Give the same against lag 1: without what happens once, at the readout."""
         return _difference(self.arrived[lag - 1], self.first[lag - 1]) if lag else math.nan
+
+    def spread(self, lag: int) -> tuple[float, float]:
+        """Give ln of what is left at a lag of what there was at lag 1, of single pairs: 10 % are below, 10 % above."""
+        both = self.credit.at_lags(np.array([1, lag]))
+        with np.errstate(invalid="ignore"):
+            gains = (both[..., 1] - both[..., 0]).ravel()
+        gains[gains == np.inf] = np.nan  # of nothing at lag 1
+        low, high = (float(quantile(gains, share, axis=0)) for share in (0.1, 0.9))
+        return low, high
 
     def end_to_end(self) -> Floats:
         """Give, by lag, ln of what is left of what the pairs that have it had at lag 1, (L,).

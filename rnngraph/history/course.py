@@ -1,6 +1,6 @@
-"""The course of a training: measurements in a row, every place of the network through them, and what they say.
+"""What a training did to the reach: the measurements of a folder in a row, where the row leads, and what it says.
 
-Parts of the sentences are those of the diagnosis.
+In: a folder of traces. Out: a `History`, as data, and its sentences, of which parts are those of the diagnosis.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from rnngraph.checks import whole_number
 from rnngraph.diagnosis.sentences import counted, percent
-from rnngraph.history.folder import Skipped
+from rnngraph.history.folder import Skipped, folder_of, read_folder
 from rnngraph.history.measurement import Measurement, Reading
-from rnngraph.history.trend import CLOSING, IN_A_ROW, OPENING, STEADY, Trend
+from rnngraph.history.trend import CLOSING, IN_A_ROW, OPENING, STEADY, Trend, trend_of
 
 FEWEST = 2 * IN_A_ROW - 1  # measurements until a trend can be told
 
@@ -51,16 +52,49 @@ class History:
     @property
     def steps(self) -> tuple[int, ...]:
         """The training steps."""
-        return steps_of(self.measurements)
+        return tuple(one.step or 0 for one in self.measurements)
 
     def __repr__(self) -> str:
         """Say where it leads and what is so now, and who was passed by."""
         return "\n".join(history_sentences(self))
 
 
-def steps_of(measurements: Sequence[Measurement]) -> tuple[int, ...]:
-    """Give the training steps."""
-    return tuple(one.step or 0 for one in measurements)
+def history_of(folder: object, *, horizon: int | None = None) -> History:
+    """Read a folder; see `rnngraph.history`."""
+    if horizon is not None:
+        whole_number(horizon, "the horizon", least=1)
+    place = folder_of(folder)
+    rows, skipped = read_folder(place, horizon=horizon)
+    names = list(dict.fromkeys(one.name for row in rows for one in row.readings))
+    series = tuple(_series(name, rows, horizon) for name in names)
+    counting = [one for one in series if one.counts and one.horizon]
+    gains = tuple(min(_known(one.gains[place] for one in counting), default=math.nan) for place in range(len(rows)))
+    last = min(counting, key=_last_gain, default=None)
+    return History(
+        str(place), rows, skipped, series, 0 if last is None else last.horizon, gains,
+        trend_of([one.step or 0 for one in rows], gains), horizon,
+    )  # fmt: skip
+
+
+def _series(name: str, rows: Sequence[Measurement], asked: int | None) -> Series:
+    readings = tuple(row.reading(name) for row in rows)
+    there = [one for one in readings if one is not None]
+    horizons = sorted(one.horizon for one in there if one.horizon)
+    # The median: a single measurement whose losses sit at the start must not shorten the lag for all others.
+    horizon = horizons[(len(horizons) - 1) // 2 if asked is None else -1] if horizons else 0
+    gains = tuple(math.nan if one is None else one.gain(horizon) for one in readings)
+    return Series(
+        name, there[0].at_input, any(one.counts for one in there), horizon, readings, gains,
+        trend_of([one.step or 0 for one in rows], gains),
+    )  # fmt: skip
+
+
+def _known(values: Iterator[float]) -> Iterator[float]:
+    return (value for value in values if not math.isnan(value))
+
+
+def _last_gain(series: Series) -> float:
+    return next(_known(iter(series.gains[::-1])), math.inf)
 
 
 def history_sentences(history: History) -> Iterator[str]:

@@ -25,7 +25,7 @@ def history(folder: str | os.PathLike[str], *, horizon: int | None = None) -> Hi
         FileError: there is no such folder, or no trace in it that can be read.
         InputError: no trace in it has lags, or the horizon is longer than the sequences.
     """
-    from rnngraph.history.training import history_of
+    from rnngraph.history.course import history_of
 
     return history_of(folder, horizon=horizon)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 import rnngraph as rg
 from rnngraph.diagnosis.curve import LN10, lag_curve
+from rnngraph.diagnosis.sums import sums_of
 from rnngraph.measure.record import record as measured
 from rnngraph.sources.tape.record import open_recording
 from tests.diagnosis.path_networks import FIXTURES, Fixture
@@ -28,7 +29,8 @@ def old_rule(loss: rg.Tensor, fixture: Fixture) -> str:
     for recurrence in trace.recurrences:
         names = {state.name for state in trace.states if state.recurrence == recurrence.name}
         curve = lag_curve([lags for lags in trace.lags if lags.state in names], recurrence.direction)
-        at = need or int(np.flatnonzero(curve.pairs >= max(0.1 * curve.seeds, 1)).max(initial=-1)) + 1
+        pairs = sums_of(curve.credit).pairs
+        at = need or int(np.flatnonzero(pairs >= max(0.1 * curve.credit.seeds, 1)).max(initial=-1)) + 1
         if at and not math.isnan(curve.median[at - 1]):
             vanished = curve.median[at - 1] <= -4 * LN10
             said.append("exploding" if curve.peak(at) >= 2 * LN10 else "vanishing" if vanished else "healthy")

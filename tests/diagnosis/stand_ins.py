@@ -32,6 +32,12 @@ def a_state(**facts: Any) -> Any:
     )
 
 
+def a_credit(**facts: Any) -> Any:
+    """A credit of three losses, all of which arrive."""
+    known = {"arrivals": np.empty((0, 0), int), "start": np.zeros((2, 8)), "reverse": False, "unused": NONE}
+    return SimpleNamespace(**{**known, "seeds": 3, "nonfinite": 0, **facts})
+
+
 def a_layer(cell: str = "tanh", **facts: Any) -> Any:
     """A layer that keeps everything over 40 steps."""
     name = facts.pop("name", "rnn")
@@ -45,9 +51,9 @@ def a_layer(cell: str = "tanh", **facts: Any) -> Any:
         "gate": None, "window": None, "update": None,
         "trace": SimpleNamespace(parameters=(), dtype="float32", recurrent_weight=lambda state: None),
         "where": {"state": f"{name}.h", "layer": recurrence.layer, "direction": recurrence.direction},
-        "curve": SimpleNamespace(seeds=3, nonfinite=0), "sums": SimpleNamespace(reach=lambda epsilon: 40),
+        "sums": SimpleNamespace(reach=lambda epsilon: 40),
         "lags": (SimpleNamespace(losses=np.arange(8), samples=np.arange(2), available=8, joint=False),),
-        "credit": SimpleNamespace(arrivals=np.empty((0, 0), int), start=np.zeros((2, 8)), reverse=False, unused=NONE),
+        "credit": a_credit(),
         "gate_timescales": lambda: np.empty(0),
     }  # fmt: skip
     return SimpleNamespace(**{**known, **facts})

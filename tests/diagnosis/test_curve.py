@@ -13,6 +13,7 @@ from rnngraph.diagnosis import curve as curve_module
 from rnngraph.diagnosis.credit import log_norm
 from rnngraph.diagnosis.curve import LN10, LagCurve, lag_curve, taken
 from rnngraph.diagnosis.slope import half_life, theil_sen
+from rnngraph.diagnosis.sums import sums_of
 from rnngraph.trace.model import LagTrace
 from rnngraph.trace.quantile import quantile
 
@@ -47,8 +48,8 @@ def test_a_straight_curve() -> None:
     np.testing.assert_allclose(curve.median, math.log(0.9) * np.arange(1, 50), rtol=1e-12)
     assert curve.rate(40) == pytest.approx(math.log(0.9), abs=1e-12)
     assert math.log(2) / -curve.rate(40) == pytest.approx(6.5788, abs=1e-4)
-    np.testing.assert_array_equal(curve.pairs[[0, 8, 9, 29, 30, 48]], [3, 3, 2, 2, 1, 1])
-    assert curve.seeds == 3
+    np.testing.assert_array_equal(sums_of(curve.credit).pairs[[0, 8, 9, 29, 30, 48]], [3, 3, 2, 2, 1, 1])
+    assert curve.credit.seeds == 3
 
 
 def test_the_reverse_direction_counts_the_other_way() -> None:
@@ -65,11 +66,11 @@ def test_copies_are_not_counted_and_cuts_not_crossed() -> None:
     log = [[[-9.0, -3.0, -2.0, -2.0, -2.0, 0.0]]]
     curve = lag_curve([made(log, [4], copied=copied)], "forward")
     np.testing.assert_array_equal(curve.median[:2], [-2.0, -3.0])
-    assert curve.longest == 2
+    assert sums_of(curve.credit).longest == 2
     cut = [[False, False, False, True, False]]
     log = [[[-np.inf, -np.inf, -np.inf, -np.inf, -1.0, 0.0]]]
     curve = lag_curve([made(log, [4], severed=cut)], "forward")
-    assert curve.longest == 1
+    assert sums_of(curve.credit).longest == 1
     assert curve.median[0] == -1.0
 
 
@@ -102,7 +103,7 @@ def test_a_lag_counts_the_pairs_that_reach_it() -> None:
     arrivals = np.array([[11], [7], [3]])
     lag = arrivals[:, :, None] - np.arange(-1, 12)
     curve = lag_curve([replace(samples, log=np.where(lag >= 0, log, np.nan), arrivals=arrivals)], "forward")
-    np.testing.assert_array_equal(curve.pairs[[2, 3, 6, 7, 10]], [3, 2, 2, 1, 1])
+    np.testing.assert_array_equal(sums_of(curve.credit).pairs[[2, 3, 6, 7, 10]], [3, 2, 2, 1, 1])
 
 
 def test_zero_and_infinity() -> None:
@@ -111,14 +112,14 @@ def test_zero_and_infinity() -> None:
     assert np.isnan(curve.median[0])
     assert curve.median[1] == -2
     assert curve.median[2] == -np.inf
-    assert curve.nonfinite == 1
+    assert curve.credit.nonfinite == 1
     assert curve.rate(3) == -1.0  # one finite point: from a gain of 1 at lag 0
 
 
 def test_no_pair_at_all() -> None:
     curve = lag_curve([made(np.zeros((1, 0, 4)), np.zeros(0, int))], "forward")
     assert isinstance(curve, LagCurve)
-    assert curve.longest == 0
+    assert sums_of(curve.credit).longest == 0
 
 
 def test_quantiles_with_minus_infinity() -> None:
@@ -171,8 +172,10 @@ def test_what_runs_the_other_way_in_time_has_the_same_curve(seed: int) -> None:
         turned: dict[str, Any] = {"copied": copied[:, ::-1], "severed": severed[:, ::-1]}
         reverse.append(replace(one, log=mirrored, arrivals=time - 1 - arrivals, **turned))
     there, back = lag_curve(forward, "forward"), lag_curve(reverse, "reverse")
-    assert there.pairs.sum() > 20
-    for name in ("median", "low", "high", "pairs", "sample_median", "sample_high"):
+    counted = [sums_of(one.credit).pairs for one in (there, back)]
+    assert counted[0].sum() > 20
+    np.testing.assert_array_equal(counted[0], counted[1])
+    for name in ("median", "low", "high", "sample_median", "sample_high"):
         np.testing.assert_array_equal(getattr(there, name), getattr(back, name))
     assert there.rate(10) == back.rate(10)
 
@@ -230,7 +233,7 @@ def test_the_peak_is_the_largest_that_is_known_up_to_a_lag() -> None:
 
 def test_a_loss_of_which_nothing_is_known_has_no_pair() -> None:
     curve = lag_curve([made(np.full((1, 1, 4), np.nan), [2])], "forward")
-    assert (curve.seeds, curve.longest) == (0, 0)
+    assert (curve.credit.seeds, sums_of(curve.credit).longest) == (0, 0)
 
 
 def test_what_was_measured_is_said() -> None:

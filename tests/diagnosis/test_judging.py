@@ -29,7 +29,7 @@ from rnngraph.diagnosis.rules.table import RULES
 from rnngraph.diagnosis.slope import half_life, theil_sen, weighted_median
 from rnngraph.diagnosis.thresholds import Thresholds, thresholds_from
 from rnngraph.trace.magnitudes import Magnitudes, Status
-from tests.diagnosis.stand_ins import a_layer, a_network, a_recurrence, a_state
+from tests.diagnosis.stand_ins import a_credit, a_layer, a_network, a_recurrence, a_state
 from tests.diagnosis.verdict_networks import recorded
 
 INF, NAN = math.inf, math.nan
@@ -267,11 +267,9 @@ def test_the_operation_that_a_number_first_comes_out_of() -> None:
 def test_numbers_that_are_none_in_a_layer_are_counted(entries: int, states: list[int], count: int) -> None:
     graph = SimpleNamespace(first_nonfinite=dict)
     layer = a_layer(
-        states=tuple(a_state(nonfinite=np.array([one, 0])) for one in states), curve=SimpleNamespace(nonfinite=entries)
+        states=tuple(a_state(nonfinite=np.array([one, 0])) for one in states), credit=a_credit(nonfinite=entries)
     )
-    finding = find_non_finite(
-        a_network([a_layer(curve=SimpleNamespace(nonfinite=0)), layer], trace=SimpleNamespace(graph=graph))
-    )
+    finding = find_non_finite(a_network([a_layer(), layer], trace=SimpleNamespace(graph=graph)))
     assert (finding is None) == (count == 0)
     if finding is not None:
         assert finding.evidence["entries"] == count
@@ -316,7 +314,7 @@ def test_an_input_that_gets_nothing() -> None:
 
 def test_an_input_of_what_no_loss_reaches_need_get_nothing() -> None:
     trace = SimpleNamespace(dtype="float32", inputs=[SimpleNamespace(name="x", steps=of(0.0))])
-    silent = a_layer(name="aux", curve=SimpleNamespace(seeds=0, nonfinite=0), trace=trace)
+    silent = a_layer(name="aux", credit=a_credit(seeds=0), trace=trace)
     layers = [silent, a_layer(trace=trace)]
     for readers, said in ((("aux", "rnn"), False), (("rnn",), True)):
         read = SimpleNamespace(input=SimpleNamespace(name="x", weight=1.0, recurrences=readers))

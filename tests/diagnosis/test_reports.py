@@ -251,7 +251,9 @@ def test_it_lives(facts: dict[str, Any], title: str) -> None:
     ({"rate": NAN, "half_life": None}, ""),
     ({"rate": 0.1, "half_life": None, "decades": 1.7}, "Each step back makes it ×1.11."),
     ({"joint": True}, "The loss reads many steps at once, and early ones need not be carried to it."),
-    ({"rate": HALF, "half_life": 1.0},
+    ({"rate": HALF, "half_life": 1.0, "decades": -0.3},
+     "It is not kept evenly: what gives most of the gradient keeps more of it than the median does."),
+    ({"rate": math.log(0.8), "half_life": 3.1, "horizon": 4, "decades": 0.0},  # all, where that would leave half
      "It is not kept evenly: what gives most of the gradient keeps more of it than the median does."),
     ({"rate": math.log(0.92), "half_life": 8.3, "decades": 0.3},
      "It is not kept evenly: what gives most of the gradient keeps more of it than the median does."),
@@ -259,7 +261,8 @@ def test_it_lives(facts: dict[str, Any], title: str) -> None:
      "It is not kept evenly: what gives most of the gradient keeps less of it than the median does."),
 ])  # fmt: skip
 def test_what_a_step_takes_of_what_is_healthy(facts: dict[str, Any], why: str) -> None:
-    assert headline(a_diagnosis(finding("few_losses", "note"), **facts))[1:] == (why, "")
+    even = facts.get("rate", HALF / 40) * (facts.get("horizon", 40) - 1) / math.log(10)
+    assert headline(a_diagnosis(finding("few_losses", "note"), **{"decades": even} | facts))[1:] == (why, "")
 
 
 @pytest.mark.parametrize(("numbers", "title", "why"), [

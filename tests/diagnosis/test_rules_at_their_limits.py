@@ -9,15 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnngraph.diagnosis.rules.carriers import find_blind_span, find_bypassed, find_few_losses, find_few_samples
-from rnngraph.diagnosis.rules.comparison import find_sample_differs
+from rnngraph.diagnosis.rules.carriers import (
+    find_blind_span,
+    find_bypassed,
+    find_few_losses,
+    find_few_samples,
+    find_sample_differs,
+)
 from rnngraph.diagnosis.rules.gradient import find_exploding, find_gate_timescale, find_readout
 from rnngraph.diagnosis.rules.path import find_attenuating, find_saturated, find_unwritten, find_vanishing
 from rnngraph.diagnosis.rules.reach import find_too_short, find_truncated
 from rnngraph.diagnosis.rules.signal import find_dead, find_masked_samples, find_no_signal, find_silent_samples
 from rnngraph.diagnosis.update import Update
 from rnngraph.trace.magnitudes import Magnitudes
-from tests.diagnosis.stand_ins import a_layer, a_network, a_path, a_recurrence, a_state
+from tests.diagnosis.stand_ins import a_credit, a_layer, a_network, a_path, a_recurrence, a_state
 
 INF, NAN = math.inf, math.nan
 LN10 = math.log(10)
@@ -402,8 +407,8 @@ def short(horizon: int, *, asked: int | None = None, reached: Any = ((4,), (4,))
     for row, (last,) in enumerate(reached):
         medians[row, :last] = 0.0
     pairs = (~np.isnan(medians)).sum(axis=0)
-    curve = SimpleNamespace(sample_median=medians, pairs=pairs, nonfinite=facts.pop("nonfinite", 0))
-    return a_layer(horizon=horizon, asked=asked, curve=curve, **facts)
+    of_pairs: dict[str, Any] = {"curve": SimpleNamespace(sample_median=medians), "sums": SimpleNamespace(pairs=pairs)}
+    return a_layer(horizon=horizon, asked=asked, **of_pairs, **facts)
 
 
 def test_too_short() -> None:
@@ -414,11 +419,11 @@ def test_too_short() -> None:
     assert beside.severity == "note"
     assert "other can be judged" in beside.text
     assert "the first step" in beside.advice
-    backwards = short(0, reached=((0,), (0,)), credit=SimpleNamespace(reverse=True))
+    backwards = short(0, reached=((0,), (0,)), credit=a_credit(reverse=True))
     assert "the last timestep" in find_too_short(a_network([backwards]), backwards).advice  # type: ignore[union-attr]
-    nothing = short(0, reached=((0,), (0,)), nonfinite=3)
+    nothing = short(0, reached=((0,), (0,)), credit=a_credit(nonfinite=3))
     assert find_too_short(a_network([nothing]), nothing) is None
-    some = short(0, reached=((1,), (0,)), nonfinite=3)
+    some = short(0, reached=((1,), (0,)), credit=a_credit(nonfinite=3))
     assert find_too_short(a_network([some]), some) is not None
     assert find_too_short(a_network([short(1)]), short(1)) is None
 
@@ -453,8 +458,8 @@ def test_dead(share: int, found: bool) -> None:
 def silence(*, zero: Any = False, masked: bool = False, seeds: int = 3, nonfinite: int = 0) -> Any:
     states = tuple(a_state(grad=Magnitudes.of(np.zeros(8) if one else np.ones(8))) for one in np.atleast_1d(zero))
     valid = np.ones((2, 8), bool) & (not masked)
-    curve = SimpleNamespace(seeds=seeds, nonfinite=nonfinite)
-    layer = a_layer(states=states, recurrence=a_recurrence(valid=valid), curve=curve)
+    credit = a_credit(seeds=seeds, nonfinite=nonfinite)
+    layer = a_layer(states=states, recurrence=a_recurrence(valid=valid), credit=credit)
     return find_no_signal(a_network([layer]), layer)
 
 
@@ -468,7 +473,7 @@ def test_no_signal() -> None:
 
 
 def test_no_signal_in_one_of_several_is_a_warning() -> None:
-    silent, heard = a_layer(name="aux", curve=SimpleNamespace(seeds=0, nonfinite=0)), a_layer()
+    silent, heard = a_layer(name="aux", credit=a_credit(seeds=0)), a_layer()
     for others, severity in (([silent], "error"), ([silent, silent], "error"), ([heard, silent], "warning")):
         finding = find_no_signal(a_network(others), silent)
         assert finding is not None

@@ -12,6 +12,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import nn
+from rnngraph.diagnosis.sentences import percent
 from rnngraph.errors import FileError, InputError
 from rnngraph.history.compare.norms_apart import APART, LASTING, NormsApart, first_apart, lasting
 from rnngraph.history.compare.worse import worse
@@ -117,6 +118,28 @@ def test_a_trace_and_itself_do_not_differ() -> None:
     assert [one.parts for one in comparison.curves] == [None, None]
     assert comparison.left_out == ()
     assert worse(comparison, tolerance=0.0) == ()
+
+
+def unlike(*rates: float) -> Trace:
+    """A sample a rate, whose loss reads the unit that keeps so much a step."""
+    layer, units = nn.RNN(2, len(rates), nonlinearity="relu"), np.eye(len(rates))
+    for parameter in layer.parameters():
+        key = parameter.name.rpartition(".")[2][:2]
+        parameter.value[...] = {"Wh": np.diag(rates), "Wx": 0.5}.get(key, 0.0)
+    hidden = layer(rg.Tape().input(np.ones((len(rates), 20, 2)), "x"))
+    return rg.record((hidden[:, 19] * units).sum(), lags=True)
+
+
+@pytest.mark.parametrize(("one", "two", "words"), [
+    ((0.9, 0.8), (0.6, 0.5), "further apart than that"), ((0.9, 0.5), (0.8, 0.6), "no further apart than that"),
+])  # fmt: skip
+def test_the_spread_of_each_is_said_beside_the_difference(one: Any, two: Any, words: str) -> None:
+    comparison = rg.compare(unlike(*one), unlike(*two))
+    lag = comparison.curves[0].horizon
+    ends = [[gain(rate, lag) for rate in rates] for rates in (one, two)]  # 10 % of the way between two is 10 %
+    said = [f"from {percent(low + (high - low) / 10)} to {percent(high + (low - high) / 10)}" for high, low in ends]
+    expected = f"Of single losses and samples it is {said[0]} in A, and {said[1]} in B: the two are {words}."
+    assert str(comparison).splitlines()[1] == expected
 
 
 def test_what_was_measured_to_the_end_may_reach_further() -> None:

@@ -11,6 +11,7 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.diagnosis.curve import lag_curve
+from rnngraph.diagnosis.sums import sums_of
 from rnngraph.measure.lag_options import LagOptions
 from tests.linear_cells import orthogonal
 from tests.measure.lag_networks import captioner, measured
@@ -42,8 +43,8 @@ def test_a_decoders_losses_enter_its_encoder_at_the_end(encoded: int, decoded: i
     np.testing.assert_array_equal(decoder.arrivals, [list(range(decoded))] * 2)
     curve = lag_curve([encoder], "forward")
     np.testing.assert_allclose(curve.median, math.log(0.5) * np.arange(1, encoded), rtol=1e-12)
-    assert (curve.pairs == 2 * decoded).all()
-    assert curve.seeds == 2 * decoded
+    assert (sums_of(curve.credit).pairs == 2 * decoded).all()
+    assert curve.credit.seeds == 2 * decoded
     np.testing.assert_allclose(lag_curve([decoder], "forward").median, 0, atol=1e-12)
     trace.save(tmp_path / "run.npz")
     np.testing.assert_array_equal(rg.Trace.load(tmp_path / "run.npz").lags[0].arrivals, encoder.arrivals)
@@ -120,12 +121,12 @@ def test_samples_that_end_early_are_judged_in_every_layer(layer: Any) -> None:
     trace = rg.record(loss, lags=True)
     for lags in trace.lags:
         curve = lag_curve([lags], "forward")
-        np.testing.assert_array_equal(curve.pairs, [(lengths > lag).sum() for lag in range(1, 20)])
+        np.testing.assert_array_equal(sums_of(curve.credit).pairs, [(lengths > lag).sum() for lag in range(1, 20)])
         np.testing.assert_array_equal((~np.isnan(curve.sample_median)).sum(axis=1), lengths - 1)
     below = next(lags for lags in trace.lags if lags.state.endswith(".h"))
     np.testing.assert_array_equal(below.arrivals[:, 0], lengths - 1)
     together = lag_curve([lags for lags in trace.lags if lags.state.endswith("_l1")], "forward")
-    np.testing.assert_array_equal(together.pairs, [(lengths > lag).sum() for lag in range(1, 20)])
+    np.testing.assert_array_equal(sums_of(together.credit).pairs, [(lengths > lag).sum() for lag in range(1, 20)])
 
 
 @pytest.mark.parametrize("detail", ["step", "op"])

@@ -11,6 +11,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.diagnosis.curve import lag_curve
+from rnngraph.diagnosis.sums import sums_of
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.measure.lags import arrivals
 from tests.measure.lag_networks import measured
@@ -46,7 +47,7 @@ def test_each_loss_is_felt_at_its_own_step_and_at_those_after_it() -> None:
     np.testing.assert_allclose(trace.log, [expected] * 2, rtol=1e-12)
     curve = lag_curve([trace], "reverse")
     np.testing.assert_allclose(curve.median, HALF * np.arange(1, T), rtol=1e-12)
-    np.testing.assert_array_equal(curve.pairs, 2 * np.arange(T - 1, 0, -1))
+    np.testing.assert_array_equal(sums_of(curve.credit).pairs, 2 * np.arange(T - 1, 0, -1))
 
 
 @pytest.mark.parametrize("largest", [1, 2, 3, 5, 6])

@@ -11,7 +11,9 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import nn
+from rnngraph.diagnosis.credit import credit_of
 from rnngraph.diagnosis.curve import lag_curve
+from rnngraph.diagnosis.sums import sums_of
 from rnngraph.errors import InputError
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.nn import Parameter
@@ -44,7 +46,7 @@ def test_declared_copies_count_neither_in_lags_nor_in_the_spectrum(form: str) ->
     tape.state("cell.h", states, initial=start, mask=np.broadcast_to(taken, (2, 60)))
     loss = h.sum()
     curve = lag_curve([measured(loss)["cell.h"]], "forward")
-    assert curve.longest == 19
+    assert sums_of(curve.credit).longest == 19
     np.testing.assert_allclose(curve.median[:19], math.log(0.5) * np.arange(1, 20), rtol=1e-9)
     np.testing.assert_allclose(rg.spectrum(loss, 4).lyapunov, math.log(0.5), rtol=1e-9)
 
@@ -60,7 +62,7 @@ def test_a_residual_step_is_no_copy() -> None:
     tape.state("cell.h", states)
     (lags,) = measured(h.sum()).values()
     assert not lags.copied.any()
-    assert lag_curve([lags], "forward").longest == 19
+    assert sums_of(credit_of([lags], "forward")).longest == 19
 
 
 def test_a_truncated_recurrence_has_the_exponents_of_its_steps() -> None:

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rnngraph.archive import array_headers, read_member
-from rnngraph.errors import FileError, InputError, RnnGraphError
+from rnngraph.errors import FileError, RnnGraphError
 from rnngraph.sources.checkpoint.files import read_npz, read_safetensors
 from rnngraph.sources.checkpoint.stored import open_checkpoint
 
@@ -133,7 +133,7 @@ def test_zeros_that_pack_well_are_no_bomb(tmp_path: Path) -> None:
 
 def test_suffixes(tmp_path: Path) -> None:
     (tmp_path / "w.onnx").write_bytes(b"")
-    with pytest.raises(InputError, match=r"no known checkpoint format: \.safetensors, \.npz, \.pt, \.pth"):
+    with pytest.raises(FileError, match=r"no known checkpoint format: \.safetensors, \.npz, \.pt, \.pth"):
         open_checkpoint(tmp_path / "w.onnx", {})
     with pytest.raises(FileError, match=r"holds no weights: no \.safetensors, .*\.npy"):
         open_checkpoint(tmp_path, {})

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.errors import InputError
+from rnngraph.errors import FileError, InputError
 from rnngraph.sources.checkpoint import load
 from rnngraph.sources.checkpoint.files import StoredArray
-from rnngraph.sources.checkpoint.hand_written.simple import with_usual_names
+from rnngraph.sources.checkpoint.hand_written.gate_by_gate import with_usual_names
 from rnngraph.sources.options import ModelOptions
 from tests.draws import draw
 from tests.numpy.plain_networks import char_rnn
@@ -111,7 +111,7 @@ def test_the_biases_of_equinox(kind: str, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     np.savez("data.npz", x=x[None])
     eqx.tree_serialise_leaves("weights.eqx", cell)
-    with pytest.raises(InputError, match="holds arrays without names: load it into its model") as refused:
+    with pytest.raises(FileError, match="holds arrays without names: load it into its model") as refused:
         load(ModelOptions("weights.eqx", "data.npz"))
     model = {"cell": eqx.tree_deserialise_leaves("weights.eqx", cell)}
     eval(str(refused.value).partition("Then write ")[2], {"np": np, "jax": jax, "model": model})
@@ -125,16 +125,21 @@ def test_the_biases_of_equinox(kind: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("kind", ["LSTMCell", "OptimizedLSTMCell", "GRUCell", "SimpleCell"])
-@pytest.mark.parametrize("face", ["linen", "nnx"])
+@pytest.mark.parametrize("face", ["linen", "nnx", "state"])
 def test_the_gates_of_flax(face: str, kind: str, tmp_path: Path) -> None:
-    """A dense layer a gate, or one for all; flax itself and JAX's gradient are the truth. The input is as wide as H."""
+    """A dense layer a gate, or one for all; flax itself and JAX's gradient are the truth. The input is as wide as H.
+
+    The state of a training run holds every weight thrice, of which two are moments.
+    """
     pytest.importorskip("flax")
+    optax = pytest.importorskip("optax")
     import jax
     from flax import linen, nnx, serialization, traverse_util
+    from flax.training import train_state
 
     x, start = draw(T, H, scale=1.0).astype(np.float32), np.zeros(H, np.float32)
     first = (start, start) if "LSTM" in kind else start
-    if face == "linen":
+    if face != "nnx":
         cell = getattr(linen, kind)(H)
         weights = cell.init(jax.random.key(0), first, x[0])
         step, names = cell.apply, ["/".join(path) for path in sorted(traverse_util.flatten_dict(weights))]
@@ -158,7 +163,11 @@ def test_the_gates_of_flax(face: str, kind: str, tmp_path: Path) -> None:
     if face == "nnx":
         np.savez(file, **dict(zip(names, drawn, strict=True)))
     else:
-        file.write_bytes(serialization.to_bytes(jax.tree.unflatten(tree, drawn)))
+        kept = jax.tree.unflatten(tree, drawn)
+        if face == "state":
+            run = train_state.TrainState.create(apply_fn=cell.apply, params=kept["params"], tx=optax.adam(0.0))
+            kept = run.apply_gradients(grads=kept["params"])
+        file.write_bytes(serialization.to_bytes(kept))
     np.savez(tmp_path / "data.npz", x=x[None])
     loaded = load(ModelOptions(str(file), str(tmp_path / "data.npz"), loss="every"))
     value, gradients = jax.value_and_grad(loss)(jax.tree.unflatten(tree, drawn))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -94,10 +95,17 @@ def test_weight_norm_is_folded(tmp_path: Path, kind: str) -> None:
     assert rnngraph.check(found.loss).passed
 
 
-def test_what_is_folded_in_one_of_several_files_is_told(tmp_path: Path) -> None:
-    torch.save({"l.weight_g": torch.ones(4, 1), "l.weight_v": torch.ones(4, 3)}, tmp_path / "a.pt")
-    torch.save({"m.weight": torch.ones(4, 3)}, tmp_path / "b.pt")
-    assert open_checkpoint(tmp_path, {}).folded == ("l.weight",)
+@pytest.mark.parametrize("listed", [False, True])
+def test_what_is_folded_may_lie_in_several_files(tmp_path: Path, listed: bool) -> None:
+    parts = {"l.weight_g": torch.full((4, 1), 3.0), "l.weight_v": torch.ones(4, 3), "m.weight": torch.ones(4, 3)}
+    places = {name: f"pytorch_model-{number}.bin" for number, name in enumerate(parts)}
+    for name, place in places.items():
+        torch.save({name: parts[name]}, tmp_path / place)
+    if listed:
+        (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": places}))
+    found = open_checkpoint(tmp_path, {})
+    assert (*found.arrays, *found.folded) == ("l.weight", "m.weight", "l.weight")
+    np.testing.assert_allclose(found.arrays["l.weight"].read(), 3 / np.sqrt(3))  # rows of length 3
 
 
 def test_a_gated_layer_of_similar_names_is_no_weight_norm(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""What to do: advice in words (`advice`), the norms to clip at (`norms`), and what was tried (`search`, `treat`)."""
+"""What to do: `advice` in words, and what is `tried`: by `search`, for a finding that `treat` puts it into."""

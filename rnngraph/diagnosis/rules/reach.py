@@ -14,12 +14,12 @@ def find_too_short(network: Network, layer: Layer) -> Finding | None:
     """There is no lag to judge, or none as long as the horizon that was asked for."""
     if layer.horizon >= 1:
         return _find_unreached_horizon(layer)
-    if layer.curve.nonfinite and not layer.curve.pairs.any():
+    if layer.credit.nonfinite and not layer.sums.pairs.any():
         return None  # the lags are there, but none of their gradients is a number
     others = [one.name for one in network.layers if one.horizon >= 1]
     first = "the last timestep, where this direction starts" if layer.credit.reverse else "the first step"
     return Finding(
-        "too_short", WARNING if not others else NOTE, layer.where, {"pairs": int(layer.curve.pairs.sum())},
+        "too_short", WARNING if not others else NOTE, layer.where, {"pairs": int(layer.sums.pairs.sum())},
         "no loss with a step before it",
         f"Trace a longer sequence, or one whose loss is not on {first}.",
         f"{layer.name} is too short to judge: no loss has a step before it to compare with."

@@ -38,7 +38,7 @@ def find_non_finite(network: Network) -> Finding | None:
             f"In the {way} pass NaN or infinity first comes out of {graph.describe(node)}.",
         )  # fmt: skip
     for layer in network.layers:
-        count = layer.curve.nonfinite + sum(int(state.nonfinite.sum()) for state in layer.states)
+        count = layer.credit.nonfinite + sum(int(state.nonfinite.sum()) for state in layer.states)
         if count:
             return Finding(
                 "non_finite", ERROR, layer.where, {"entries": count}, "backward",
@@ -62,7 +62,7 @@ def find_no_signal(network: Network, layer: Layer) -> Finding | None:
             "that the loss depends on it, and that the mask leaves a step."
         )
     return Finding(
-        "no_signal", WARNING if alone else ERROR, layer.where, {"losses": layer.curve.seeds},
+        "no_signal", WARNING if alone else ERROR, layer.where, {"losses": layer.credit.seeds},
         "no loss with a gradient", advice, f"No loss reaches {layer.name}: {why}{off}.",
     )  # fmt: skip
 

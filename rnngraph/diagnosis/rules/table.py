@@ -11,7 +11,7 @@ from collections.abc import Callable
 from rnngraph.diagnosis.finding import Finding
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Network, Path
-from rnngraph.diagnosis.rules import carriers, comparison, gradient, path, reach, signal
+from rnngraph.diagnosis.rules import carriers, gradient, path, reach, signal
 
 LAYER_RULES: tuple[Callable[[Layer], Finding | None], ...] = (
     signal.find_dead,
@@ -21,7 +21,7 @@ LAYER_RULES: tuple[Callable[[Layer], Finding | None], ...] = (
     gradient.find_gate_timescale,
     signal.find_masked_samples,
     signal.find_silent_samples,
-    comparison.find_sample_differs,
+    carriers.find_sample_differs,
 )
 # A layer among the others. The first row comes first: a layer without a signal is judged no further.
 PLACED_RULES: tuple[Callable[[Network, Layer], Finding | None], ...] = (

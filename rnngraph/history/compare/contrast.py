@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rnngraph.diagnosis.curve import LN10
+from rnngraph.diagnosis.network import own_path
 from rnngraph.diagnosis.sentences import counted, percent, times
 from rnngraph.history.compare.norms_apart import APART, NormsApart, first_apart, lasting
 from rnngraph.history.compare.side import Side
@@ -105,6 +107,7 @@ def _least(one: Curves) -> float:
 def comparison_sentences(comparison: Comparison) -> Iterator[str]:
     """Say who reaches further, where they part, what is so of each, and what was left out."""
     yield reach_sentence(comparison)
+    yield from spread_sentence(comparison)
     yield parting_sentence(comparison)
     for letter, side in (("A", comparison.a), ("B", comparison.b)):
         yield f"{letter}: {side.measurement.said}"
@@ -124,6 +127,26 @@ def reach_sentence(comparison: Comparison) -> str:
         return f"{'A and B' if far is None else f'Both reach {_lag(one, far)}'}: {left}."
     first, last = (("B", near), ("A", far)) if near > far else (("A", far), ("B", near))
     return f"{first[0]} reaches further: {_lag(one, first[1])}, where {last[0]} reaches lag {last[1]}; {left}."
+
+
+def spread_sentence(comparison: Comparison) -> Iterator[str]:
+    """Say whether the two are further apart than single losses and samples of each are, where there are several."""
+    one = comparison.deciding
+    if one is None:
+        return
+    a, b = (_spread(*pair, one.horizon) for pair in ((comparison.a, one.a), (comparison.b, one.b)))
+    words = [(percent(low), percent(high)) for low, high in (a, b)]
+    said = [f"from {low} to {high}" for low, high in words if low != high]
+    if len(said) == 2:
+        apart = "further apart than that" if a[1] < b[0] or b[1] < a[0] else "no further apart than that"
+        yield f"Of single losses and samples it is {said[0]} in A, and {said[1]} in B: the two are {apart}."
+
+
+def _spread(side: Side, one: Reading, lag: int) -> tuple[float, float]:
+    """Give between what 10 and 90 % of losses and samples lie, in decades."""
+    paths = {path.name: path for path in (*map(own_path, side.network.layers), *side.network.paths)}
+    low, high = paths[one.name].sums.spread(lag)
+    return low / LN10, high / LN10
 
 
 def parting_sentence(comparison: Comparison) -> str:

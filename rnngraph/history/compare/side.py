@@ -15,10 +15,9 @@ from rnngraph.diagnosis.network import Network
 from rnngraph.diagnosis.report import Diagnosis
 from rnngraph.errors import InputError
 from rnngraph.files import is_folder, path_of
-from rnngraph.history.course import History
+from rnngraph.history.course import History, history_of
 from rnngraph.history.folder import open_step
 from rnngraph.history.measurement import Measurement, measurement_of
-from rnngraph.history.training import history_of
 from rnngraph.trace.model import Trace
 
 

@@ -27,6 +27,7 @@ from rnngraph.history.compare.contrast import (
     comparison_sentences,
     parting_sentence,
     reach_sentence,
+    spread_sentence,
 )
 from rnngraph.history.compare.norms_apart import NormsApart
 from rnngraph.history.compare.side import Side
@@ -127,7 +128,7 @@ def comparison_json(comparison: Comparison, *, worse: tuple[str, ...] | None = N
     parting, deciding = comparison.parting, comparison.deciding
     return json_line({
         "schema": SCHEMA,
-        "text": [reach_sentence(comparison), parting_sentence(comparison)],
+        "text": [reach_sentence(comparison), parting_sentence(comparison), *spread_sentence(comparison)],
         "a": _side_document(comparison.a),
         "b": _side_document(comparison.b),
         "deciding": None if deciding is None else deciding.name,

@@ -21,7 +21,7 @@ from rnngraph.diagnosis.layer import no_lags
 from rnngraph.diagnosis.one_loss import Losses
 from rnngraph.diagnosis.sentences import counted, percent, share_text
 from rnngraph.diagnosis.slope import half_life
-from rnngraph.diagnosis.sums import sums_of
+from rnngraph.diagnosis.sums import Sums, sums_of
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.graph.charts.lag_rows import LagRow, lag_rows
 from rnngraph.graph.steps import evenly
@@ -51,6 +51,7 @@ class LagSummary:
     """Some lags in few numbers; `left` is of all losses together, in decades of what there is at lag 1."""
 
     curve: LagCurve
+    sums: Sums
     left: Floats  # (L,); entry 0 is lag 1
     rate: float  # nats per step; NaN where there is none
     reach: int | None  # the last lag at which 1 % or more is left
@@ -63,7 +64,7 @@ class LagSummary:
     @property
     def whole(self) -> bool:
         """Whether it reaches as far as was measured."""
-        return self.reach is not None and self.reach >= self.curve.longest
+        return self.reach is not None and self.reach >= self.sums.longest
 
     def curve_document(self) -> list[dict[str, Any]]:
         """Lay the curve out for JSON, in decades, an entry a lag: all losses together, and how single ones differ."""
@@ -72,7 +73,7 @@ class LagSummary:
         return [
             {"lag": lag, "left": left, "median": median, "q10": low, "q90": high, "pairs": int(pairs)}
             for lag, (left, median, low, high, pairs) in enumerate(
-                zip(self.left.tolist(), *columns, curve.pairs, strict=True), start=1
+                zip(self.left.tolist(), *columns, self.sums.pairs, strict=True), start=1
             )
         ]
 
@@ -96,7 +97,7 @@ def summed(lags: LagTrace, direction: str) -> LagSummary:
     sums = sums_of(curve.credit)
     horizon = sums.covered(limits.coverage)
     rate = curve.rate(horizon) if horizon else float("nan")
-    return LagSummary(curve, sums.end_to_end() / LN10, rate, sums.reach(limits.epsilon))
+    return LagSummary(curve, sums, sums.end_to_end() / LN10, rate, sums.reach(limits.epsilon))
 
 
 def state_lags(trace: Trace, *, states: Sequence[str] | None = None) -> list[StateLags]:

@@ -14,7 +14,7 @@ from rnngraph.nn.cells import CELLS, OFFERED
 from rnngraph.sources.checkpoint.conventions import CONVENTIONS, TORCH
 from rnngraph.sources.checkpoint.conventions.convention import Candidate, Convention
 from rnngraph.sources.checkpoint.files import StoredArray
-from rnngraph.sources.checkpoint.formats import Checkpoint
+from rnngraph.sources.checkpoint.stored import Checkpoint
 
 # How many times as long as the state the weights are, of which the first cell of that many blocks is taken.
 CELL_OF_RATIO = {CELLS[name].blocks: name for name in reversed(OFFERED)}

@@ -12,14 +12,19 @@ from rnngraph.errors import InputError
 from rnngraph.nn.cells import CELLS
 from rnngraph.sources.checkpoint.conventions.convention import Candidate
 from rnngraph.sources.checkpoint.data import Data
-from rnngraph.sources.checkpoint.formats import Checkpoint
 from rnngraph.sources.checkpoint.hand_written.gate_by_gate import TOLD
 from rnngraph.sources.checkpoint.hand_written.packed import ORDER, is_order
 from rnngraph.sources.checkpoint.layers import candidates, chosen
-from rnngraph.sources.checkpoint.leftovers import check_last, describe_unused, other_weights
-from rnngraph.sources.checkpoint.roles import OutputLayer, find_embedding, find_output
+from rnngraph.sources.checkpoint.roles import (
+    OutputLayer,
+    check_last,
+    describe_unused,
+    find_embedding,
+    find_output,
+    other_weights,
+)
 from rnngraph.sources.checkpoint.stack import not_finite, read_stack
-from rnngraph.sources.checkpoint.stored import open_checkpoint
+from rnngraph.sources.checkpoint.stored import Checkpoint, open_checkpoint
 from rnngraph.sources.options import ModelOptions
 from rnngraph.sources.stack import Stack
 

@@ -134,8 +134,7 @@ def _tensors(path: Path, loaded: Any) -> dict[str, tuple[Any, str]]:
             walked.add(id(value))
             inside = (*around, id(value))
             for key, one in value.items():
-                # A training checkpoint also holds the optimiser's copies of every weight.
-                if isinstance(key, str) and not key.startswith("optimizer"):
+                if isinstance(key, str):
                     pending.append((f"{name}.{key}" if name else key, one, name, inside))
             if len(pending) > MOST_ENTRIES:
                 raise FileError(f"{path} is refused: its tables have more than {MOST_ENTRIES} entries.")

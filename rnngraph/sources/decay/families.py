@@ -1,4 +1,4 @@
-"""The table of families. A new one is a row here and a fixture in its test.
+"""The table of families, and what a row of it holds. A new one is a row here and a fixture in its test.
 
 Formulas and names were read in the authors' code, which `starts` names. Where two rows fit the same tensors, the
 configuration decides between them.
@@ -6,8 +6,63 @@ configuration decides between them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
 from rnngraph.sources.decay import formulas, gates, named, starts
-from rnngraph.sources.decay.family import Family, Form, Gate
+from rnngraph.sources.decay.config import Config
+from rnngraph.sources.decay.formulas import Arrays, Numbers
+from rnngraph.trace.magnitudes import Floats
+
+TAG = "{tag}"  # stands for a layer's number and direction in PyTorch's names, such as _l0_reverse
+Written: TypeAlias = tuple[str, str]  # a tensor's name beside its siblings, and its shape (see `fits`)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Tensors that stand beside one another: those that the formula takes, by role, and others that must be there.
+
+    The first tensor tells where the layer is. A name that could be anything's is looked for in modules called `inside`.
+    """
+
+    tensors: Mapping[str, Written]
+    beside: tuple[Written, ...] = ()
+    inside: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Where a running layer computes its gate: a hook on `module` (a path below the layer, empty for the layer itself).
+
+    `take` gives what stands in the formula in the place of the tensor of `role`, (batch, time, features); None where it
+    cannot be told.
+    """
+
+    module: str
+    take: Callable[[gates.Running], Any]
+    role: str = "b"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One family: its tensors, its formula, what the configuration must say, and the published start.
+
+    `says` tells whether the configuration names this family: True, False, or None where it is silent. `start` is a
+    function of the number of states where it depends on it. `steady` families have the same rate at every step, so that
+    a batch adds nothing.
+    """
+
+    name: str
+    formula: str  # for a reader
+    forms: tuple[Form, ...]
+    rate: Callable[[Arrays, Numbers], Floats]
+    start: starts.Start | Callable[[int], starts.Start] | None
+    says: Callable[[Config], bool | None] = lambda config: None  # no configuration names it
+    numbers: Callable[[Config], Numbers] = lambda config: {}
+    gates: tuple[Gate, ...] = ()
+    steady: bool = False
+
 
 _HEADS = {"A": ("A_log", "H"), "b": ("dt_bias", "H")}
 _CHANNELS = (

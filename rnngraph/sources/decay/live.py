@@ -1,12 +1,14 @@
 """Run a PyTorch model on a real batch and see its decays at work: the gates, and the credit that is carried.
 
-In: a module, what it is called with, and the layers that were read. Out: a `LiveDecay` a layer. No `.grad` is touched.
-This is the only place where `decay` meets a running model.
+In: a module, what it is called with, and the layers that were read. Out: a `LiveDecay` a layer. No `.grad` is touched;
+hooks only look, and come off again. This is the only place where `decay` meets a running model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,8 @@ from rnngraph.measure.lag_options import LagOptions, chosen_losses, chosen_sampl
 from rnngraph.measure.recording import Losses
 from rnngraph.norms import row_norms
 from rnngraph.sources.checkpoint.files import plain_name
-from rnngraph.sources.decay.hooks import Seen, hooked, watched
+from rnngraph.sources.decay.families import Gate
+from rnngraph.sources.decay.gates import Running
 from rnngraph.sources.decay.read import ReadLayer, half_lives, squeezed
 from rnngraph.sources.torch.module_and_batch import REDUCTIONS, called, reduced
 from rnngraph.trace.decay import LiveDecay
@@ -25,6 +28,32 @@ from rnngraph.trace.model import LagTrace
 
 _UNSEEN = "the kernel passes its module by, the sequence is packed, or units are dropped between layers"
 BLOCK = 64  # steps whose rates are computed together
+_GATE_MODULES = ("forget_gate",)  # hold a layer's decays; the layer is the module around them
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the hooks of one layer kept: its calls, and its gates."""
+
+    layer: ReadLayer
+    module: Any  # the layer itself
+    holder: Any  # the module that holds its decays, mostly the same
+    gate: Gate | None
+    calls: list[tuple[Any, Any]] = field(default_factory=list)  # input, output
+    gates: list[Any] = field(default_factory=list)
+
+    def keep(self, module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
+        """Keep a call of the layer, as a forward hook."""
+        given, returned = _sequence((*arguments, *keywords.values())), _sequence((output,))
+        if given is not None and returned is not None and returned.requires_grad:
+            self.calls.append((given, returned))
+
+    def keep_gate(self, module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
+        """Keep what the gate's module gave."""
+        running = Running(self.holder, arguments, keywords, output, self.layer.found.tag)
+        taken = None if self.gate is None else self.gate.take(running)
+        if taken is not None:
+            self.gates.append(taken.detach().to("cpu").double().numpy())
 
 
 def observe(module: Any, batch: Any, layers: Sequence[ReadLayer], loss: str) -> list[LiveDecay]:
@@ -38,15 +67,15 @@ def observe(module: Any, batch: Any, layers: Sequence[ReadLayer], loss: str) -> 
     if loss not in REDUCTIONS:
         raise InputError(f"the loss is {loss!r}; choose among {', '.join(REDUCTIONS)}, or return the loss you mean.")
     modules = {plain_name(name): one for name, one in module.named_modules(remove_duplicate=False)}
-    seen = [watched(layer, modules) for layer in layers]
-    with torch.enable_grad(), hooked(seen):
+    seen = [_watched(layer, modules) for layer in layers]
+    with torch.enable_grad(), _hooked(seen):
         scalar = reduced(called(module, batch), loss)[0]
     outputs = [one.calls[0][1] for one in seen if one.calls]
     gradients = iter(torch.autograd.grad(scalar, outputs, retain_graph=True, allow_unused=True) if outputs else ())
     return [_live(one, next(gradients) if one.calls else None) for one in seen]
 
 
-def _live(one: Seen, gradient: Any) -> LiveDecay:
+def _live(one: _Seen, gradient: Any) -> LiveDecay:
     notes = []
     half = _gate_half_lives(one)
     if half is None:
@@ -62,7 +91,7 @@ def _live(one: Seen, gradient: Any) -> LiveDecay:
     return LiveDecay(half, _credit(one.layer.decay.name, given, output, gradient, time_axis=time_axis), tuple(notes))
 
 
-def _gate_half_lives(one: Seen) -> Floats | None:
+def _gate_half_lives(one: _Seen) -> Floats | None:
     """Take ln 2 over the mean rate of each decay: what is left after many steps is the product of the gates."""
     family = one.layer.reading.family
     if family.steady:
@@ -128,3 +157,58 @@ def _norms(tensor: Any, time_axis: int) -> Floats:
     array = tensor.detach().to("cpu").double().numpy()
     array = array if time_axis == 1 else array.swapaxes(0, 1)
     return row_norms(array.reshape(*array.shape[:2], -1))
+
+
+# ---- the hooks
+def _watched(layer: ReadLayer, modules: Mapping[str, Any]) -> _Seen:
+    """Find the modules to look at."""
+    path = layer.found.path
+    outer, _, last = path.rpartition(".")
+    around = outer if last in _GATE_MODULES else path
+    gates = layer.reading.family.gates
+    there = (one for one in gates if ".".join(filter(None, (path, one.module))) in modules)
+    roles = layer.reading.names
+    gate = next((one for one in there if one.role in roles), None)
+    return _Seen(layer, modules[around], modules[path], gate)
+
+
+@contextmanager
+def _hooked(seen: Sequence[_Seen]) -> Iterator[None]:
+    """Put the hooks on, and take them off at the end of the block, also after an exception."""
+    with ExitStack() as hooks:
+        for one in seen:
+            handles = [
+                one.module.register_forward_pre_hook(_with_gradient, with_kwargs=True),
+                one.module.register_forward_hook(one.keep, with_kwargs=True),
+            ]
+            if one.gate is not None:
+                target = one.holder.get_submodule(one.gate.module)
+                handles.append(target.register_forward_hook(one.keep_gate, with_kwargs=True))
+            for handle in handles:
+                hooks.callback(handle.remove)
+        yield
+
+
+def _with_gradient(module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """Let the input take part in autograd where nothing before it does, as under frozen embeddings."""
+    given = _sequence((*arguments, *keywords.values()))
+    if given is None or given.requires_grad:
+        return None
+    fresh = given.detach().requires_grad_()
+    return (
+        tuple(fresh if one is given else one for one in arguments),
+        {key: fresh if one is given else one for key, one in keywords.items()},
+    )
+
+
+def _sequence(values: tuple[Any, ...]) -> Any:
+    """Find the first floating point tensor of three axes, (batch, time, features)."""
+    pending = list(values)
+    while pending:
+        one = pending.pop(0)
+        if hasattr(one, "is_floating_point"):
+            if one.is_floating_point() and one.ndim == 3:
+                return one
+        elif isinstance(one, tuple | list):
+            pending = [*one, *pending]
+    return None

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rnngraph.sources.decay.config import Config
-from rnngraph.sources.decay.families import FAMILIES
-from rnngraph.sources.decay.family import TAG, Family, Form
+from rnngraph.sources.decay.families import FAMILIES, TAG, Family, Form
 from rnngraph.trace.decay import Unread
 
 Shapes = Mapping[str, tuple[int, ...]]

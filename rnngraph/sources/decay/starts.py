@@ -6,12 +6,24 @@ Each follows from the initialisation that its origin names; the tests draw from 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
-from rnngraph.sources.decay.family import Start
 from rnngraph.trace.decay import Five, five_numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the authors' own initialisation gives: quantiles at 0, 10, 50, 90 and 100 %, in steps.
+
+    Where it differs from layer to layer, `low` and `high` are the ends.
+    """
+
+    low: Five
+    high: Five
+    origin: str
 
 
 def _one(five: Five, origin: str) -> Start:

@@ -33,7 +33,7 @@ def file_weights(path: Path) -> Weights:
     """Index a checkpoint, with the `config.json` that is beside it.
 
     Raises:
-        InputError, FileError, MissingToolError: see `read_checkpoint`; or the configuration is no JSON table.
+        FileError, MissingToolError: see `read_checkpoint`; or the configuration is no JSON table.
     """
     beside = (path if path.is_dir() else path.parent) / NAME
     config = read_config(beside) if beside.is_file() else Config({})

@@ -3,12 +3,9 @@
 The user's function is traced to a jaxpr once and interpreted again with identities ("taps") at every scan's states,
 whose gradients are what is measured. `watch` is the way in, `function` makes the jaxpr, `walk` goes through it.
 
-* `finder` tells recurrences from everything else: by `flow` (where values come from, in which order they hold time), by
-  the `form` of a step, its `chunks` and `masks`, and the `step_cell` that it is; `names` names them. What was found is
-  `sites`.
-* `programs` computes: `through_scan` whole losses, and `row_walk` single ones, both of the `step` computed again.
-* `scan_recording` answers what `measure` asks: `facts`, `loss_walk`, `scan_weights` and `picture`, by `samples`; a loss
-  that is `read_together` is one.
+* `finding` tells recurrences from everything else.
+* `running` computes what is measured.
+* `scan_recording` answers what `measure` asks: `facts`, `loss_walk`, `scan_weights` and `picture`.
 """
 
 from rnngraph.errors import MissingToolError

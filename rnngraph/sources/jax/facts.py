@@ -16,9 +16,9 @@ import numpy as np
 
 from rnngraph.measure.recording import Array, Facts
 from rnngraph.norms import norm
-from rnngraph.sources.jax.samples import by_sample, host
+from rnngraph.sources.jax.finding.sites import Site
+from rnngraph.sources.jax.running.samples import by_sample, host
 from rnngraph.sources.jax.scan_weights import slices
-from rnngraph.sources.jax.sites import Site
 from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.magnitudes import Booleans
 from rnngraph.trace.model import FORWARD, REVERSE

@@ -17,7 +17,7 @@ from jax.interpreters import partial_eval
 
 from rnngraph.checks import is_whole
 from rnngraph.errors import InputError
-from rnngraph.sources.jax.samples import FOUND, NONE, BatchAxis
+from rnngraph.sources.jax.running.samples import FOUND, NONE, BatchAxis
 from rnngraph.sources.jax.stepwise import associative_scans_in_steps
 
 

@@ -18,9 +18,9 @@ import numpy as np
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import FED, See
 from rnngraph.norms import norm, row_norms
-from rnngraph.sources.jax.read_together import reads_together
-from rnngraph.sources.jax.samples import host, sample_norms
-from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.jax.finding.sites import Site
+from rnngraph.sources.jax.running.read_together import reads_together
+from rnngraph.sources.jax.running.samples import host, sample_norms
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnngraph.sources.jax.facts import input_name
-from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.jax.finding.sites import Site
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Integers, Magnitudes
 

@@ -18,11 +18,11 @@ from rnngraph.nn.cells.gate import SATURATED
 from rnngraph.norms import norm, row_norms
 from rnngraph.sources.jax import picture
 from rnngraph.sources.jax.facts import clocks_of, facts_of, gate_of, input_name
+from rnngraph.sources.jax.finding.sites import Site
 from rnngraph.sources.jax.loss_walk import LossWalk
-from rnngraph.sources.jax.programs import Programs
-from rnngraph.sources.jax.samples import Layout, by_sample, host
+from rnngraph.sources.jax.running.programs import Programs
+from rnngraph.sources.jax.running.samples import Layout, by_sample, host
 from rnngraph.sources.jax.scan_weights import changed_arrays, parameters_of
-from rnngraph.sources.jax.sites import Site
 from rnngraph.trace.change import Change
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes

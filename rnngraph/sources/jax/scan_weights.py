@@ -17,9 +17,9 @@ from rnngraph.measure.parameter_trace import NO_SPECTRUM, parameter_trace, weigh
 from rnngraph.measure.recording import Array
 from rnngraph.nn import init
 from rnngraph.norms import norm
-from rnngraph.sources.jax.samples import host
-from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.step_cell import Weight
+from rnngraph.sources.jax.finding.sites import Site
+from rnngraph.sources.jax.finding.step_cell import Weight
+from rnngraph.sources.jax.running.samples import host
 from rnngraph.trace.change import BIAS, ORTHOGONAL, SCALE, Change
 from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import ParameterTrace

@@ -15,10 +15,10 @@ from rnngraph.errors import InputError
 from rnngraph.measure import record as measured
 from rnngraph.measure.lag_options import LagOptions, asked
 from rnngraph.measure.trial import Trial
-from rnngraph.sources.jax.finder import find
+from rnngraph.sources.jax.finding.finder import find
 from rnngraph.sources.jax.function import Options, function_of, leaves_of
-from rnngraph.sources.jax.programs import Programs
-from rnngraph.sources.jax.samples import FOUND, BatchAxis
+from rnngraph.sources.jax.running.programs import Programs
+from rnngraph.sources.jax.running.samples import FOUND, BatchAxis
 from rnngraph.sources.jax.scan_recording import JaxRecording
 from rnngraph.trace.model import WITHOUT_LAGS, Trace
 

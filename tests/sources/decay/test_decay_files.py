@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import rnngraph as rg
-from rnngraph.errors import FileError, InputError
+from rnngraph.errors import FileError
 from tests import programs
 
 TRUTH = [2.0, 8.0]  # steps
@@ -186,7 +186,7 @@ def test_no_checkpoint_a_foreign_one_and_an_empty_folder(tmp_path: Path) -> None
     with pytest.raises(FileError, match="there is no checkpoint"):
         rg.decay(tmp_path / "nowhere.safetensors")
     (tmp_path / "model.gguf").touch()
-    with pytest.raises(InputError, match=r"suffix of no known checkpoint format: \.safetensors"):
+    with pytest.raises(FileError, match=r"suffix of no known checkpoint format: \.safetensors"):
         rg.decay(tmp_path / "model.gguf")
     with pytest.raises(FileError, match="holds no weights"):
         rg.decay(tmp_path)

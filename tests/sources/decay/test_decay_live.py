@@ -306,7 +306,7 @@ def test_the_gates_are_what_the_kernel_was_given(name: str, quiet: None, monkeyp
     assert np.abs(layer.live.half_lives / layer.half_lives - 1).max() > 0.01
     credit = summary_of(layer)
     assert credit is not None
-    assert credit.curve.longest == TOKENS.shape[1] - 2  # the last token has no loss
+    assert credit.sums.longest == TOKENS.shape[1] - 2  # the last token has no loss
 
 
 def by_hand(module: Any, x: Any, tag: str, states: Any, keeps: int) -> tuple[list[float], list[Any]]:

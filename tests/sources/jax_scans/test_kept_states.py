@@ -59,7 +59,19 @@ by_what_it_leaves = masked(lambda mask, new, old: mask * new + old * ~mask)
 by_a_difference = masked(lambda mask, new, old: old + mask.astype(float) * (new - old))
 
 
-@pytest.mark.parametrize("loss", [by_length, backward, two_states, by_a_mask, by_what_it_leaves, by_a_difference])
+def by_two_masks(p: Any, x: Any) -> Any:
+    """Two that are one together, of which the step does not say so."""
+    going = (jnp.arange(T)[:, None] < jnp.asarray(LENGTHS)).astype(float)[..., None]
+
+    def step(h: Any, now: Any) -> Any:
+        return now[0] * (p * h + now[2]) + now[1] * h, None
+
+    return jnp.sum(jax.lax.scan(step, jnp.zeros((N, H)), (going, 1 - going, x))[0])
+
+
+@pytest.mark.parametrize("loss", [
+    by_length, backward, two_states, by_a_mask, by_what_it_leaves, by_a_difference, by_two_masks,
+])  # fmt: skip
 def test_lags_count_the_steps_that_were_taken(loss: Loss) -> None:
     trace = watched.watch(loss, jnp.float32(DECAY), jnp.ones((T, N, H)), weights=False, batch_axis=0)
     lag = trace.lags[-1]

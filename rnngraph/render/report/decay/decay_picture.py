@@ -111,8 +111,8 @@ class _Row:
             ends.append(base + 36)
         credit = summary_of(self.layer)
         ends.append(self._numbers(top if self.paper.wide else max(ends)))
-        if credit is not None and credit.curve.longest:
-            ends.append(self._credit(credit.left[: credit.curve.longest], top if self.paper.wide else max(ends) + 6))
+        if credit is not None and credit.sums.longest:
+            ends.append(self._credit(credit.left[: credit.sums.longest], top if self.paper.wide else max(ends) + 6))
         self.paper.y = max(ends) + 10
 
     def _x(self, half_life: float) -> float:

@@ -154,7 +154,7 @@ def live_parts(report: DecayReport, *, width: int) -> Parts:
 
 
 def _curves(layers: list[LayerDecay]) -> Parts:
-    drawn = [(layer, credit) for layer in layers if (credit := summary_of(layer)) is not None and credit.curve.longest]
+    drawn = [(layer, credit) for layer in layers if (credit := summary_of(layer)) is not None and credit.sums.longest]
     yield Text()
     if drawn:
         yield together_rows([(layer.shown_name, credit) for layer, credit in drawn[:MOST_CURVES]])

@@ -1,8 +1,8 @@
 """A recurrence written by hand, with a weight a gate: `Wxi, Whi, bi`, `Wi, Ui, bi`, or `Wi, bi` for both inputs.
 
-A plain one has a single gate: `Wxh, Whh, bh`. In: the index of a checkpoint, and what its owner says of it. Out: the
-same, with the gates put together as Keras stores them, which is the layout of a GRU with one bias: its reset gate
-stands before the product.
+A plain one has a single gate: `Wxh, Whh, bh`, or other names that people give these. In: the index of a checkpoint,
+and what its owner says of it. Out: the same, with the gates put together as Keras stores them, which is the layout of a
+GRU with one bias: its reset gate stands before the product.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from rnngraph.errors import InputError
 from rnngraph.sources.checkpoint.files import StoredArray
-from rnngraph.sources.checkpoint.hand_written.parts import beside, flat, names_of, part, turned
+from rnngraph.sources.checkpoint.hand_written.parts import beside, flat, grouped, instead, names_of, part, turned
 
 _NAME = re.compile(r"^(?P<prefix>(?:.*[./_])?)(?P<kind>W_?x|W_?h|W|U|b)_?(?P<gate>[a-z])$")
 _OUTPUT = re.compile(r"^(?P<prefix>(?:.*[./_])?)(?P<kind>W|b)_?(y|hy|yh|v)$")
@@ -25,6 +25,11 @@ _UPDATE = "z"  # the letter of a gate that weighs the old state against the new 
 _FORMS = (("Wx", "Wh"), ("W", "U"), ("W", ""))  # the weights of the input and of the state; one for both
 _PLAIN_FORMS = _FORMS[:1]  # of the one gate, for which W, U and b stand for too much
 _STORED = ("kernel", "recurrent_kernel", "bias")
+# The state is called h in most texts and a in some.
+_PLAIN_NAMES = {
+    "Wxh": r"W_?(xh|ih|ax|hx|xa)", "Whh": r"W_?(hh|aa)", "bh": r"b(_?(h|hh|a|xh))?", "Why": r"W_?(hy|yh|ya|ay|ho)",
+    "by": r"b_?(y|o|hy)",
+}  # fmt: skip
 TOLD = {"joined": ("hx", "xh"), "update": ("old", "new")}  # what shapes and names leave open
 
 
@@ -43,7 +48,9 @@ class _Layer:
         return min(self.inputs[0].shape) if not self.states else self.states[0].shape[0]
 
 
-def with_joined_gates(arrays: dict[str, StoredArray], told: Mapping[str, str]) -> dict[str, StoredArray]:
+def with_joined_gates(
+    arrays: dict[str, StoredArray], told: Mapping[str, str]
+) -> tuple[dict[str, StoredArray], set[str]]:
     """Put the gates of layers that were written by hand together; everything else stays as it is.
 
     Args:
@@ -51,21 +58,18 @@ def with_joined_gates(arrays: dict[str, StoredArray], told: Mapping[str, str]) -
         told: `joined`, which comes first where state and input are joined, "hx" or "xh"; `update`, what a GRU's update
             gate weighs, the "old" state or the "new" one.
 
+    Returns:
+        the index, and what had to be told.
+
     Raises:
         InputError: what shapes and names do not tell was not told.
     """
-    groups: dict[str, dict[tuple[str, str], str]] = {}
-    for name in arrays:
-        match = _NAME.match(name)
-        if match is not None:
-            groups.setdefault(match["prefix"], {})[match["kind"].replace("_", ""), match["gate"]] = name
-    found, asked = dict(arrays), set[str]()
-    for prefix, group in groups.items():
-        layer = _layer(arrays, group)
+    found, asked = with_usual_names(arrays), set[str]()
+    for prefix, group in grouped(found, _NAME).items():
+        layer = _layer({(kind.replace("_", ""), gate): one for (kind, gate), one in group.items()})
         if layer is None:
             continue
-        taken = {id(one) for one in (*layer.inputs, *layer.states, *layer.biases)}
-        found = {name: one for name, one in found.items() if id(one) not in taken}
+        found = instead(found, (*layer.inputs, *layer.states, *layer.biases), {})
         matches = [match for match in map(_OUTPUT.match, found) if match is not None and match["prefix"] == prefix]
         outputs = {match["kind"]: found.pop(match.string) for match in matches}
         asked |= _ask(layer, told)
@@ -76,18 +80,31 @@ def with_joined_gates(arrays: dict[str, StoredArray], told: Mapping[str, str]) -
         for kind, name in (("W", "output.weight"), ("b", "output.bias")):
             if kind in outputs:
                 found[prefix + name] = _output(outputs[kind], columns)
-    for key in TOLD:
-        if key in told and key not in asked:
-            raise InputError(f"--layer {key}={told[key]} has no use: the file holds no layer of which it must be told.")
-    return found
+    return found, asked
 
 
-def _layer(arrays: Mapping[str, StoredArray], group: Mapping[tuple[str, str], str]) -> _Layer | None:
+def with_usual_names(arrays: dict[str, StoredArray]) -> dict[str, StoredArray]:
+    """Put the arrays of a plain recurrence that was written by hand under usual names; everything else stays."""
+    groups: dict[str, dict[str, str]] = {}  # by what stands before the name: the usual names, and those in the file
+    for name in arrays:
+        for usual, pattern in _PLAIN_NAMES.items():
+            match = re.match(rf"^(?P<prefix>(?:.*[./_])?){pattern}$", name)
+            if match is not None:
+                groups.setdefault(match["prefix"], {})[usual] = name
+    renamed = dict[str, str]()
+    for prefix, group in groups.items():
+        shape = arrays[group["Whh"]].shape if {"Wxh", "Whh"} <= group.keys() else ()
+        if len(shape) == 2 and shape[0] == shape[1]:
+            renamed |= {name: prefix + usual for usual, name in group.items() if prefix + usual not in arrays}
+    return {renamed.get(name, name): array for name, array in arrays.items()}
+
+
+def _layer(group: Mapping[tuple[str, str], StoredArray]) -> _Layer | None:
     """Find one weight a gate, all of one shape that fits."""
 
     def gates(kind: str, letters: tuple[str, ...]) -> list[StoredArray]:
-        names = [next((group[kind, one] for one in some if (kind, one) in group), None) for some in letters]
-        return [arrays[name] for name in names if name is not None] if None not in names else []
+        found = [next((group[kind, one] for one in some if (kind, one) in group), None) for some in letters]
+        return [one for one in found if one is not None] if None not in found else []
 
     for cell, letters in _CELLS.items():
         for of_input, of_state in _FORMS if len(letters) > 1 else _PLAIN_FORMS:

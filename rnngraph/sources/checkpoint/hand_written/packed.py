@@ -13,7 +13,7 @@ import numpy as np
 
 from rnngraph.errors import InputError
 from rnngraph.sources.checkpoint.files import StoredArray
-from rnngraph.sources.checkpoint.hand_written.parts import part
+from rnngraph.sources.checkpoint.hand_written.parts import instead, part
 
 _NAME = re.compile(
     r"^(?P<prefix>(?:.*[./_])?)(?P<kind>W|b)_?(?P<cell>lstm|gru|gates|all)?_?(?P<order>[a-z]{3,4})?$", re.I
@@ -28,7 +28,9 @@ def is_order(said: str) -> bool:
     return any(sorted(said) == sorted(known) for known in _CELLS)
 
 
-def with_split_gates(arrays: dict[str, StoredArray], told: Mapping[str, str]) -> dict[str, StoredArray]:
+def with_split_gates(
+    arrays: dict[str, StoredArray], told: Mapping[str, str]
+) -> tuple[dict[str, StoredArray], set[str]]:
     """Split weights of all gates into one a gate; everything else stays as it is.
 
     Args:
@@ -36,8 +38,11 @@ def with_split_gates(arrays: dict[str, StoredArray], told: Mapping[str, str]) ->
         told: `gates`, their order where the name does not say it; `bias`, "first" or "last", where one row (or column)
             of the weight multiplies a one.
 
+    Returns:
+        the index, and what had to be told.
+
     Raises:
-        InputError: an LSTM's or GRU's weight, of which the order was not told; or something was told without use.
+        InputError: an LSTM's or GRU's weight, of which the order was not told.
     """
     found, used = dict(arrays), set[str]()
     for name, array in arrays.items():
@@ -48,9 +53,7 @@ def with_split_gates(arrays: dict[str, StoredArray], told: Mapping[str, str]) ->
         used |= {"bias"} & told.keys() | ({"gates"} if order != (match["order"] or "").lower() else set())
         biases = [one for other, one in arrays.items() if _is_bias(other, match) and max(one.shape) in array.shape][:1]
         axis = _axis(array, order, biases)
-        del found[name]
-        for bias in biases:
-            found = {key: one for key, one in found.items() if one is not bias}
+        found = instead(found, [array, *biases], {})
         if "bias" in told:
             side, size = 1 - axis, array.shape[1 - axis]
             row, at = (0, 1) if told["bias"] == "first" else (size - 1, 0)
@@ -58,12 +61,7 @@ def with_split_gates(arrays: dict[str, StoredArray], told: Mapping[str, str]) ->
         found |= _gates(match["prefix"] + "W", array, order, axis)
         for bias in biases:
             found |= _gates(match["prefix"] + "b", bias, order, int(np.argmax(bias.shape)))
-    for key in ("gates", "bias"):
-        if key in told and key not in used:
-            raise InputError(
-                f"--layer {key}={told[key]} has no use: the file holds no weight of which it must be told."
-            )
-    return found
+    return found, used
 
 
 def _order(match: re.Match[str], shape: tuple[int, ...], told: str) -> str | None:

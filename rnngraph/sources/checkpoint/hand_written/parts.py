@@ -5,12 +5,30 @@ In: `StoredArray`s. Out: others, which read those.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from rnngraph.sources.checkpoint.files import StoredArray
+
+
+def grouped(arrays: Mapping[str, StoredArray], name: re.Pattern[str]) -> dict[str, dict[tuple[str, ...], StoredArray]]:
+    """Gather arrays by the first group of a pattern of their names, what stands before; each by the other groups."""
+    found: dict[str, dict[tuple[str, ...], StoredArray]] = {}
+    for match in filter(None, map(name.match, arrays)):
+        prefix, *rest = match.groups()
+        found.setdefault(prefix, {})[tuple(rest)] = arrays[match.string]
+    return found
+
+
+def instead(
+    arrays: Mapping[str, StoredArray], taken: Iterable[StoredArray], found: Mapping[str, StoredArray]
+) -> dict[str, StoredArray]:
+    """Put arrays in the place of those that they were made of."""
+    gone = {id(one) for one in taken}
+    return {name: one for name, one in arrays.items() if id(one) not in gone} | dict(found)
 
 
 def part(array: StoredArray, axis: int, first: int, last: int) -> StoredArray:

@@ -18,9 +18,9 @@ import numpy as np
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Array
 from rnngraph.norms import row_norms
-from rnngraph.sources.jax.form import inexact
-from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.step import computed
+from rnngraph.sources.jax.finding.form import inexact
+from rnngraph.sources.jax.finding.sites import Site
+from rnngraph.sources.jax.running.step import computed
 from rnngraph.trace.magnitudes import Booleans, Floats
 
 FOUND, NONE = "found", "none"

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from rnngraph.measure.recording import Array
-from rnngraph.sources.jax.form import Carries, Form, inexact
-from rnngraph.sources.jax.masks import Spots
-from rnngraph.sources.jax.step_cell import Gate, Weight
+from rnngraph.sources.jax.finding.form import Carries, Form, inexact
+from rnngraph.sources.jax.finding.masks import Spots
+from rnngraph.sources.jax.finding.step_cell import Gate, Weight
 from rnngraph.sources.jax.walk import Path, body, counts
 
 

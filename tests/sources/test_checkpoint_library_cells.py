@@ -10,7 +10,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.sources.checkpoint.files import StoredArray
-from rnngraph.sources.checkpoint.joined_kernels import with_split_kernels
+from rnngraph.sources.checkpoint.library_cells import with_usual_cells
 from rnngraph.sources.checkpoint.load import load
 from rnngraph.sources.options import ModelOptions
 
@@ -127,4 +127,4 @@ def test_tensorflow(cell: Any, arrays: Arrays, tmp_path: Path) -> None:
 )
 def test_what_is_no_such_cell_keeps_its_names(shapes: dict[str, tuple[int, ...]]) -> None:
     arrays = {name: StoredArray(name, shape, Path(), lambda: np.zeros(())) for name, shape in shapes.items()}
-    assert with_split_kernels(arrays) == (arrays, {})
+    assert with_usual_cells(arrays) == (arrays, {})

@@ -1,8 +1,8 @@
-"""Cells of haiku and TensorFlow 1, most with one weight for input and state, under Keras's and PyTorch's names.
+"""The cells of libraries under PyTorch's and Keras's names: flax's, equinox's, haiku's, and those of TensorFlow 1.
 
 In: the index of a checkpoint. Out: the same, and what Keras would say of a layer; what is no such cell keeps its name.
-Both add 1 to a forget gate as they run, so that it stands in no file (TensorFlow's `forget_bias`, of which 1 is the
-default).
+Haiku and TensorFlow add 1 to a forget gate as they run, so that it stands in no file (TensorFlow's `forget_bias`, of
+which 1 is the default).
 """
 
 from __future__ import annotations
@@ -13,17 +13,57 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from rnngraph.sources.checkpoint.files import StoredArray
-from rnngraph.sources.checkpoint.hand_written.parts import beside, part, turned
+from rnngraph.sources.checkpoint.hand_written.parts import beside, grouped, instead, part, turned
 from rnngraph.sources.checkpoint.keras import Settings
 
+_Arrays: TypeAlias = dict[str, StoredArray]
+_DENSE = re.compile(r"^(?P<prefix>(?:.*[./])?)(?:dense_)?(?P<side>[ih])(?P<gate>[ifgorzn]?)_?[./](?P<key>kernel|bias)$")
+_GATES = (("i", "f", "g", "o"), ("r", "z", "n"), ("",))  # in PyTorch's order; a plain cell has one, as have fused gates
 _CELL = re.compile(
     r"^(?P<prefix>(?:.*/)?(?P<cell>(?:basic_|vanilla_)?(?:lstm|gru|rnn))(?:_cell)?(?:_\d+)?/)"
     r"(?P<key>linear/w|kernel|w_i|gates/kernel)$"
 )
-_Arrays: TypeAlias = dict[str, StoredArray]
 
 
-def with_split_kernels(arrays: _Arrays) -> tuple[_Arrays, Settings]:
+def with_usual_cells(arrays: _Arrays) -> tuple[_Arrays, Settings]:
+    """Put such cells under the usual names."""
+    return _with_split_kernels(_with_paired_biases(_with_joined_gates(arrays)))
+
+
+# ---- flax: a dense layer a gate, or one for all
+def _with_joined_gates(arrays: _Arrays) -> _Arrays:
+    """Take flax's `ii/kernel, hi/kernel, hi/bias`, for each gate, for `weight_ih, weight_hh, bias_hh`."""
+    for prefix, group in grouped(arrays, _DENSE).items():
+        cell = [one for one in _GATES if all((side, gate, "kernel") in group for side in "ih" for gate in one)]
+        for side in "ih" if cell else ():
+            kernels = [group[side, gate, "kernel"] for gate in cell[0]]
+            found = {f"{prefix}weight_{side}h": turned(beside(kernels, [1] * len(kernels)))}
+            biases = [group.get((side, gate, "bias")) for gate in cell[0]]
+            known = [one for one in biases if one is not None]
+            if known:  # a gate without one has a bias of zeros
+                some = [known[0] if one is None else one for one in biases]
+                found[f"{prefix}bias_{side}h"] = beside(some, [int(one is not None) for one in biases])
+            arrays = instead(arrays, [*kernels, *known], found)
+    return arrays
+
+
+# ---- equinox
+def _with_paired_biases(arrays: _Arrays) -> _Arrays:
+    """Take equinox's `bias` beside `weight_hh` for `bias_ih`, and its `bias_n` for the last third of `bias_hh`."""
+    found = dict(arrays)
+    for name in arrays:
+        prefix = name.removesuffix("weight_hh")
+        if prefix == name or prefix + "bias_ih" in arrays:
+            continue
+        for own, usual in (("bias", "bias_ih"), ("bias_n", "bias_hh")):
+            bias = found.pop(prefix + own, None)
+            if bias is not None:
+                found[prefix + usual] = beside([bias] * 3, (0, 0, 1)) if own == "bias_n" else bias
+    return found
+
+
+# ---- haiku and TensorFlow 1: most with one weight for input and state
+def _with_split_kernels(arrays: _Arrays) -> tuple[_Arrays, Settings]:
     """Put such cells under the usual names; haiku's plain cell is a ReLU."""
     found, settings = dict(arrays), {}
     for name in arrays:
@@ -33,9 +73,7 @@ def with_split_kernels(arrays: _Arrays) -> tuple[_Arrays, Settings]:
             own = {one.removeprefix(prefix): array for one, array in arrays.items() if one.startswith(prefix)}
             layer = dict(_layer(key, own, 4 if "lstm" in match["cell"] else 1))
             if layer:
-                taken = {id(array) for array in own.values()}
-                found = {one: array for one, array in found.items() if id(array) not in taken}
-                found |= {prefix + one: array for one, array in layer.items()}
+                found = instead(found, own.values(), {prefix + one: array for one, array in layer.items()})
             if "weight_hh" in layer:
                 settings[prefix.split("/")[-2]] = {"activation": "relu"}
     return found, settings

@@ -13,13 +13,12 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from rnngraph.sources.jax import through_scan
+from rnngraph.sources.jax.finding.sites import Plan, Site
 from rnngraph.sources.jax.function import Function, Options
-from rnngraph.sources.jax.read_together import Heard, largest_alone
-from rnngraph.sources.jax.row_walk import walk_rows
-from rnngraph.sources.jax.samples import Axes, Layout, layout_of
-from rnngraph.sources.jax.sites import Plan, Site
-from rnngraph.sources.jax.step import all_steps, at_step, checkpointed, tap_to_size_one
+from rnngraph.sources.jax.running import through_scan
+from rnngraph.sources.jax.running.read_together import Heard, largest_alone
+from rnngraph.sources.jax.running.samples import Axes, Layout, layout_of
+from rnngraph.sources.jax.running.step import all_steps, at_step, checkpointed, tap_to_size_one
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, compute, counts, walk
 
 How: TypeAlias = Callable[[Site, list[Any], Any], tuple[Sequence[Any], Any]]
@@ -131,9 +130,9 @@ class Programs:
         results: Results,
         entering: dict[str, Any],
     ) -> Any:
-        """Walk rows back through one scan; see `walk_rows`. What is handed down is (rows, ...)."""
+        """Walk rows back through one scan; see `through_scan.walk_rows`. What is handed down is (rows, ...)."""
         site, operands = self.plan.numbered[number], self._beside(arrays, results, {})[1][number]
-        return walk_rows(site, operands, entering, dict(zip(site.tapped, axes, strict=True)))
+        return through_scan.walk_rows(site, operands, entering, dict(zip(site.tapped, axes, strict=True)))
 
     def _felt(self, arrays: Sequence[Any]) -> Any:
         slots = {site.number: through_scan.felt_slots(site) for site in self.plan.numbered}

@@ -1,29 +1,33 @@
-"""The whole loss walked back through a scan: gradients at its states, their parts, and each step's part of weights.
+"""Losses walked back through a scan: the whole one, and those of single steps, many at once.
 
-In: a `Site`, its operands, and slots for what is handed out. Out: the scan's results, unchanged, and what is noted
-beside them.
+In: a `Site` and its operands. Out: of the whole loss gradients at states, their parts, and each step's part of weights;
+of single ones norms by row, step and sample, and what arrives at operands that other scans made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
-from rnngraph.sources.jax.form import inexact
-from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.step import (
+from rnngraph.sources.jax.finding.form import inexact
+from rnngraph.sources.jax.finding.masks import Spot
+from rnngraph.sources.jax.finding.sites import Site
+from rnngraph.sources.jax.running.step import (
     ByPlace,
     at_step,
     computed,
     norms_along,
     scan,
     tap,
+    tap_of_norms,
     tapped,
 )
 
+Axes: TypeAlias = Mapping[int, int | None]  # of the samples, by argument of a step
 _TOGETHER, _MOST_NUMBERS = 32, 2**22  # steps whose parts of weights are made together
 
 
@@ -117,16 +121,89 @@ def parts(site: Site, arguments: list[Any], arrived: ByPlace, before: Sequence[A
 def inside(site: Site, arguments: Sequence[Any]) -> Any:
     """Say at which steps a scan keeps, forgets and stops its states, and give the gate that keeps one, (T, ...)."""
 
-    def seen(t: Any) -> dict[str, Any]:
+    def seen(t: Any) -> tuple[Any, Any]:
         values = computed(site.form, at_step(site, arguments, t))
-        found: dict[str, Any] = {
-            what: [[values[one.number] == one.value for one in some] for some in spots]
-            for what, spots in site.spots.items()
-        }
-        return found | ({"gate": values[site.gate.number]} if site.gate else {})
+        here = {what: [[_holds(one, values) for one in some] for some in spots] for what, spots in site.spots.items()}
+        return here, {"gate": values[site.gate.number]} if site.gate else {}
 
-    return jax.vmap(seen)(jnp.arange(site.length))
+    here, gate = jax.vmap(seen)(jnp.arange(site.length))
+    return gate | {
+        what: [[one & jnp.all(always) for one, always in some] for some in spots] for what, spots in here.items()
+    }
+
+
+def _holds(spot: Spot, values: ByPlace) -> tuple[Any, Any]:
+    """Say where a spot holds in a step, and what must be so in every step."""
+    here = values[spot.number]
+    return here == spot.value, True if spot.rest is None else here + values[spot.rest] == 1
 
 
 def _zeros(aval: Any, *lead: int) -> Any:
     return jnp.zeros((*lead, *aval.shape), aval.dtype)
+
+
+# ---- single losses: the backward pass with a leading axis of rows
+def walk_rows(site: Site, operands: Sequence[Any], entering: Mapping[str, Any], axes: Axes) -> dict[str, Any]:
+    """Walk rows back; what of the whole loss enters at a step counts in each row as often as the row says.
+
+    Args:
+        site: the scan.
+        operands: of the scan.
+        entering: `shares`, what enters of the whole loss, by place among the results; `factors` (rows, T), how often
+            each step's part counts; `above` by place, (rows, ...), what arrives from other scans.
+        axes: of the samples.
+
+    Returns:
+        norms: `states` a list by state, `read` by argument, (rows, T, samples), `initial` (rows, samples);
+        `handed`, what arrives at operands by place, (rows, ...).
+    """
+    shares, factors, above = entering["shares"], entering["factors"], entering["above"]
+    emitted = {k: one for k, one in shares.items() if k in site.emitted}
+    gathered = {k: one for k, one in shares.items() if k in site.carries.gathered}
+    taps = {k: tap_of_norms(axis) for k, axis in axes.items()}
+    states = [site.first + k for k in site.states]
+
+    def step(constants: list[Any], carried: list[Any], given: Any) -> tuple[list[Any], Any]:
+        read, own, slots = given
+        arguments = [*constants, *carried, *read]
+        for k in gathered:  # what a step adds is its own part, and not that of the steps before
+            arguments[site.first + k] = jax.lax.stop_gradient(arguments[site.first + k])
+        for k, slot in slots["read"].items():
+            arguments[k] = taps[k](arguments[k], slot)
+        found = tapped(site, arguments, slots["states"], [taps[k] for k in states])
+        part = sum((_product(one, found[k]) for k, one in (own | gathered).items()), jnp.zeros((), factors.dtype))
+        return found[: site.count], (found[site.count :], part)
+
+    def function(handed: ByPlace, slots: Any) -> tuple[Any, ByPlace]:
+        constants, initial, read = site.divide([handed.get(k, one) for k, one in enumerate(operands)])
+        for place, k, slot in zip(site.states, states, slots["initial"], strict=True):
+            initial[place] = taps[k](initial[place], slot)
+        at_steps = {name: slots[name] for name in ("states", "read")}
+        final, (columns, parts) = scan(site, partial(step, constants), initial, (read, emitted, at_steps))
+        results = [*final, *columns]
+        end = sum((_product(shares[k], final[k]) for k in site.states if k in shares), jnp.zeros((), factors.dtype))
+        return parts.at[0 if site.backward else -1].add(end), {k: results[k] for k in above}
+
+    slots = {
+        "states": [_zero_norms(site.arguments[k], axes[k], site.length) for k in states],
+        "read": {
+            k: _zero_norms(site.arguments[k], axes[k], site.length) for k in axes if k not in (*states, *site.handed)
+        },
+        "initial": [_zero_norms(site.arguments[k], axes[k]) for k in states],
+    }
+    _, pull = jax.vjp(function, {k: operands[k] for k in site.handed}, slots)
+    handed, norms = jax.vmap(pull)((factors, above))
+    told: dict[str, Any] = norms | {"handed": handed}
+    return told
+
+
+def _zero_norms(aval: Any, axis: int | None, *lead: int) -> Any:
+    """Make a slot for the norms of samples."""
+    wide = jnp.promote_types(jnp.finfo(aval.dtype).dtype, jnp.float32)
+    return jnp.zeros((*lead, 1 if axis is None else aval.shape[axis]), wide)
+
+
+def _product(share: Any, value: Any) -> Any:
+    """Give the number whose gradient by the value is the share."""
+    wide = jnp.promote_types(value.dtype, jnp.float32)
+    return jnp.sum(jnp.real(share.astype(wide) * value.astype(wide)))

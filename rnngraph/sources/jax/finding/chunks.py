@@ -10,7 +10,7 @@ from typing import Any
 
 from jax.extend.core import Literal
 
-from rnngraph.sources.jax.form import CASTS, Form, Line
+from rnngraph.sources.jax.finding.form import CASTS, Form, Line
 from rnngraph.sources.jax.walk import counts
 
 

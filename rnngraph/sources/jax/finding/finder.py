@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 from rnngraph.checks import listed
-from rnngraph.sources.jax.chunks import in_chunks
-from rnngraph.sources.jax.flow import INPUT, NOTHING, STATE, Flow, through, whole
-from rnngraph.sources.jax.form import Carries, Form, inexact
-from rnngraph.sources.jax.masks import spots
-from rnngraph.sources.jax.names import is_library, joined, kinds_of, owner, place_of, step_name
-from rnngraph.sources.jax.sites import Plan, Site
-from rnngraph.sources.jax.step_cell import follow, gate_of, weights_on
+from rnngraph.sources.jax.finding.chunks import in_chunks
+from rnngraph.sources.jax.finding.flow import INPUT, NOTHING, STATE, Flow, through, whole
+from rnngraph.sources.jax.finding.form import Carries, Form, inexact
+from rnngraph.sources.jax.finding.masks import spots
+from rnngraph.sources.jax.finding.names import is_library, joined, kinds_of, owner, place_of, step_name
+from rnngraph.sources.jax.finding.sites import Plan, Site
+from rnngraph.sources.jax.finding.step_cell import follow, gate_of, weights_on
 from rnngraph.sources.jax.walk import Path, body, called, counts, inner, walk
 
 _LOOPS = {
@@ -52,7 +52,7 @@ def find(jaxpr: Any, constants: int, weights: Sequence[bool], names: Sequence[st
         Flow(weights=True, parts=whole(place, finder.shapes[place])) if weight else Flow(data=True)
         for place, weight in enumerate(weights)
     ]
-    walk((jaxpr, [Flow(data=True)] * constants), flows, finder.visit, literal=lambda _: Flow())
+    finder.walk((jaxpr, [None] * constants), flows)
     listed(only, finder.named)
     return finder.plan
 
@@ -63,6 +63,11 @@ class _Finder:
         self.scopes: list[str] = []
         self.named: list[str] = []
 
+    def walk(self, inside: tuple[Any, Sequence[Any]], flows: Sequence[Flow], path: Path = ()) -> list[Flow]:
+        """Look through a jaxpr, whose constants are data."""
+        constants = [Flow(data=True)] * len(inside[1])
+        return walk((inside[0], constants), flows, self.visit, literal=lambda _: Flow(), path=path)
+
     def visit(self, equation: Any, flows: list[Flow], path: Path) -> Sequence[Flow]:
         """Say what is known of the results of an equation, and note scans."""
         self.scopes.append(str(equation.source_info.name_stack))
@@ -71,8 +76,7 @@ class _Finder:
             if name == "scan":
                 return self._scan(equation, flows, path)
             if nested is not None:
-                closed = [Flow(data=True)] * len(nested[1])
-                return walk((nested[0], closed), flows, self.visit, literal=lambda _: Flow(), path=path)
+                return self.walk(nested, flows, path)
             loops = [one for one in inner(equation) if one.primitive.name in ("scan", "while")]
             if name in _LOOPS and (loops or name == "while") and any(inexact(one) for one in equation.outvars):
                 places = [place_of(one) for one in loops if one.primitive.name == "scan"]
@@ -96,7 +100,7 @@ class _Finder:
         nested = [one for one in inner(equation) if one.primitive.name == "scan" and Form(one, ()).carries().states]
         last = form.first + form.count
         read = [one for one, variable in zip(flows[last:], equation.invars[last:], strict=True) if inexact(variable)]
-        layers = bool(nested) and _are_layers(read)
+        layers = bool(nested) and any(one.weights for one in read) and not any(one.data for one in read)
         reason = self._no_recurrence(form, carries, flows, layers=layers) if carries.states or nested else None
         if reason:
             self._not(reason.format(place))
@@ -195,14 +199,11 @@ class _Finder:
     def _layers(self, equation: Any, flows: list[Flow], path: Path) -> Sequence[Flow]:
         """Go through a scan whose steps are layers as if they were written one below the other."""
         first, count = counts(equation)
-        inside = body(equation)
         carried, results = flows[first : first + count], []
         read = [Flow(one.data, one.weights, sites=one.sites) for one in flows[first + count :]]
         self.plan.layers.add(path)
         for layer in range(equation.params["length"]):
-            arguments = [*flows[:first], *carried, *read]
-            closed = [Flow(data=True)] * len(inside[1])
-            out = walk((inside[0], closed), arguments, self.visit, literal=lambda _: Flow(), path=(*path, layer))
+            out = self.walk(body(equation), [*flows[:first], *carried, *read], (*path, layer))
             carried = out[:count]
             results.append(out[count:])
         rest = [
@@ -229,11 +230,6 @@ class _Finder:
 def _numbers(equation: Any, place: int) -> int:
     """Count the numbers of a carried value over all steps."""
     return int(equation.params["length"]) * int(equation.outvars[place].aval.size)
-
-
-def _are_layers(read: Sequence[Flow]) -> bool:
-    """Whether what a scan reads step by step is weights alone."""
-    return any(one.weights for one in read) and not any(one.data for one in read)
 
 
 def _turned(equation: Any, read: Sequence[Flow]) -> bool | None:

@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from rnngraph.sources.jax.form import Form
-from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.jax.finding.form import Form
+from rnngraph.sources.jax.finding.sites import Site
 from rnngraph.sources.jax.walk import compute
 
 Mark: TypeAlias = Callable[[int, Any], Any]  # takes a number and a value

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from rnngraph.sources.jax.flow import STATE, Flow, Spans, through, whole
-from rnngraph.sources.jax.form import Form, Line
+from rnngraph.sources.jax.finding.flow import STATE, Flow, Spans, through, whole
+from rnngraph.sources.jax.finding.form import Form, Line
 
 Flows: TypeAlias = dict[int, Flow]  # by the number of a value
 _Sigmoid: TypeAlias = tuple[int, bool, tuple[int, int] | None]  # what is squashed, whether one minus it, which part

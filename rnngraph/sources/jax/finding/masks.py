@@ -9,11 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import numpy as np
-
-from rnngraph.sources.jax.form import Form, Line, inexact
-
-_SHAPING = {"broadcast_in_dim": "broadcast_dimensions", "reshape": "dimensions", "squeeze": "dimensions"}
+from rnngraph.sources.jax.finding.form import Form, Line, inexact
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +18,7 @@ class Spot:
 
     number: int
     value: int = 0
+    rest: int | None = None  # a second value, which is one minus it at all steps, or nothing comes about
     ends: int | None = None  # the state that was computed, where that is forgotten in the end of the step
     shape: tuple[int, ...] = ()  # of what is forgotten, where that is no longer shaped as the state
 
@@ -49,8 +46,7 @@ def _kept(form: Form, before: int, after: int, states: frozenset[int]) -> tuple[
     between = () if line is None or form.reads[line.given[0]] & states else form.options(after)
     if line is not None and len(between) == 2 and between.count(before) == 1:
         return (Spot(line.given[0], between.index(before)),)
-    mask = _mask_that_keeps(form, before, after)
-    return () if mask is None else (Spot(mask),)
+    return tuple(_masks_that_keep(form, before, after))
 
 
 def _forgotten(form: Form, before: int, after: int, states: frozenset[int]) -> tuple[Spot, ...]:
@@ -59,7 +55,7 @@ def _forgotten(form: Form, before: int, after: int, states: frozenset[int]) -> t
         reads = [form.reads[one] for one in line.given[1:]]
         others = [k for k in (0, 1) if not reads[k] & states and max(reads[k], default=-1) < last]
         if len(others) == 1:  # it starts from what no step reads
-            return (Spot(line.given[0], others[0], line.given[2 - others[0]]),)
+            return (Spot(line.given[0], others[0], ends=line.given[2 - others[0]]),)
     shape, found = form.equation.outvars[form.results.index(after)].aval.shape, {before: frozenset[Spot]()}
     for line in form.lines:  # what reads the state, and what is enough that it does not
         below = [found[one] for one in line.given if one in found]
@@ -98,19 +94,16 @@ def _stopped(form: Form, before: int, _: int, states: frozenset[int]) -> tuple[S
     return (Spot(choice, stopped.index(True)),) if stopped.count(True) == 1 else ()
 
 
-def _mask_that_keeps(form: Form, before: int, after: int) -> int | None:
-    """Find the mask of which a state is kept where it is zero; None where there is none."""
+def _masks_that_keep(form: Form, before: int, after: int) -> Iterator[Spot]:
+    """Yield masks of which a state is kept where they are zero: `h + m * (new - h)`, or `m * new + rest * h`."""
     line = form.made(after)
     if line is None or line.name not in ("add", "add_any"):
-        return None
+        return
     for old, new in (line.given, line.given[::-1]):
         for mask, value in _masked(form, new):
             if form.uncast(old) == before and _is_less(form, value, before):
-                return mask
-            for rest, kept in _masked(form, old):
-                if form.uncast(kept) == before and _are_one(form, mask, rest):
-                    return mask
-    return None
+                yield Spot(mask)
+            yield from (Spot(mask, rest=rest) for rest, kept in _masked(form, old) if form.uncast(kept) == before)
 
 
 def _masked(form: Form, value: int) -> list[tuple[int, int]]:
@@ -123,29 +116,3 @@ def _masked(form: Form, value: int) -> list[tuple[int, int]]:
 def _is_less(form: Form, value: int, before: int) -> bool:
     line = form.made(value)
     return line is not None and line.name == "sub" and form.uncast(line.given[1]) == before
-
-
-def _are_one(form: Form, mask: int, rest: int) -> bool:
-    """Whether two masks are one together: what is the one is written as not the other, or one minus it."""
-    (first, turned, shaped), (second, other, known) = _below(form, mask), _below(form, rest)
-    return first == second and turned != other and shaped == known
-
-
-def _below(form: Form, value: int) -> tuple[int, bool, list[Any]]:
-    """Give a value before it is cast, turned and shaped; whether it is turned to the rest of one, and how shaped."""
-    value, turned, shapes = form.uncast(value), False, list[Any]()
-    while (line := form.maker.get(value)) is not None:
-        result = line.equation.outvars[0].aval
-        if line.name in _SHAPING:
-            shapes.append((line.name, line.equation.params[_SHAPING[line.name]], result.shape))
-        elif (line.name == "not" and result.dtype == bool) or (line.name == "sub" and _is_one(form, line.given[0])):
-            turned = not turned
-        else:
-            break
-        value = form.uncast(line.given[-1])
-    return value, turned, shapes
-
-
-def _is_one(form: Form, value: int) -> bool:
-    number = form.literals.get(form.uncast(value))
-    return number is not None and bool(np.all(np.asarray(number) == 1))

@@ -16,8 +16,8 @@ import numpy as np
 
 from rnngraph.norms import norm
 from rnngraph.sources.far_steps import ASKED, made_of_far_steps
-from rnngraph.sources.jax.form import inexact
-from rnngraph.sources.jax.sites import Plan, Site
+from rnngraph.sources.jax.finding.form import inexact
+from rnngraph.sources.jax.finding.sites import Plan, Site
 from rnngraph.sources.jax.walk import Path, called, walk
 from rnngraph.trace.magnitudes import Floats
 
