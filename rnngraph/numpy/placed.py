@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from math import prod
+from math import inf, prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,6 +35,11 @@ class Split:
             found.insert(axis, number)
         return tuple(found)
 
+    @property
+    def is_all(self) -> bool:
+        """Whether it picks the whole array."""
+        return self.whole and not self.axes
+
 
 def split(index: Any, shape: tuple[int, ...]) -> Split | None:
     """Tell integers from slices; None for an index that is made of anything else, or is out of range."""
@@ -51,11 +56,10 @@ def split(index: Any, shape: tuple[int, ...]) -> Split | None:
             axis, missing = axis + missing, 0
             continue
         if type(one) is slice:
-            if one == ALL or one.indices(shape[axis]) == (0, shape[axis], 1):
-                rest.append(ALL)
-            else:
-                rest.append(one)
-                whole = False
+            first, last, step = one.indices(shape[axis])
+            full = (first, last, step) == (0, shape[axis], 1)
+            rest.append(ALL if full else slice(first, max(first, last)) if step == 1 else one)
+            whole = whole and full
         elif type(one) is int or isinstance(one, np.integer):
             if not -shape[axis] <= one < shape[axis]:
                 return None
@@ -67,6 +71,56 @@ def split(index: Any, shape: tuple[int, ...]) -> Split | None:
     return Split(tuple(axes), tuple(place), tuple(rest + [ALL] * missing), whole)
 
 
+def within(outer: Split, inner: Split) -> Split | None:
+    """Give the place in a part put at `outer` that is `inner` of the whole; None where that is not wholly in it."""
+    axes, place, rest = list[int](), list[int](), list[slice]()
+    for one, other in zip(outer.index, inner.index, strict=True):
+        if isinstance(one, int):
+            if one != other:
+                return None
+            continue
+        (first, last), (start, stop) = _span(one), _span(other)
+        if one.step or getattr(other, "step", None) or start < first or stop > last:
+            return None
+        if isinstance(other, int):
+            axes.append(len(axes) + len(rest))
+            place.append(other - first)
+        else:
+            rest.append(ALL if (first, last) == (start, stop) else slice(start - first, int(stop) - first))
+    return Split(tuple(axes), tuple(place), tuple(rest), all(one == ALL for one in rest))
+
+
+def behind(index: Any, inner: Split, shape: tuple[int, ...]) -> Split | None:
+    """Give the place in an array of `shape` that is `inner` of what an index reads; None where none can be told."""
+    outer = split(index, shape)
+    if outer is None or any(one.step for one in (*outer.rest, *inner.rest)):
+        return None
+    found, rest = list[int | slice](), iter(inner.index)
+    for one in outer.index:
+        if isinstance(one, int):
+            found.append(one)
+            continue
+        first, other = one.start or 0, next(rest)
+        if isinstance(other, int):
+            found.append(first + other)
+        else:
+            found.append(one if other == ALL else slice(first + other.start, first + other.stop))
+    return split(tuple(found), shape)
+
+
+def apart(one: Split, other: Split) -> bool:
+    """Whether two places have nothing in common."""
+    pairs = zip(map(_span, one.index), map(_span, other.index), strict=True)
+    return any(last <= start or stop <= first for (first, last), (start, stop) in pairs)
+
+
+def _span(one: int | slice) -> tuple[int, float]:
+    """Give the first place along an axis, and the one behind the last; all places of a slice with a step."""
+    if isinstance(one, int):
+        return one, one + 1
+    return (0, inf) if one.step or one.stop is None else (one.start, one.stop)
+
+
 class Parts:
     """Parts of one buffer, by the axes that their integers pick; the latest put wins where places overlap."""
 
@@ -74,7 +128,7 @@ class Parts:
 
     def __init__(self) -> None:
         """Start with nothing put."""
-        self.known: dict[tuple[int, ...], dict[Place, tuple[int, int]]] = {}  # (stamp, node id), the latest last
+        self.known: dict[tuple[int, ...], dict[Place, tuple[int, int, Split]]] = {}  # stamp, node, where; latest last
         self._spread: list[tuple[int, tuple[Any, ...], int]] = []  # over many places at once, not joined: index, node
         self.stamp = 0
         self.joined = 0  # all puts up to this stamp are in the whole
@@ -85,7 +139,7 @@ class Parts:
         self.stamp += 1
         places = self.known.setdefault(at.axes, {})
         places.pop(at.place, None)
-        places[at.place] = self.stamp, node_id
+        places[at.place] = self.stamp, node_id, at
 
     def put_across(self, index: tuple[Any, ...], node_id: int) -> None:
         """Keep what was put over many places at once."""
@@ -93,49 +147,40 @@ class Parts:
         self.across = self.stamp
         self._spread.append((self.stamp, index, node_id))
 
-    def join(self, rank: int) -> tuple[tuple[Any, ...], list[int]]:
+    def join(self) -> tuple[tuple[Any, ...], list[int]]:
         """Give the indices and nodes of all that is not joined yet, and see it as joined."""
         waiting, self._spread = self._spread, []
-        for axes, places in self.known.items():
-            late = takewhile(lambda one: one[1][0] > self.joined, reversed(places.items()))
-            for place, (stamp, node) in late:
-                index: list[int | slice] = [ALL] * rank
-                for axis, number in zip(axes, place, strict=True):
-                    index[axis] = number
-                waiting.append((stamp, tuple(index), node))
+        for places in self.known.values():
+            late = takewhile(lambda one: one[0] > self.joined, reversed(places.values()))
+            waiting += [(stamp, at.index, node) for stamp, node, at in late]
         waiting.sort(key=lambda one: one[0])
         self.joined = self.stamp
         return tuple([index for _, index, _ in waiting]), [node for _, _, node in waiting]
 
     def at(self, where: Split) -> tuple[int, Split] | None:
         """Find the part that holds an index: the node, and what is left to be picked from it."""
-        found, axes, hidden = self._latest_at(where)
-        if found is None or found[0] < hidden:
-            return None
-        left = [axis for axis in where.axes if axis not in axes]
-        kept = [sum(one not in axes for one in range(axis)) for axis in left]
-        numbers = dict(zip(where.axes, where.place, strict=True))
-        return found[1], Split(tuple(kept), tuple([numbers[axis] for axis in left]), where.rest, where.whole)
+        found, hidden = self._latest_at(where)
+        left = None if found is None or found[0] < hidden else within(found[2], where)
+        return None if found is None or left is None else (found[1], left)
 
     def is_below(self, where: Split) -> bool:
         """Whether nothing that is not joined yet was put there."""
-        found, _, hidden = self._latest_at(where)
+        found, hidden = self._latest_at(where)
         return max(hidden, found[0] if found else 0) <= self.joined
 
-    def _latest_at(self, where: Split) -> tuple[tuple[int, int] | None, tuple[int, ...], int]:
+    def _latest_at(self, where: Split) -> tuple[tuple[int, int, Split] | None, int]:
         """Find the latest part that holds a place whole, and the stamp of the latest put that may hide it."""
         numbers = dict(zip(where.axes, where.place, strict=True))
-        best: tuple[int, int] | None = None
-        axes: tuple[int, ...] = ()
+        best: tuple[int, int, Split] | None = None
         hidden = self.across
         for known, places in self.known.items():
             if not numbers.keys() >= set(known):
                 hidden = max(hidden, places[next(reversed(places))][0])
                 continue
             found = places.get(tuple([numbers[axis] for axis in known]))
-            if found is not None and (best is None or found > best):
-                best, axes = found, known
-        return best, axes, hidden
+            if found is not None and (best is None or found[0] > best[0]):
+                best = found
+        return best, hidden
 
 
 def is_covered(shape: Place, indices: Sequence[tuple[Any, ...]], sizes: Sequence[int]) -> bool:

@@ -12,24 +12,20 @@ import numpy as np
 from rnngraph.autodiff import ops
 from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.errors import InputError
-from rnngraph.numpy.placed import is_covered, split
+from rnngraph.numpy.placed import split
 
 if TYPE_CHECKING:
     from rnngraph.numpy.recorded import Recorded
 
 INTEGERS = frozenset((int, np.int64, np.int32))
 _BASIC = INTEGERS | {slice, type(None), type(Ellipsis)}  # such an index is a view
-SLICES = 8  # of one place, which are put together at once
 
 
 def assembled(tape: Any, base: int, indices: tuple[Any, ...], nodes: list[int]) -> int:
-    """Put parts into a base; what is put over all of it last is the whole, and a base that is gone is replaced."""
-    below = tape.entry(base)
-    last = split(indices[-1], below.value.shape)
-    if last is not None and last.whole and not last.axes:
+    """Put parts into a base; what is put over all of it last is the whole."""
+    last = split(indices[-1], tape.entry(base).value.shape)
+    if last is not None and last.is_all:
         return nodes[-1]
-    if below.requires and is_covered(below.value.shape, indices, [tape.entry(node).value.size for node in nodes]):
-        base = tape.nothing(below.value.shape, below.value.dtype)
     found: int = tape.record(ASSEMBLE, (base, *nodes), {"indices": indices})._node
     return found
 

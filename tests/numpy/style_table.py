@@ -121,6 +121,10 @@ STYLES: dict[str, Network] = {
     "layers that were added": Network(
         styles.Added(nested_networks.GatesInDicts()).forward, (BY_SAMPLE,), (Expected("W", 6, ("h", "c"), batch=3),)
     ),
+    "weighed means": Network(
+        styles.weighed_means, (draw(12, 4), [draws((4,), (4,), *[(4, 4)] * 4) for _ in range(2)]),
+        (Expected("layers_0_0", 11), Expected("layers_0_0_1", 11), Expected("layers_1_0", 11), Expected("layers_1_0_1", 11)),
+    ),
     "convolved": Network(styles.convolved, (ALONE, draw(3, 2, 4), draw(4)), ()),
     "residual layers": Network(styles.residual_layers, (draw(3, 4), DEEP), ()),
     "averaged layers": Network(styles.averaged_layers, (draw(3, 4), DEEP), ()),

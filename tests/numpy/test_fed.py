@@ -127,6 +127,60 @@ def with_prior(x: Any, prior: Any, W: Any, weigh: Any) -> Any:
     return filtered(x, W, weigh, prior)
 
 
+def lstm_step(now: Any, h: Any, c: Any, W: Any, U: Any) -> tuple[Any, Any]:
+    i, f, o, g = np.split(now @ W + h @ U, 4, axis=-1)
+    c = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+    return np.tanh(c) / (1 + np.exp(-o)), c
+
+
+def stacked(x: Any, W: Any, U: Any, weigh: Any) -> Any:
+    state, total = np.zeros((2, N, H)), 0.0
+    for t in range(T):
+        state = np.stack(lstm_step(x[t], *state, W, U))
+        total = total + weigh[t] * np.sum(state[0] ** 2)
+    return total
+
+
+def side_by_side(x: Any, W: Any, U: Any, weigh: Any) -> Any:
+    state, total = np.zeros((N, 2 * H)), 0.0
+    for t in range(T):
+        state = np.concatenate(lstm_step(x[t], *np.split(state, 2, axis=1), W, U), axis=1)
+        total = total + weigh[t] * np.sum(state[:, :H] ** 2)
+    return total
+
+
+def in_slices(x: Any, W: Any, U: Any, weigh: Any) -> Any:
+    state, total = np.zeros((N, 2 * H)), 0.0
+    for t in range(T):
+        state[:, :H], state[:, H:] = lstm_step(x[t], state[:, :H], state[:, H:], W, U)
+        total = total + weigh[t] * np.sum(state[:, :H] ** 2)
+    return total
+
+
+def by_layer(x: Any, W: Any, U: Any, V: Any, Y: Any, weigh: Any) -> Any:
+    """Both layers in one array, of which two slots and a third are put at a time."""
+    states, total = np.zeros((2, 3, N, H)), 0.0
+    for t in range(T):
+        now = x[t]
+        for layer, weights in enumerate(((W, U), (V, Y))):
+            states[layer][:2] = lstm_step(now, *states[layer][:2], *weights)
+            states[layer][2] = 0.5 * states[layer][2] + states[layer][0]
+            now = states[layer][2]
+        total = total + weigh[t] * np.sum(now**2)
+    return total
+
+
+def in_a_slot(x: Any, W: Any, weigh: Any) -> Any:
+    """The input and the state in slices of one row, which is the same at every step."""
+    joined, h, total = np.zeros((2, N, D + H)), np.zeros((N, H)), 0.0
+    for t in range(T):
+        joined[1, :, :D] = x[t]
+        joined[1, :, D:] = h
+        h = np.tanh(joined[1] @ W)
+        total = total + weigh[t] * np.sum(h**2)
+    return total
+
+
 def words(table: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
     h, total = np.zeros(H), 0.0
     for t in range(T):
@@ -177,7 +231,7 @@ def lags(forward: Callable[..., Any], *arrays: Any) -> Any:
     return one, np.exp(one.log)
 
 
-SIMPLE = (draw(D, H), draw(H, H))
+SIMPLE, GATES = (draw(D, H), draw(H, H)), (draw(D, 4 * H), draw(H, 4 * H))
 
 
 @pytest.mark.parametrize(("forward", "others"), [
@@ -186,6 +240,8 @@ SIMPLE = (draw(D, H), draw(H, H))
     (reset_gru, (draw(N, H), *SIMPLE, draw(D, H, seed=1), draw(H, H, seed=1), draw(H, H, seed=2))),
     (with_ones, (draw(D + H + 1, H),)), (delta_rule, (draw(D, H), draw(D, H, seed=1))),
     (filtered, (draw(D, D),)), (with_prior, (np.exp(draw(N, D)), draw(D, D))), (begun_anew, SIMPLE),
+    (stacked, GATES), (side_by_side, GATES), (in_slices, GATES), (in_a_slot, (draw(D + H, H),)),
+    (by_layer, (*GATES, draw(H, 4 * H, seed=1), draw(H, 4 * H, seed=2))),
 ])  # fmt: skip
 def test_data_of_every_step(forward: Callable[..., Any], others: tuple[Any, ...]) -> None:
     x = draw(T, N, D)

@@ -5,18 +5,14 @@ In: a chain. Out: `Read`s by step and value, looked through views and joins to w
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import INDEX, TRANSPOSE
 from rnngraph.numpy.finding.chains import Chain
-from rnngraph.numpy.finding.products import JOINING, PASSING, VIEWING, below, frozen
+from rnngraph.numpy.finding.products import JOINING, PASSING, frozen
 
 _SEEN_THROUGH = PASSING | JOINING | {INDEX}
 
@@ -35,7 +31,7 @@ class Read:
 def read_later(nodes: Sequence[Node], chain: Chain) -> dict[int, dict[int, list[Read]]]:
     """Collect, by step, the states and who reads them later."""
     steps, clock = chain.steps, {use.node: k for k, use in enumerate(chain.clock)}
-    kept = _wholes(nodes, chain)
+    kept = _kept_wholes(nodes, chain)
     leads = _leads(nodes, clock)
     found: dict[int, dict[int, list[Read]]] = {}
     for i, k in steps.items():
@@ -64,44 +60,22 @@ def _leads(nodes: Sequence[Node], clock: dict[int, int]) -> list[int]:
     return leads
 
 
-def _wholes(nodes: Sequence[Node], chain: Chain) -> set[int]:
-    """Find arrays that are put into again and again and keep what a step has put there: states, and no logs.
+def _kept_wholes(nodes: Sequence[Node], chain: Chain) -> set[int]:
+    """Find arrays that keep what an earlier step put there beside what their own puts: states, and no logs.
 
-    What every whole of another one puts anew, as into an input and a state that are joined, is read of no earlier one.
+    Of a log no place is put twice.
     """
-    kept, arrays = set[int](), dict[int, dict[int, dict[object, tuple[Any, int]]]]()  # of one array: what each puts
+    steps, kept = chain.steps, set[int]()
+    array, put = dict[int, int](), dict[int, dict[object, set[int]]]()
     for node in nodes:
         if node.op is ASSEMBLE:
-            array = arrays.setdefault(node.id, arrays.get(node.inputs[0], {}))
-            put = zip(node.options["indices"], node.inputs[1:], strict=True)
-            array[node.id] = {frozen(index): (index, part) for index, part in put}
-    for array in {id(one): one for one in arrays.values()}.values():
-        if max(Counter(place for here in array.values() for place in here).values()) < 2:
-            continue
-        if _keeps(nodes, chain, array):
-            kept |= array.keys()
-            continue
-        for i, here in array.items():
-            base = nodes[i].inputs[0]
-            while base in array and array[base].keys() <= here.keys():
-                base = nodes[base].inputs[0]
-            nodes[i].inputs = (base, *nodes[i].inputs[1:])
-    return kept
-
-
-def _keeps(nodes: Sequence[Node], chain: Chain, array: dict[int, dict[object, tuple[Any, int]]]) -> bool:
-    """Tell whether a whole leaves alone what a step has put into an earlier one, or moves it to another place."""
-    filled = dict[object, Any]()
-    for i, here in array.items():
-        if any(below(nodes, part, VIEWING) in array for _, part in here.values()):
-            return True
-        seen = np.zeros(nodes[i].value.shape, bool)
-        for index, _ in here.values():
-            seen[index] = True
-        if not all(seen[index].any() for place, index in filled.items() if place not in here):
-            return True
-        filled |= {place: index for place, (index, part) in here.items() if part in chain.steps}
-    return False
+            whole = array[node.id] = array.get(node.inputs[0], node.id)
+            for index, part in zip(node.options["indices"], node.inputs[1:], strict=True):
+                put.setdefault(whole, {}).setdefault(frozen(index), set()).add(part)
+            if node.id in steps and any(steps.get(i, steps[node.id]) < steps[node.id] for i in node.inputs):
+                kept.add(whole)
+    kept = {one for one in kept if any(len(parts) > 1 for parts in put[one].values())}
+    return {i for i, whole in array.items() if whole in kept}
 
 
 def _behind(

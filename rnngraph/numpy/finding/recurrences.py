@@ -1,6 +1,6 @@
 """Which recurrences a tape holds: what is carried along chains and ways, and which of it is one recurrence.
 
-In: the nodes of a tape. Out: `Found`s, in the order in which their first products were computed.
+In: the nodes of a tape. Out: `Found`s, in the order in which their first states were computed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def find_all(tape: Tape, nodes: Sequence[Node], numbers: Sequence[int], steps: i
     found = _found(nodes, numbers, find_chains(nodes, numbers, steps), taken, steps)
     found = found or _found(nodes, numbers, find_chains(nodes, number_values(nodes, alike=True), steps), taken, steps)
     found += _found(nodes, numbers, find_ways(nodes, taken), taken, steps)
-    found.sort(key=lambda one: one.chain.clock[0].node)
+    found.sort(key=lambda one: one.states["h"][0])
     lists = tape.lists if isinstance(tape, ArrayTape) else {}
     listed: Made = {node.id: lists[node.name] for node in nodes if node.name in lists} if lists else {}
     made = dict(listed)
@@ -128,10 +128,10 @@ def _turns(nodes: Sequence[Node], runs: list[Found], made: Made) -> list[Found]:
     for source in places[0]:
         read = [(place, k, run) for run, at in enumerate(places) for k, place in at.get(source, {}).items()]
         read.sort(reverse=runs[0].direction == "reverse")
-        order = [run for _, _, run in read[: len(runs)]]
-        wanted = [(j // len(runs), order[j % len(runs)]) for j in range(sum(one.time for one in runs))]
-        apart = len({place for place, _, _ in read}) == len(read) and len(set(order)) == len(runs)
-        if apart and [(k, run) for _, k, run in read] == wanted:
+        order = list(dict.fromkeys(run for _, _, run in read))
+        turns = [(k, run) for k in range(max(one.time for one in runs)) for run in order if k < runs[run].time]
+        apart = len({place for place, _, _ in read}) == len(read) and len(order) == len(runs)
+        if apart and [(k, run) for _, k, run in read] == turns:
             return [runs[run] for run in order]
     return []
 
