@@ -39,10 +39,12 @@ def tidied(tape: ArrayTape, loss: int) -> int:
             inputs = tuple([new[i] for i in straight.inputs[old]])
             arguments = tuple([nodes[i].value for i in straight.inputs[old]])
             if old in straight.parts and len(inputs) == len(straight.parts[old]):  # nothing is left of the base
+                node.op = ASSEMBLE
                 base = tape.nothing(node.value.shape, node.value.dtype)
                 inputs, arguments = (base, *inputs), (tape.entries[base].value, *arguments)
-            if old in straight.options or len(arguments) != len(node.arguments):
-                node.arguments, node.options = arguments, straight.options[old]
+            if inputs:
+                node.arguments, node.options = arguments, straight.options.get(old, node.options)
+                node.requires = any(nodes[i].requires for i in straight.inputs[old])
             new[old] = tape.take(node, inputs)
     return new[last]
 
@@ -67,6 +69,7 @@ class _Straight:
         self.inputs = [node.inputs for node in nodes]
         self.options = dict[int, dict[str, Any]]()  # of what reads elsewhere than it was written
         self.parts = dict[int, Parts]()  # of every array that was put together
+        self.slots = dict[str, int]()  # the parts of what was read of a slot -> who reads it first
         self.across = set[int]()  # arrays that are read across their parts, but in order to put a part into them
         self.readers = Counter(i for node in nodes if needed[node.id] for i in node.inputs)
         array = dict[int, int]()  # what reads an array across its parts -> the array
@@ -79,6 +82,8 @@ class _Straight:
             elif node.op is INDEX:
                 inputs = [self._read(node, inputs[0])]
                 array[node.id] = array.get(inputs[0], inputs[0])
+                if node.id in self.parts:  # a slot of parts
+                    inputs, array[node.id] = [i for _, i in self.parts[node.id]], node.id
             else:
                 self.across.update(array.get(i, i) for i in inputs)
             self.inputs[node.id] = tuple(inputs)
@@ -90,15 +95,41 @@ class _Straight:
             left = _left(self.parts[base], parts, shape)
             if self.readers[base] > 1 and (left or base in self.whole):
                 break
-            parts, below = [*left, *parts], self.inputs[base]
-            base = below[0]
-            if len(below) == len(left):
+            gone, parts = self._is_covered(base), [*left, *parts]
+            base = self.inputs[base][0]
+            if gone:
                 break
         self.parts[node.id] = parts
         self.options[node.id] = {"indices": tuple([index for index, _ in parts])}
         some = [i for _, i in parts]
-        covered = is_covered(shape, self.options[node.id]["indices"], [self.nodes[i].value.size for i in some])
-        return some if covered else [base, *some]
+        return some if self._cover(node, parts) else [base, *some]
+
+    def _cover(self, node: Node, parts: Parts) -> bool:
+        sizes = [self.nodes[i].value.size for _, i in parts]
+        return is_covered(node.value.shape, [index for index, _ in parts], sizes)
+
+    def _is_covered(self, i: int) -> bool:
+        """Whether nothing of its base is left of an array."""
+        return len(self.inputs[i]) == len(self.parts[i])
+
+    def _slot(self, node: Node, i: int, place: Split | None) -> None:
+        """See what is read of a slot as an array of its own, where it was put there in parts, as unit by unit."""
+        found: Parts = []
+        while place is not None and place.axes and i in self.parts and i not in self.whole:
+            for index, part in reversed(self.parts[i]):
+                own = split(index, self.nodes[i].value.shape)
+                within_it = None if own is None else within(place, own)
+                if within_it is not None:
+                    found.insert(0, (within_it.index, part))
+                elif own is None or not apart(own, place):
+                    return
+            if self._cover(node, found):
+                known = self.same[node.id] = self.slots.setdefault(str((found, node.value.shape)), node.id)
+                self.parts[known], self.options[known] = found, {"indices": tuple([index for index, _ in found])}
+                return
+            if self._is_covered(i):
+                return
+            i = self.inputs[i][0]
 
     def _read(self, node: Node, i: int) -> int:
         """Find what a node reads a part of, perhaps all."""
@@ -106,7 +137,7 @@ class _Straight:
         below, place = i, at
         while place is not None and not place.is_all and below not in self.whole:
             one = self.nodes[below]
-            if one.op is INDEX:
+            if one.op is INDEX and below not in self.parts:
                 index, below = self.options.get(below, one.options)["index"], self.inputs[below][0]
                 place = behind(index, place, self.nodes[below].value.shape)
                 continue
@@ -114,9 +145,10 @@ class _Straight:
             if part is None:
                 break
             i, at = below, place = self.same[part[0]], part[1]
+        self._slot(node, below, place)
         if at is not None and at.is_all:
             self.same[node.id] = i
-        elif at is not None and i != first:
+        elif self.same[node.id] not in self.parts and at is not None and i != first:
             self.options[node.id] = {"index": at.index}
         return i
 

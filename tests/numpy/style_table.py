@@ -123,7 +123,7 @@ STYLES: dict[str, Network] = {
     ),
     "weighed means": Network(
         styles.weighed_means, (draw(12, 4), [draws((4,), (4,), *[(4, 4)] * 4) for _ in range(2)]),
-        (Expected("layers_0_0", 11), Expected("layers_0_0_1", 11), Expected("layers_1_0", 11), Expected("layers_1_0_1", 11)),
+        tuple(Expected(name, 11) for name in ("layers_0_0", "layers_0_0_1", "layers_1_0", "layers_1_0_1")),
     ),
     "convolved": Network(styles.convolved, (ALONE, draw(3, 2, 4), draw(4)), ()),
     "residual layers": Network(styles.residual_layers, (draw(3, 4), DEEP), ()),

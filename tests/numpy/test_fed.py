@@ -181,6 +181,23 @@ def in_a_slot(x: Any, W: Any, weigh: Any) -> Any:
     return total
 
 
+def unit_by_unit(x: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
+    h, total = np.zeros((T + 1, H)), 0.0
+    for t in range(T):
+        for k in range(H):
+            h[t + 1, k] = np.tanh(np.dot(x[t, 0], Wx[:, k]) + np.dot(h[t], Wh[:, k]))
+        total = total + weigh[t] * np.sum(h[t + 1] ** 2)
+    return total
+
+
+def in_a_list_of_units(x: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
+    h, total = np.zeros(H), 0.0
+    for t in range(T):
+        h = np.array([np.tanh(x[t, 0] @ Wx[:, k] + h @ Wh[:, k]) for k in range(H)])
+        total = total + weigh[t] * np.sum(h**2)
+    return total
+
+
 def words(table: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
     h, total = np.zeros(H), 0.0
     for t in range(T):
@@ -241,10 +258,11 @@ SIMPLE, GATES = (draw(D, H), draw(H, H)), (draw(D, 4 * H), draw(H, 4 * H))
     (with_ones, (draw(D + H + 1, H),)), (delta_rule, (draw(D, H), draw(D, H, seed=1))),
     (filtered, (draw(D, D),)), (with_prior, (np.exp(draw(N, D)), draw(D, D))), (begun_anew, SIMPLE),
     (stacked, GATES), (side_by_side, GATES), (in_slices, GATES), (in_a_slot, (draw(D + H, H),)),
+    (unit_by_unit, SIMPLE), (in_a_list_of_units, SIMPLE),
     (by_layer, (*GATES, draw(H, 4 * H, seed=1), draw(H, 4 * H, seed=2))),
 ])  # fmt: skip
 def test_data_of_every_step(forward: Callable[..., Any], others: tuple[Any, ...]) -> None:
-    x = draw(T, N, D)
+    x = draw(T, 1 if forward in (unit_by_unit, in_a_list_of_units) else N, D)
     one, found = lags(forward, x, *others)
     assert one.name == "x"
     for s in range(T):

@@ -131,6 +131,7 @@ class _Steps:
             reads = self.carried.get(k, {})
             carried = [i for i in reads if i not in taken]
             some = [i for i in carried if clocked and any(read.clocked for read in reads[i])]
+            some = [i for i in some if chain.shape(nodes[i]) == shape]
             some = some or [i for i in carried if self._kind_of(i) == wanted]
             if not some:
                 same = [i for i in here if i not in taken and nodes[i].op is op and chain.shape(nodes[i]) == shape]

@@ -84,6 +84,7 @@ def _data_of(
     What comes out of another recurrence, a node in `others`, is no data. `bare` is what no weight multiplies.
     """
     steps, initial = one.chain.steps, one.woven_starts.union(one.initial.values(), starts_of(nodes, one).values())
+    states = one.made("").keys()
     held: dict[int, dict[int, set[int]]] = {}  # number of a value -> step -> the nodes that hold it
     data: dict[int, list[int]] = {}  # operand of a product -> what of it is data
     waiting, seen = [(i, steps[i]) for i in one.inside], set[tuple[int, int]]()
@@ -99,7 +100,7 @@ def _data_of(
                     waiting.append((j, k))
                 continue
             if j not in data:
-                parts = _parts(nodes, j) if nodes[j].op in PASSING or nodes[j].op in JOINING else (j,)
+                parts = _parts(nodes, j, states) if nodes[j].op in PASSING or nodes[j].op in JOINING else (j,)
                 outside = [part for part in parts if part not in steps and part not in others and part not in initial]
                 data[j] = [part for part in outside if not _is_start(nodes, part, initial)]
                 waiting += [(part, k) for part in outside if part not in data[j]]  # a first state behind a gate of data
@@ -156,13 +157,15 @@ def _is_start(nodes: Sequence[Node], i: int, initial: frozenset[int]) -> bool:
     """Tell a state before the first step: as it is, behind a mask, or a plain array of zeros that was read again."""
     if not initial.isdisjoint((i, *nodes[i].inputs)):
         return True
-    return nodes[i].op is CONSTANT and any(np.array_equal(nodes[i].value, nodes[start].value) for start in initial)
+    return not nodes[i].requires and any(np.array_equal(nodes[i].value, nodes[start].value) for start in initial)
 
 
-def _parts(nodes: Sequence[Node], i: int) -> list[int]:
-    """Take a join apart, behind views too."""
+def _parts(nodes: Sequence[Node], i: int, states: Collection[int]) -> list[int]:
+    """Take a join apart that is no state, behind views too."""
     join = nodes[below(nodes, i)]
-    return [one for part in join.inputs for one in _parts(nodes, part)] if join.op in JOINING else [i]
+    if join.op not in JOINING or join.id in states:
+        return [i]
+    return [one for part in join.inputs for one in _parts(nodes, part, states)]
 
 
 def _make_one(nodes: Sequence[Node], alike: Iterable[set[int]]) -> None:

@@ -50,7 +50,8 @@ def _found(
             _step_on(nodes, one)
         fed = (one.time > 2 and chain.weighed_along) or len(places_of(nodes, one, {})[1] - {0}) >= one.time - 1
         told = steps == one.time or not has_own_weights(nodes, numbers, one)
-        if fed and told and taken.isdisjoint(one.made("")):
+        alone = chain.weighed_along or _crosses_alone(nodes, one)
+        if fed and told and alone and taken.isdisjoint(one.made("")):
             if taken.isdisjoint(one.initial.values()) and _prepend(nodes, one):
                 one.inside = _leading(nodes, one)
             taken |= one.inside
@@ -67,6 +68,21 @@ def _leading(nodes: Sequence[Node], one: Found) -> set[int]:
                 if j in steps:
                     inside.add(j)
     return inside
+
+
+def _crosses_alone(nodes: Sequence[Node], one: Found) -> bool:
+    """Whether nothing crosses from step to step beside the states, and what follows from those of its step alone.
+
+    Of a loop over units, the other units do.
+    """
+    steps, following = one.chain.steps, set(one.made(""))
+    for i in sorted(one.inside - following):
+        own = [j for j in nodes[i].inputs if j in one.inside]
+        if own and all(j in following and steps[j] == steps[i] for j in own):
+            following.add(i)
+        elif any(j not in following and steps[j] < steps[i] for j in own):
+            return False
+    return True
 
 
 def _step_on(nodes: Sequence[Node], one: Found) -> None:
