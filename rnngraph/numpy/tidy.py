@@ -31,20 +31,21 @@ def tidied(tape: ArrayTape, loss: int) -> int:
     nodes: list[Node] = list(tape.entries)  # type: ignore[arg-type]
     needed = _needed(nodes, [node.inputs for node in nodes], loss)
     straight = _Straight(nodes, needed)
-    straight = _Straight(nodes, needed, _one_thing(straight, _needed(nodes, straight.inputs, straight.same[loss])))
+    whole = _one_thing(straight, _needed(nodes, straight.inputs, straight.same[loss]))
+    straight = _Straight(nodes, needed, whole) if whole else straight
     last, new = straight.same[loss], dict[int, int]()
     needed = _needed(nodes, straight.inputs, last)
     for old, node in enumerate(tape.emptied()):
         if needed[old]:
-            inputs = tuple([new[i] for i in straight.inputs[old]])
-            arguments = tuple([nodes[i].value for i in straight.inputs[old]])
-            if old in straight.parts and len(inputs) == len(straight.parts[old]):  # nothing is left of the base
-                node.op = ASSEMBLE
+            reads = straight.inputs[old]
+            inputs = tuple([new[i] for i in reads])
+            if reads is not node.inputs:
+                node.arguments, node.options = tuple([nodes[i].value for i in reads]), straight.options[old]
+            if old in straight.parts and straight.is_covered(old):
                 base = tape.nothing(node.value.shape, node.value.dtype)
-                inputs, arguments = (base, *inputs), (tape.entries[base].value, *arguments)
-            if inputs:
-                node.arguments, node.options = arguments, straight.options.get(old, node.options)
-                node.requires = any(nodes[i].requires for i in straight.inputs[old])
+                node.op, inputs = ASSEMBLE, (base, *inputs)
+                node.arguments = tape.entries[base].value, *node.arguments
+            node.requires = node.requires and (not reads or True in [nodes[i].requires for i in reads])
             new[old] = tape.take(node, inputs)
     return new[last]
 
@@ -76,62 +77,61 @@ class _Straight:
         for node in nodes:
             if not needed[node.id]:
                 continue
-            inputs = [self.same[i] for i in node.inputs]
+            inputs = tuple([self.same[i] for i in node.inputs])
             if node.op is ASSEMBLE:
                 inputs = self._put(node, inputs)
             elif node.op is INDEX:
-                inputs = [self._read(node, inputs[0])]
-                array[node.id] = array.get(inputs[0], inputs[0])
-                if node.id in self.parts:  # a slot of parts
-                    inputs, array[node.id] = [i for _, i in self.parts[node.id]], node.id
-            else:
-                self.across.update(array.get(i, i) for i in inputs)
-            self.inputs[node.id] = tuple(inputs)
+                inputs = self._read(node, inputs[0])
+                array[node.id] = array.get(inputs[0], inputs[0]) if node.id not in self.parts else node.id
+            elif self.parts:
+                self.across.update([array.get(i, i) for i in inputs])
+            if inputs != node.inputs:
+                self.inputs[node.id] = inputs
+                self.options.setdefault(node.id, node.options)
 
-    def _put(self, node: Node, inputs: list[int]) -> list[int]:
+    def _put(self, node: Node, inputs: tuple[int, ...]) -> tuple[int, ...]:
         """Take what is left of the array before, where nobody else reads that or nothing is; perhaps nothing of all."""
         base, parts, shape = inputs[0], [*zip(node.options["indices"], inputs[1:], strict=True)], node.value.shape
         while base in self.parts:
             left = _left(self.parts[base], parts, shape)
             if self.readers[base] > 1 and (left or base in self.whole):
                 break
-            gone, parts = self._is_covered(base), [*left, *parts]
+            gone, parts = self.is_covered(base), [*left, *parts]
             base = self.inputs[base][0]
             if gone:
                 break
         self.parts[node.id] = parts
         self.options[node.id] = {"indices": tuple([index for index, _ in parts])}
-        some = [i for _, i in parts]
-        return some if self._cover(node, parts) else [base, *some]
+        some = tuple([i for _, i in parts])
+        return some if self._cover(node, parts) else (base, *some)
 
     def _cover(self, node: Node, parts: Parts) -> bool:
         sizes = [self.nodes[i].value.size for _, i in parts]
         return is_covered(node.value.shape, [index for index, _ in parts], sizes)
 
-    def _is_covered(self, i: int) -> bool:
+    def is_covered(self, i: int) -> bool:
         """Whether nothing of its base is left of an array."""
         return len(self.inputs[i]) == len(self.parts[i])
 
-    def _slot(self, node: Node, i: int, place: Split | None) -> None:
-        """See what is read of a slot as an array of its own, where it was put there in parts, as unit by unit."""
+    def _slot(self, node: Node, i: int, place: Split | None) -> Parts:
+        """Give the parts of a slot that is read, where it was put in parts alone, as unit by unit."""
         found: Parts = []
         while place is not None and place.axes and i in self.parts and i not in self.whole:
             for index, part in reversed(self.parts[i]):
                 own = split(index, self.nodes[i].value.shape)
-                within_it = None if own is None else within(place, own)
-                if within_it is not None:
-                    found.insert(0, (within_it.index, part))
+                inside = None if own is None else within(place, own)
+                if inside is not None:
+                    found.insert(0, (inside.index, part))
                 elif own is None or not apart(own, place):
-                    return
+                    return []
             if self._cover(node, found):
-                known = self.same[node.id] = self.slots.setdefault(str((found, node.value.shape)), node.id)
-                self.parts[known], self.options[known] = found, {"indices": tuple([index for index, _ in found])}
-                return
-            if self._is_covered(i):
-                return
+                return found
+            if self.is_covered(i):
+                break
             i = self.inputs[i][0]
+        return []
 
-    def _read(self, node: Node, i: int) -> int:
+    def _read(self, node: Node, i: int) -> tuple[int, ...]:
         """Find what a node reads a part of, perhaps all."""
         first, at = i, split(node.options["index"], self.nodes[i].value.shape)
         below, place = i, at
@@ -145,12 +145,16 @@ class _Straight:
             if part is None:
                 break
             i, at = below, place = self.same[part[0]], part[1]
-        self._slot(node, below, place)
+        parts = self._slot(node, below, place)
+        if parts:
+            self.same[node.id] = known = self.slots.setdefault(str((parts, node.value.shape)), node.id)
+            self.parts[known], self.options[known] = parts, {"indices": tuple([index for index, _ in parts])}
+            return tuple([part for _, part in parts])
         if at is not None and at.is_all:
             self.same[node.id] = i
-        elif self.same[node.id] not in self.parts and at is not None and i != first:
+        elif at is not None and i != first:
             self.options[node.id] = {"index": at.index}
-        return i
+        return (i,)
 
     def _part_at(self, i: int, wanted: Split) -> tuple[int, Split] | None:
         """Find the part of a join that holds a place: its node, and the place within it."""
