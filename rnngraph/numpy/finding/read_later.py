@@ -12,7 +12,7 @@ from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import INDEX, TRANSPOSE
 from rnngraph.numpy.finding.chains import Chain
-from rnngraph.numpy.finding.products import JOINING, PASSING, frozen
+from rnngraph.numpy.finding.products import JOINING, PASSING
 
 _SEEN_THROUGH = PASSING | JOINING | {INDEX}
 
@@ -61,20 +61,14 @@ def _leads(nodes: Sequence[Node], clock: dict[int, int]) -> list[int]:
 
 
 def _kept_wholes(nodes: Sequence[Node], chain: Chain) -> set[int]:
-    """Find arrays that keep what an earlier step put there beside what their own puts: states, and no logs.
-
-    Of a log no place is put twice.
-    """
-    steps, kept = chain.steps, set[int]()
-    array, put = dict[int, int](), dict[int, dict[object, set[int]]]()
+    """Find arrays of which a step leaves something where an earlier one has put it: they are states themselves."""
+    steps, array, kept = chain.steps, dict[int, int](), set[int]()
     for node in nodes:
         if node.op is ASSEMBLE:
-            whole = array[node.id] = array.get(node.inputs[0], node.id)
-            for index, part in zip(node.options["indices"], node.inputs[1:], strict=True):
-                put.setdefault(whole, {}).setdefault(frozen(index), set()).add(part)
-            if node.id in steps and any(steps.get(i, steps[node.id]) < steps[node.id] for i in node.inputs):
-                kept.add(whole)
-    kept = {one for one in kept if any(len(parts) > 1 for parts in put[one].values())}
+            before = node.inputs[0]
+            array[node.id] = array.get(before, node.id)
+            if before in array and steps.get(before, len(nodes)) < steps.get(node.id, -1):
+                kept.add(array[before])
     return {i for i, whole in array.items() if whole in kept}
 
 
