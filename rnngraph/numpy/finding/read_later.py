@@ -81,40 +81,20 @@ def _behind(
     """
     via: list[int] = []
     k = chain.steps[i]
-    while True:
-        node, source = nodes[i], None
-        if node.op not in _SEEN_THROUGH or i in kept:
-            return i, axis, via
-        size = node.value.size
-        parts = [part for part in node.inputs if chain.steps.get(part, -1) == k]
-        if node.op in PASSING:
-            source = node.inputs[0]
-        elif node.op in JOINING:
-            source = _only(parts)
-        elif node.op is INDEX:
-            whole = nodes[node.inputs[0]]
-            within = [part for part in whole.inputs if whole.op in JOINING and chain.steps.get(part, -1) == k]
-            fewer = chain.samples is not None and chain.shape(whole) == chain.shape(node)
-            if whole.value.size == size or fewer or whole.id in kept:
-                source = whole.id
-            else:
-                source = _only([part for part in within if nodes[part].value.size == size])
-        if source is None or chain.steps.get(source, -1) != k:
-            return i, axis, via
+    while nodes[i].op in _SEEN_THROUGH and i not in kept:
+        node = nodes[i]
+        made = {j for j in node.inputs if chain.steps.get(j, -1) == k}
+        source = made.pop() if len(made) == 1 else i
+        some = node.op is INDEX and node.value.size != nodes[source].value.size
+        if source == i or (some and chain.shape(node) != chain.shape(nodes[source])):
+            break
         axis = None if axis is None else _axis_before(node, nodes[source], axis)
         via.append(i)
         i = source
-
-
-def _only(parts: list[int]) -> int | None:
-    return parts[0] if len(set(parts)) == 1 else None
+    return i, axis, via
 
 
 def _axis_before(node: Node, source: Node, axis: int) -> int | None:
     if node.op is TRANSPOSE:
         return int(node.options["axes"][axis])
-    if node.value.ndim == source.value.ndim:
-        return axis
-    size = node.value.shape[axis]
-    fits = [place for place, other in enumerate(source.value.shape) if other == size]
-    return fits[-1] if fits else None
+    return axis if node.value.ndim == source.value.ndim else None
