@@ -125,6 +125,12 @@ STYLES: dict[str, Network] = {
         styles.weighed_means, (draw(12, 4), [draws((4,), (4,), *[(4, 4)] * 4) for _ in range(2)]),
         tuple(Expected(name, 11) for name in ("layers_0_0", "layers_0_0_1", "layers_1_0", "layers_1_0_1")),
     ),
+    "begun by a layer": Network(
+        styles.begun_by_a_layer, (draw(3), ALONE, draw(3, 4), *CELL), (Expected("Wh", 6),)
+    ),
+    "two halves": Network(styles.two_halves, (ALONE, *CELL), (Expected("Wh", 3), Expected("Wh_1", 3))),
+    "dilated, of odd length": Network(carried.dilated_list, (draw(7, 2), *CELL), (Expected("Wh", 7),)),
+    "applied twice": Network(styles.applied_twice, (draw(3, 4), draw(4, 4)), ()),
     "convolved": Network(styles.convolved, (ALONE, draw(3, 2, 4), draw(4)), ()),
     "residual layers": Network(styles.residual_layers, (draw(3, 4), DEEP), ()),
     "averaged layers": Network(styles.averaged_layers, (draw(3, 4), DEEP), ()),

@@ -127,7 +127,31 @@ def written_space_over_rnn(x: Any, Wx: Any, Wh: Any) -> Any:
     return s
 
 
+def begun_by_a_layer(z: Any, x: Any, W: Any, Wx: Any, Wh: Any) -> Any:
+    """The first state is made as every state is, by a weight of its own."""
+    h = np.tanh(z @ W)
+    for now in x:
+        h = np.tanh(now @ Wx + h @ Wh)
+    return h
+
+
+def two_halves(x: Any, Wx: Any, Wh: Any) -> Any:
+    """One cell over both halves of a sequence, from zeros each."""
+    half, states = len(x) // 2, []
+    for part in (range(half), range(half, len(x))):
+        h = np.zeros(len(Wh))
+        for t in part:
+            h = np.tanh(x[t] @ Wx + h @ Wh)
+        states.append(h)
+    return states[0] * states[1]
+
+
 # ---- no recurrence
+def applied_twice(x: Any, W: Any) -> Any:
+    """Two layers that share their weight: nothing new enters at the second."""
+    return np.tanh(np.tanh(x @ W) @ W)
+
+
 def convolved(x: Any, K: Any, b: Any) -> Any:
     out = []
     for t in range(len(K) - 1, len(x)):

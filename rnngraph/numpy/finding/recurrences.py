@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import CONSTANT, Node
-from rnngraph.autodiff.tape import Tape
 from rnngraph.numpy.finding.carried import find_starts, find_states
 from rnngraph.numpy.finding.chains import Chain, find_chains
 from rnngraph.numpy.finding.direction import Made, find_direction, has_own_weights, places_of
@@ -19,15 +18,14 @@ from rnngraph.numpy.finding.ways import find_ways
 from rnngraph.numpy.tape import ArrayTape
 
 
-def find_all(tape: Tape, nodes: Sequence[Node], numbers: Sequence[int], steps: int | None) -> list[Found]:
+def find_all(tape: ArrayTape, nodes: Sequence[Node], numbers: Sequence[int], steps: int | None) -> list[Found]:
     """Find the recurrences: by their weights, and in what is left by the ways that repeat."""
     taken = set[int]()
     found = _found(nodes, numbers, find_chains(nodes, numbers, steps), taken, steps)
     found = found or _found(nodes, numbers, find_chains(nodes, number_values(nodes, alike=True), steps), taken, steps)
     found += _found(nodes, numbers, find_ways(nodes, taken), taken, steps)
     found.sort(key=lambda one: one.states["h"][0])
-    lists = tape.lists if isinstance(tape, ArrayTape) else {}
-    listed: Made = {node.id: lists[node.name] for node in nodes if node.name in lists} if lists else {}
+    listed: Made = {node.id: tape.lists[node.name] for node in nodes if node.name in tape.lists}
     made = dict(listed)
     for one in found:
         _complete(tape, one)
@@ -43,15 +41,13 @@ def _found(
     found = []
     for chain in chains:
         one = find_states(nodes, chain)
-        if one is None or one.time < 2:  # a mask that weighs a state and its loss is no recurrence
+        if one is None:
             continue
         one.inside = _leading(nodes, one)
         if nodes[one.states["h"][0]].op is ASSEMBLE:
             _step_on(nodes, one)
-        fed = (one.time > 2 and chain.weighed_along) or len(places_of(nodes, one, {})[1] - {0}) >= one.time - 1
         told = steps == one.time or not has_own_weights(nodes, numbers, one)
-        alone = chain.weighed_along or _crosses_alone(nodes, one)
-        if fed and told and alone and taken.isdisjoint(one.made("")):
+        if told and (chain.weighed_along or _is_fed_alone(nodes, one)) and taken.isdisjoint(one.made("")):
             if taken.isdisjoint(one.initial.values()) and _prepend(nodes, one):
                 one.inside = _leading(nodes, one)
             taken |= one.inside
@@ -70,18 +66,20 @@ def _leading(nodes: Sequence[Node], one: Found) -> set[int]:
     return inside
 
 
-def _crosses_alone(nodes: Sequence[Node], one: Found) -> bool:
-    """Whether nothing crosses from step to step beside the states, and what follows from those of its step alone.
+def _is_fed_alone(nodes: Sequence[Node], one: Found) -> bool:
+    """Whether something new enters at every step, and nothing of earlier ones but states and what follows from one.
 
-    Of a loop over units, the other units do.
+    Of a loop over units, a step reads the other units.
     """
+    if len(places_of(nodes, one, {})[1] - {0}) < one.time - 1:
+        return False
     steps, following = one.chain.steps, set(one.made(""))
-    for i in sorted(one.inside - following):
+    for i in sorted(one.inside):
         own = [j for j in nodes[i].inputs if j in one.inside]
+        if any(j not in following and steps[j] < steps[i] for j in own):
+            return False
         if own and all(j in following and steps[j] == steps[i] for j in own):
             following.add(i)
-        elif any(j not in following and steps[j] < steps[i] for j in own):
-            return False
     return True
 
 
@@ -97,7 +95,7 @@ def _prepend(nodes: Sequence[Node], one: Found) -> bool:
     """See a first step that has no product, such as one without a state: it uses the other weights of the cell."""
     steps, starts = one.chain.steps, set(one.initial.values())
     pairs = [(nodes[start], nodes[one.states[kind][0]]) for kind, start in one.initial.items()]
-    if len(pairs) < len(one.states) or any(start.op is not state.op or not start.inputs for start, state in pairs):
+    if len(pairs) < len(one.states) or any(start.op is not state.op for start, state in pairs):
         return False
     outside = {i for node in steps if steps[node] == 1 for i in nodes[node].inputs if i not in steps} - starts
     if leaves_behind(nodes, starts).isdisjoint(leaves_behind(nodes, outside)):
@@ -112,7 +110,7 @@ def _prepend(nodes: Sequence[Node], one: Found) -> bool:
     return True
 
 
-def _complete(tape: Tape, one: Found) -> None:
+def _complete(tape: ArrayTape, one: Found) -> None:
     """Put a last state on the tape that leads nowhere: nothing reaches it."""
     for kind, made in one.unread.items():
         last = tape.append(CONSTANT, (), tape.entries[made].value, requires=False)

@@ -38,19 +38,14 @@ def find_ways(nodes: Sequence[Node], taken: Collection[int]) -> list[Chain]:
     seen, found = set(taken), list[_Way]()
     readers: dict[int, list[int]] = {}  # the marked nodes that read a value
     for node in reversed(nodes):
-        if node.id in seen or len(node.inputs) < 2 or node.op in _ENDS:
+        if node.id in seen or node.op in _ENDS:
             continue
-        best: tuple[int, ...] = (-1,)
-        way = _Way()
-        for places in _ways(nodes, node.id, taken):
-            if places != best * (len(places) // len(best)):  # else it is the same way, gone several times
-                other = _repeated(nodes, node.id, places, taken)
-                way, best = (other, places) if len(other.uses) > max(len(way.uses), 1) else (way, best)
+        tried = [(_repeated(nodes, node.id, places, taken), places) for places in _ways(nodes, node.id, taken)]
+        way, best = max(tried, key=lambda one: len(one[0].uses), default=(_Way(), ()))
         if len(way.uses) < 2:
             continue
-        top, places = _extended(nodes, node.id, best, readers)
-        other = way if top == node.id else _repeated(nodes, top, places, taken)
-        way = other if len(other.uses) > len(way.uses) else way
+        further = _repeated(nodes, *_extended(nodes, node.id, best, readers), taken)
+        way = max(way, further, key=lambda one: len(one.uses))
         for i in way.passed - seen:
             for below in nodes[i].inputs:
                 readers.setdefault(below, []).append(i)
@@ -58,7 +53,7 @@ def find_ways(nodes: Sequence[Node], taken: Collection[int]) -> list[Chain]:
         found.append(way)
     pooled = [way for way in found if _POOLING.issuperset(nodes[i].op for i in way.passed)]
     inner = {i for way in pooled for i in way.states[1:]}
-    read = Counter(i for node in nodes if pooled and node.op not in JOINING for i in node.inputs if i in inner)
+    read = Counter(i for node in nodes if node.op not in JOINING for i in node.inputs if i in inner)
     sums = [way for way in pooled if any(read[i] < 2 for i in way.states[1:])]  # which nobody reads on the way
     found = [way for way in found if way not in sums]
     found.sort(key=lambda one: len(one.passed) / len(one.uses))
