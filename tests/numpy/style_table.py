@@ -130,6 +130,14 @@ STYLES: dict[str, Network] = {
     ),
     "two halves": Network(styles.two_halves, (ALONE, *CELL), (Expected("Wh", 3), Expected("Wh_1", 3))),
     "dilated, of odd length": Network(carried.dilated_list, (draw(7, 2), *CELL), (Expected("Wh", 7),)),
+    "words from the end": Network(
+        styles.words_from_the_end, ([1, 0, 2, 0, 3, 1], draw(4, 4), draw(4, 4)),
+        (Expected("Wh", 6, direction="reverse"),),
+    ),
+    "a leak over a list": Network(
+        styles.leak_over_a_list, ([draw(1, seed=k) for k in range(6)],), (Expected("recurrence", 5, units=1),)
+    ),
+    "series": Network(styles.series, (draw(3, 4),), ()),
     "applied twice": Network(styles.applied_twice, (draw(3, 4), draw(4, 4)), ()),
     "convolved": Network(styles.convolved, (ALONE, draw(3, 2, 4), draw(4)), ()),
     "residual layers": Network(styles.residual_layers, (draw(3, 4), DEEP), ()),

@@ -135,6 +135,22 @@ def begun_by_a_layer(z: Any, x: Any, W: Any, Wx: Any, Wh: Any) -> Any:
     return h
 
 
+def words_from_the_end(words: Any, table: Any, Wh: Any) -> Any:
+    """Only where the states are put tells which way it goes."""
+    h, out = np.zeros(len(Wh)), np.zeros((len(words), len(Wh)))
+    for t in reversed(range(len(words))):
+        h = np.tanh(table[words[t]] + h @ Wh)
+        out[t] = h
+    return out
+
+
+def leak_over_a_list(xs: Any) -> Any:
+    v = np.zeros(1)
+    for x in xs:
+        v = 0.9 * v + x
+    return v
+
+
 def two_halves(x: Any, Wx: Any, Wh: Any) -> Any:
     """One cell over both halves of a sequence, from zeros each."""
     half, states = len(x) // 2, []
@@ -147,6 +163,15 @@ def two_halves(x: Any, Wx: Any, Wh: Any) -> Any:
 
 
 # ---- no recurrence
+def series(x: Any) -> Any:
+    """A power series: its terms differ in their numbers alone."""
+    term, total = x, x
+    for k in range(2, 8):
+        term = term * x / np.array([k])
+        total = total + np.sin(term) * term
+    return total
+
+
 def applied_twice(x: Any, W: Any) -> Any:
     """Two layers that share their weight: nothing new enters at the second."""
     return np.tanh(np.tanh(x @ W) @ W)

@@ -101,7 +101,7 @@ def _data_of(
                 continue
             if j not in data:
                 parts = _parts(nodes, j, states) if nodes[j].op in PASSING or nodes[j].op in JOINING else (j,)
-                outside = [part for part in parts if part not in steps and part not in others and part not in initial]
+                outside = [part for part in parts if part not in steps and part not in others]
                 data[j] = [part for part in outside if not _is_start(nodes, part, initial)]
                 waiting += [(part, k) for part in outside if part not in data[j]]  # a first state behind a gate of data
             for part in data[j]:
@@ -122,7 +122,7 @@ def _data_of(
             if all(shared.get(i, 1) == 1 for i in ids):
                 found[k][number] = ids
     found = [_first(nodes, some) if len(some) > 1 else some for some in found]
-    if bare and len(found[0]) > max(map(len, found[1:]), default=0):  # a prior begins the state
+    if bare:  # a prior begins the state
         found[0] = _as_later(nodes, found)
     return found if sum(map(bool, found)) >= most else []
 
@@ -135,10 +135,8 @@ def _as_later(nodes: Sequence[Node], found: Data) -> dict[int, set[int]]:
 
 def _number(node: Node) -> float | None:
     """Give the number that all of a constant is."""
-    value = node.value
-    if node.requires or (value.size and value.min() != value.max()):
-        return None
-    return float(value.flat[0]) if value.size else 0.0
+    numbers = np.unique(node.value)
+    return None if node.requires or len(numbers) > 1 else float(numbers.sum())
 
 
 def _said(nodes: Sequence[Node], number: int, at: dict[int, set[int]]) -> Any:
@@ -171,7 +169,7 @@ def _parts(nodes: Sequence[Node], i: int, states: Collection[int]) -> list[int]:
 def _make_one(nodes: Sequence[Node], alike: Iterable[set[int]]) -> None:
     """Let every reader of a value of one step read the first of the nodes that hold it."""
     other = {i: min(ids) for ids in alike for i in ids if i != min(ids)}
-    for node in nodes if other else ():
+    for node in nodes:
         if not other.keys().isdisjoint(node.inputs):
             node.inputs = tuple([other.get(i, i) for i in node.inputs])
 

@@ -7,7 +7,7 @@ them. What multiplies the value on its way may be a number, a leaf, or another f
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rnngraph.autodiff.elementwise import LOGADDEXP, MAXIMUM, MINIMUM
@@ -38,7 +38,7 @@ def find_ways(nodes: Sequence[Node], taken: Collection[int]) -> list[Chain]:
     seen, found = set(taken), list[_Way]()
     readers: dict[int, list[int]] = {}  # the marked nodes that read a value
     for node in reversed(nodes):
-        if node.id in seen or node.op in _ENDS:
+        if node.id in seen or len(node.inputs) < 2 or node.op in _ENDS:
             continue
         tried = [(_repeated(nodes, node.id, places, taken), places) for places in _ways(nodes, node.id, taken)]
         way, best = max(tried, key=lambda one: len(one[0].uses), default=(_Way(), ()))
@@ -60,17 +60,22 @@ def find_ways(nodes: Sequence[Node], taken: Collection[int]) -> list[Chain]:
     return [Chain(way.uses, [], {use.node for use in way.uses}, _steps(nodes, way)) for way in found]
 
 
-def _ways(nodes: Sequence[Node], last: int, taken: Collection[int]) -> Iterator[tuple[int, ...]]:
-    """Give the ways back to values that are made as the last one is, the shortest first: which input at each node."""
-    waiting, seen = deque([(last, tuple[int, ...]())]), {last}
+def _ways(nodes: Sequence[Node], last: int, taken: Collection[int]) -> list[tuple[int, ...]]:
+    """Give the ways back to values that are made as the last one is, the shortest first: which input at each node.
+
+    One that is another, gone several times, is none.
+    """
+    found, waiting, seen = list[tuple[int, ...]](), deque([(last, tuple[int, ...]())]), {last}
     while waiting and len(seen) < NEAR:
         at, way = waiting.popleft()
         for place, i in enumerate(nodes[at].inputs if nodes[at].op not in PRODUCTS else ()):
             if i not in seen and i not in taken and nodes[i].value.size == nodes[at].value.size:
                 seen.add(i)
-                waiting.append((i, (*way, place)))
-                if nodes[i].op is nodes[last].op:
-                    yield *way, place
+                here = (*way, place)
+                waiting.append((i, here))
+                if nodes[i].op is nodes[last].op and all(here != one * (len(here) // len(one)) for one in found):
+                    found.append(here)
+    return found
 
 
 def _extended(
