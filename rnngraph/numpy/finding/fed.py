@@ -93,9 +93,11 @@ def _data_of(
         product = nodes[i].op in PRODUCTS
         for j in nodes[i].inputs:
             if not product:
-                if bare and j not in steps and j not in initial and is_leaf_like(nodes, nodes[j]):
+                if j in steps or (bare and j in initial):
+                    continue
+                if bare and is_leaf_like(nodes, nodes[j]):
                     held.setdefault(numbers[j], {}).setdefault(k, set()).add(j)
-                elif j not in steps and (j, k) not in seen:
+                elif (j, k) not in seen:
                     seen.add((j, k))
                     waiting.append((j, k))
                 continue
