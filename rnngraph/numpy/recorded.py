@@ -18,16 +18,8 @@ from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 from rnngraph.numpy import dispatch
 from rnngraph.numpy.methods import Methods
-from rnngraph.numpy.placed import ALL, Parts, Split, split
-from rnngraph.numpy.subscripts import (
-    INTEGERS,
-    as_tuple,
-    assembled,
-    deeper,
-    is_basic,
-    picked,
-    refuse_twice,
-)
+from rnngraph.numpy.placed import Parts, assembled, picked
+from rnngraph.numpy.subscripts import ALL, INTEGERS, Split, as_tuple, deeper, is_basic, refuse_twice, split
 from rnngraph.numpy.tape import ArrayTape
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
 

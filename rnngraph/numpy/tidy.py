@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import CONCATENATE, INDEX, STACK
-from rnngraph.numpy.placed import ALL, Split, apart, behind, is_covered, split, within
+from rnngraph.numpy.subscripts import ALL, Split, apart, behind, is_covered, split, within
 from rnngraph.numpy.tape import ArrayTape
 
 MANY = 8  # parts; what has more is a sequence, which is read by its places
