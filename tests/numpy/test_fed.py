@@ -128,7 +128,8 @@ def with_prior(x: Any, prior: Any, W: Any, weigh: Any) -> Any:
     return filtered(x, W, weigh, prior)
 
 
-def lstm_step(now: Any, h: Any, c: Any, W: Any, U: Any) -> tuple[Any, Any]:
+def lstm_step(now: Any, state: Any, W: Any, U: Any) -> tuple[Any, Any]:
+    h, c = state
     i, f, o, g = np.split(now @ W + h @ U, 4, axis=-1)
     c = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
     return np.tanh(c) / (1 + np.exp(-o)), c
@@ -137,7 +138,7 @@ def lstm_step(now: Any, h: Any, c: Any, W: Any, U: Any) -> tuple[Any, Any]:
 def stacked(x: Any, W: Any, U: Any, weigh: Any) -> Any:
     state, total = np.zeros((2, N, H)), 0.0
     for t in range(T):
-        state = np.stack(lstm_step(x[t], *state, W, U))
+        state = np.stack(lstm_step(x[t], state, W, U))
         total = total + weigh[t] * np.sum(state[0] ** 2)
     return total
 
@@ -145,7 +146,7 @@ def stacked(x: Any, W: Any, U: Any, weigh: Any) -> Any:
 def side_by_side(x: Any, W: Any, U: Any, weigh: Any) -> Any:
     state, total = np.zeros((N, 2 * H)), 0.0
     for t in range(T):
-        state = np.concatenate(lstm_step(x[t], *np.split(state, 2, axis=1), W, U), axis=1)
+        state = np.concatenate(lstm_step(x[t], np.split(state, 2, axis=1), W, U), axis=1)
         total = total + weigh[t] * np.sum(state[:, :H] ** 2)
     return total
 
@@ -153,7 +154,7 @@ def side_by_side(x: Any, W: Any, U: Any, weigh: Any) -> Any:
 def in_slices(x: Any, W: Any, U: Any, weigh: Any) -> Any:
     state, total = np.zeros((N, 2 * H)), 0.0
     for t in range(T):
-        state[:, :H], state[:, H:] = lstm_step(x[t], state[:, :H], state[:, H:], W, U)
+        state[:, :H], state[:, H:] = lstm_step(x[t], (state[:, :H], state[:, H:]), W, U)
         total = total + weigh[t] * np.sum(state[:, :H] ** 2)
     return total
 
@@ -164,7 +165,7 @@ def by_layer(x: Any, W: Any, U: Any, V: Any, Y: Any, weigh: Any) -> Any:
     for t in range(T):
         now = x[t]
         for layer, weights in enumerate(((W, U), (V, Y))):
-            states[layer][:2] = lstm_step(now, *states[layer][:2], *weights)
+            states[layer][:2] = lstm_step(now, states[layer][:2], *weights)
             states[layer][2] = 0.5 * states[layer][2] + states[layer][0]
             now = states[layer][2]
         total = total + weigh[t] * np.sum(now**2)
