@@ -18,7 +18,7 @@ from rnngraph.autodiff.ops import CONCATENATE, INDEX, STACK
 from rnngraph.numpy.subscripts import ALL, Split, apart, behind, is_covered, split, within
 from rnngraph.numpy.tape import ArrayTape
 
-MANY = 8  # parts; what has more is a sequence, which is read by its places
+MANY = 8  # parts; what has more is a sequence, and is looked through slot by slot
 Parts: TypeAlias = list[tuple[Any, int]]  # index and node of what was put, the latest last
 
 
@@ -70,6 +70,7 @@ class _Straight:
         self.inputs = [node.inputs for node in nodes]
         self.options = dict[int, dict[str, Any]]()  # of what reads elsewhere than it was written
         self.parts = dict[int, Parts]()  # of every array that was put together
+        self.rows = dict[tuple[int, int], dict[int, Parts]]()  # of an array of many parts, by the slot that they are in
         self.slots = dict[str, int]()  # the parts of what was read of a slot -> who reads it first
         self.across = set[int]()  # arrays that are read across their parts, but in order to put a part into them
         self.readers = Counter(i for node in nodes if needed[node.id] for i in node.inputs)
@@ -117,7 +118,7 @@ class _Straight:
         """Give the parts of a slot that is read, where it was put in parts alone, as unit by unit."""
         found: Parts = []
         while place is not None and place.axes and i in self.parts and i not in self.whole:
-            for index, part in reversed(self.parts[i]):
+            for index, part in reversed(self._near(i, place)):
                 own = split(index, self.nodes[i].value.shape)
                 inside = None if own is None else within(place, own)
                 if inside is not None:
@@ -156,17 +157,34 @@ class _Straight:
             self.options[node.id] = {"index": at.index}
         return (i,)
 
+    def _near(self, i: int, place: Split) -> Parts:
+        """Give the parts of an array that a place may have to do with: of many, those in its slot if all have one."""
+        parts, shape = self.parts[i], self.nodes[i].value.shape
+        if len(parts) <= MANY or not place.axes:
+            return parts
+        axis, slot = place.axes[0], place.place[0]
+        if (i, axis) not in self.rows:
+            rows = self.rows[i, axis] = dict[int, Parts]()
+            for one in parts:
+                own = split(one[0], shape)
+                if own is None or axis not in own.axes:
+                    rows.clear()
+                    break
+                rows.setdefault(own.place[own.axes.index(axis)], []).append(one)
+        rows = self.rows[i, axis]
+        return rows.get(slot, []) if rows else parts
+
     def _part_at(self, i: int, wanted: Split) -> tuple[int, Split] | None:
         """Find the part of a join that holds a place: its node, and the place within it."""
-        node, parts = self.nodes[i], self.parts.get(i)
-        for index, part in reversed(parts) if parts is not None else _joined(node):
+        node = self.nodes[i]
+        for index, part in reversed(self._near(i, wanted)) if i in self.parts else _joined(node):
             own = split(index, node.value.shape)
             found = None if own is None else within(own, wanted)
             if found is not None and self.nodes[part].value.dtype == node.value.dtype:
                 return part, found
             if own is None or not apart(own, wanted):
                 return None
-        return (self.inputs[i][0], wanted) if parts is not None else None
+        return (self.inputs[i][0], wanted) if i in self.parts and not self.is_covered(i) else None
 
 
 def _one_thing(straight: _Straight, needed: bytearray) -> set[int]:
