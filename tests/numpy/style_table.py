@@ -130,6 +130,10 @@ STYLES: dict[str, Network] = {
     ),
     "two halves": Network(styles.two_halves, (ALONE, *CELL), (Expected("Wh", 3), Expected("Wh_1", 3))),
     "dilated, of odd length": Network(carried.dilated_list, (draw(7, 2), *CELL), (Expected("Wh", 7),)),
+    "a layer over a slice": Network(
+        styles.layer_over_a_slice, (draw(12, 2), *CELL, *draws((4, 4), (4, 4))),
+        (Expected("Wh", 12), Expected("U", 12)),
+    ),
     "words from the end": Network(
         styles.words_from_the_end, ([1, 0, 2, 0, 3, 1], draw(4, 4), draw(4, 4)),
         (Expected("Wh", 6, direction="reverse"),),

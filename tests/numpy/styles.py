@@ -151,6 +151,17 @@ def leak_over_a_list(xs: Any) -> Any:
     return v
 
 
+def layer_over_a_slice(x: Any, Wx: Any, Wh: Any, W: Any, U: Any) -> Any:
+    """Many states in one array, of which a second layer reads all but the first."""
+    states, above = np.zeros((len(x) + 1, len(Wh))), np.zeros(len(U))
+    for t in range(len(x)):
+        states[t + 1] = np.tanh(x[t] @ Wx + states[t] @ Wh)
+    below = states[1:]
+    for t in range(len(below)):
+        above = np.tanh(below[t] @ W + above @ U)
+    return above
+
+
 def two_halves(x: Any, Wx: Any, Wh: Any) -> Any:
     """One cell over both halves of a sequence, from zeros each."""
     half, states = len(x) // 2, []
