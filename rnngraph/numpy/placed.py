@@ -1,70 +1,19 @@
 """What was put into a buffer, by place: `h[:, t] = …` keeps the tensor, and the whole is joined once, when it is read.
 
-In: indices and shapes. Out: places, and the parts that are not joined yet.
+In: a tape, nodes and places. Out: the parts that are not joined yet, and nodes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import takewhile
-from math import prod
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from rnngraph.autodiff import ops
+from rnngraph.autodiff.along import ASSEMBLE
+from rnngraph.numpy.subscripts import Place, Split, as_tuple, split, within
 
-Place: TypeAlias = tuple[int, ...]
-ALL = slice(None)
-_DOTS = type(Ellipsis)
-
-
-@dataclass(slots=True)
-class Split:
-    """An index in two: the axes that an integer picks, and what is left for the others; `whole` if that is all."""
-
-    axes: tuple[int, ...]
-    place: Place
-    rest: tuple[slice, ...]
-    whole: bool
-
-    @property
-    def index(self) -> tuple[int | slice, ...]:
-        """The index that picks it."""
-        found: list[int | slice] = list(self.rest)
-        for axis, number in zip(self.axes, self.place, strict=True):
-            found.insert(axis, number)
-        return tuple(found)
-
-
-def split(index: Any, shape: tuple[int, ...]) -> Split | None:
-    """Tell integers from slices; None for an index that is made of anything else, or is out of range."""
-    given = index if type(index) is tuple else (index,)
-    axes: list[int] = []
-    place: list[int] = []
-    rest: list[slice] = []
-    axis, missing, whole = 0, len(shape) - len(given) + (_DOTS in map(type, given)), True
-    if missing < 0:
-        return None
-    for one in given:
-        if one is Ellipsis:
-            rest += [ALL] * missing
-            axis, missing = axis + missing, 0
-            continue
-        if type(one) is slice:
-            if one == ALL or one.indices(shape[axis]) == (0, shape[axis], 1):
-                rest.append(ALL)
-            else:
-                rest.append(one)
-                whole = False
-        elif type(one) is int or isinstance(one, np.integer):
-            if not -shape[axis] <= one < shape[axis]:
-                return None
-            axes.append(axis)
-            place.append(int(one) % shape[axis])
-        else:
-            return None
-        axis += 1
-    return Split(tuple(axes), tuple(place), tuple(rest + [ALL] * missing), whole)
+if TYPE_CHECKING:
+    from rnngraph.numpy.recorded import Recorded
 
 
 class Parts:
@@ -74,7 +23,7 @@ class Parts:
 
     def __init__(self) -> None:
         """Start with nothing put."""
-        self.known: dict[tuple[int, ...], dict[Place, tuple[int, int]]] = {}  # (stamp, node id), the latest last
+        self.known: dict[tuple[int, ...], dict[Place, tuple[int, int, Split]]] = {}  # stamp, node, where; latest last
         self._spread: list[tuple[int, tuple[Any, ...], int]] = []  # over many places at once, not joined: index, node
         self.stamp = 0
         self.joined = 0  # all puts up to this stamp are in the whole
@@ -85,7 +34,7 @@ class Parts:
         self.stamp += 1
         places = self.known.setdefault(at.axes, {})
         places.pop(at.place, None)
-        places[at.place] = self.stamp, node_id
+        places[at.place] = self.stamp, node_id, at
 
     def put_across(self, index: tuple[Any, ...], node_id: int) -> None:
         """Keep what was put over many places at once."""
@@ -93,56 +42,56 @@ class Parts:
         self.across = self.stamp
         self._spread.append((self.stamp, index, node_id))
 
-    def join(self, rank: int) -> tuple[tuple[Any, ...], list[int]]:
+    def join(self) -> tuple[tuple[Any, ...], list[int]]:
         """Give the indices and nodes of all that is not joined yet, and see it as joined."""
         waiting, self._spread = self._spread, []
-        for axes, places in self.known.items():
-            late = takewhile(lambda one: one[1][0] > self.joined, reversed(places.items()))
-            for place, (stamp, node) in late:
-                index: list[int | slice] = [ALL] * rank
-                for axis, number in zip(axes, place, strict=True):
-                    index[axis] = number
-                waiting.append((stamp, tuple(index), node))
+        for places in self.known.values():
+            late = takewhile(lambda one: one[0] > self.joined, reversed(places.values()))
+            waiting += [(stamp, at.index, node) for stamp, node, at in late]
         waiting.sort(key=lambda one: one[0])
         self.joined = self.stamp
         return tuple([index for _, index, _ in waiting]), [node for _, _, node in waiting]
 
     def at(self, where: Split) -> tuple[int, Split] | None:
         """Find the part that holds an index: the node, and what is left to be picked from it."""
-        found, axes, hidden = self._latest_at(where)
-        if found is None or found[0] < hidden:
-            return None
-        left = [axis for axis in where.axes if axis not in axes]
-        kept = [sum(one not in axes for one in range(axis)) for axis in left]
-        numbers = dict(zip(where.axes, where.place, strict=True))
-        return found[1], Split(tuple(kept), tuple([numbers[axis] for axis in left]), where.rest, where.whole)
+        found, hidden = self._latest_at(where)
+        left = None if found is None or found[0] < hidden else within(found[2], where)
+        return None if found is None or left is None else (found[1], left)
 
     def is_below(self, where: Split) -> bool:
         """Whether nothing that is not joined yet was put there."""
-        found, _, hidden = self._latest_at(where)
+        found, hidden = self._latest_at(where)
         return max(hidden, found[0] if found else 0) <= self.joined
 
-    def _latest_at(self, where: Split) -> tuple[tuple[int, int] | None, tuple[int, ...], int]:
+    def _latest_at(self, where: Split) -> tuple[tuple[int, int, Split] | None, int]:
         """Find the latest part that holds a place whole, and the stamp of the latest put that may hide it."""
         numbers = dict(zip(where.axes, where.place, strict=True))
-        best: tuple[int, int] | None = None
-        axes: tuple[int, ...] = ()
+        best: tuple[int, int, Split] | None = None
         hidden = self.across
         for known, places in self.known.items():
             if not numbers.keys() >= set(known):
                 hidden = max(hidden, places[next(reversed(places))][0])
                 continue
             found = places.get(tuple([numbers[axis] for axis in known]))
-            if found is not None and (best is None or found > best):
-                best, axes = found, known
-        return best, axes, hidden
+            if found is not None and (best is None or found[0] > best[0]):
+                best = found
+        return best, hidden
 
 
-def is_covered(shape: Place, indices: Sequence[tuple[Any, ...]], sizes: Sequence[int]) -> bool:
-    """Whether parts that are put into an array of this shape leave nothing of what was there before."""
-    if sum(sizes) < prod(shape):
-        return False
-    seen = np.zeros(shape, bool)
-    for index in indices:
-        seen[index] = True
-    return bool(seen.all())
+def assembled(tape: Any, base: int, indices: tuple[Any, ...], nodes: list[int]) -> int:
+    """Put parts into a base; what is put over all of it last is the whole."""
+    last = split(indices[-1], tape.entry(base).value.shape)
+    if last is not None and last.is_all:
+        return nodes[-1]
+    found: int = tape.record(ASSEMBLE, (base, *nodes), {"indices": indices})._node
+    return found
+
+
+def picked(tape: Any, node_id: int, index: Any) -> Recorded:
+    """Record what is read at an index."""
+    below = tape.entry(node_id)
+    value = below.value[index]  # NumPy's own error where the index does not fit
+    found: Recorded = tape.enter(
+        ops.INDEX, (node_id,), (below.value,), value, below.requires, {"index": as_tuple(index)}
+    )
+    return found

@@ -12,23 +12,14 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff import ops
-from rnngraph.autodiff.along import ASSEMBLE, BROADCAST, CAST
+from rnngraph.autodiff.along import BROADCAST, CAST
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 from rnngraph.numpy import dispatch
 from rnngraph.numpy.methods import Methods
-from rnngraph.numpy.placed import ALL, Parts, Split, split
-from rnngraph.numpy.subscripts import (
-    INTEGERS,
-    SLICES,
-    as_tuple,
-    assembled,
-    deeper,
-    is_basic,
-    picked,
-    refuse_twice,
-)
+from rnngraph.numpy.placed import Parts, assembled, picked
+from rnngraph.numpy.subscripts import ALL, INTEGERS, Split, as_tuple, deeper, is_basic, refuse_twice, split
 from rnngraph.numpy.tape import ArrayTape
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
 
@@ -72,7 +63,7 @@ class Recorded(Methods, Handle, Tensor):  # type: ignore[misc]
             self._follow()
         parts = self._parts
         if parts is not None and parts.joined < parts.stamp:
-            self._node = assembled(self.tape, self._node, *parts.join(self.ndim))
+            self._node = assembled(self.tape, self._node, *parts.join())
         return self._node
 
     @property
@@ -121,10 +112,7 @@ class Recorded(Methods, Handle, Tensor):  # type: ignore[misc]
         if self._parts is None and is_basic(index):
             node = self.settled()
             if node >= 0:
-                found = picked(self.tape, node, index)
-                if self.tape.entries[-1].value.ndim:
-                    found._source = self, index, self._version
-                return found
+                return self._view(picked(self.tape, node, index), index, basic=True)
             if self._plain is None and self._node < 0:  # it is not read yet: h[t][layer] is h[t, layer]
                 return self._source[0][deeper(self._source[1], index)]  # type: ignore[index]
         return self._read(index, later=True)
@@ -143,7 +131,7 @@ class Recorded(Methods, Handle, Tensor):  # type: ignore[misc]
             held = parts.at(where)
             if held is not None:
                 part = Recorded(self.tape, held[0])
-                part = part if held[1].whole and not held[1].axes else part[held[1].index]
+                part = part if held[1].is_all else part[held[1].index]
                 return self._view(part, index, basic=basic)
             if parts.is_below(where):
                 return self._view(picked(self.tape, self._node, index), index, basic=basic)
@@ -192,13 +180,8 @@ class Recorded(Methods, Handle, Tensor):  # type: ignore[misc]
         """Put a part where integers say, or into a slice of it."""
         assert self._parts is not None
         if not where.whole:
-            slot = Split(where.axes, where.place, (ALL,) * len(where.rest), True)
-            before, indices, nodes = self[slot.index].id, (where.rest,), [node]
-            entry = self.tape.entry(before)
-            if entry.op is ASSEMBLE and len(entry.inputs) <= SLICES:
-                before, indices = entry.inputs[0], (*entry.options["indices"], where.rest)
-                nodes = [*entry.inputs[1:], node]
-            node = assembled(self.tape, before, indices, nodes)
+            rest, where = where.rest, Split(where.axes, where.place, (ALL,) * len(where.rest), True)
+            node = assembled(self.tape, self[where.index].id, (rest,), [node])
         self._parts.put(where, node)
 
     def _fitted(self, given: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:

@@ -13,7 +13,6 @@ import numpy as np
 import rnngraph.numpy as recording
 from rnngraph.autodiff.backward import Gradients, gradients
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import SUM
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
@@ -28,6 +27,7 @@ from rnngraph.numpy.reach import Part, bound
 from rnngraph.numpy.recorded import Recorded
 from rnngraph.numpy.run import LOCK, Call
 from rnngraph.numpy.tape import ArrayTape
+from rnngraph.numpy.tidy import tidied
 from rnngraph.numpy.values import value_of
 
 
@@ -108,7 +108,7 @@ def trace_function(
         total = _loss(outputs, paths, loss, tape)
         tape.closed = True
         values = value_of(outputs)
-        found_loss = _pruned(tape, total)
+        found_loss = Tensor(tape, total.id if _has_layers(tape) else tidied(tape, total.id))
         doubts = hold(call, leaves, found_loss, paths, loss) if check else ()
     if _has_layers(tape):
         sentence = "recurrences of layers: " + ", ".join(one.name for one in tape.recurrences)
@@ -168,26 +168,3 @@ def _loss(outputs: Any, paths: tuple[Path, ...], loss: Callable[[Any], Any] | No
 
 def _has_layers(tape: Tape) -> bool:
     return len(tape.entries) != tape.size  # a block has more ids than one, and is kept as it is
-
-
-def _pruned(tape: ArrayTape, loss: Recorded) -> Tensor:
-    """Drop what does not lead to the loss, such as the user's own backward; the arrays that were given stay."""
-    nodes: list[Node] = tape.entries  # type: ignore[assignment]
-    if _has_layers(tape):
-        return Tensor(tape, loss.id)
-    needed = bytearray(len(nodes))
-    needed[loss.id] = 1
-    for node in reversed(nodes):
-        if needed[node.id]:
-            for i in node.inputs:
-                needed[i] = 1
-        elif node.name:
-            needed[node.id] = 1
-    if all(needed):
-        return Tensor(tape, loss.id)
-    new: dict[int, int] = {}
-    for node in tape.emptied():
-        if needed[node.id]:
-            old = node.id
-            new[old] = tape.take(node, tuple([new[i] for i in node.inputs]))
-    return Tensor(tape, new[loss.id])

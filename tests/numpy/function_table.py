@@ -149,8 +149,9 @@ of its own is a layer of a deep network.
 
 Where no such weight is, what is carried element by element is found by its way: the operations that lead from a value
 to a later one like it, and by the same operations to one later still. What multiplies it may be a number (a leak), a
-leaf, or another factor at every step (a gate of the input). Something new must enter at every step, and a sum or a
-maximum that nothing reads on the way is none.
+leaf, or another factor at every step (a gate of the input). Something new must enter at every step, nothing may cross
+beside the states (of a loop over single numbers, the other units do), and a sum or a maximum that nothing reads on the
+way is none.
 
 A state is a value of one step that is read at a later one on the way to a later product, and follows from no other
 state of its step: what the weights multiply is `h`, the next one `c`. What the next step makes of a state alone,
@@ -159,10 +160,11 @@ that the other one is the batch. Runs of one cell that take turns along one sequ
 back, are one recurrence. A batch that shrinks or grows is put into the whole one, and a sample counts where it is
 there. Places that fall from step to step are the reverse direction. `steps=` says how many timesteps there are where
 one step takes several products, and that there are steps where each multiplies by data of its own (an unrolled
-learner). An array of which parts apart are put at paces of their own is one state; of one into which every step puts
-the input and the state anew, the part that holds the state is. Where nothing is found, weights that differ in constants
-alone, such as the number of the step, count as one. What is not found is declared: `tape.state`; of several, `only=`
-names those that are wanted.
+learner). What is read of an array where a part was put or joined is that part, so that states may stand in one array,
+by layer, stacked, side by side or unit by unit. An array of which some parts stay while others are put, at paces of
+their own, and that is read across them, is one state. Where nothing is found, weights that differ in constants alone,
+such as the number of the step, count as one. What is not found is declared: `tape.state`; of several, `only=` names
+those that are wanted.
 
 What a step is fed is what its weights multiply and no other step has: `x[t]`, a column, a word that is looked up or
 one-hot, the part of a join that does not come from the state; where they multiply none, what enters element by element.

@@ -121,6 +121,28 @@ STYLES: dict[str, Network] = {
     "layers that were added": Network(
         styles.Added(nested_networks.GatesInDicts()).forward, (BY_SAMPLE,), (Expected("W", 6, ("h", "c"), batch=3),)
     ),
+    "weighed means": Network(
+        styles.weighed_means, (draw(12, 4), [draws((4,), (4,), *[(4, 4)] * 4) for _ in range(2)]),
+        tuple(Expected(name, 11) for name in ("layers_0_0", "layers_0_0_1", "layers_1_0", "layers_1_0_1")),
+    ),
+    "begun by a layer": Network(
+        styles.begun_by_a_layer, (draw(3), ALONE, draw(3, 4), *CELL), (Expected("Wh", 6),)
+    ),
+    "two halves": Network(styles.two_halves, (ALONE, *CELL), (Expected("Wh", 3), Expected("Wh_1", 3))),
+    "dilated, of odd length": Network(carried.dilated_list, (draw(7, 2), *CELL), (Expected("Wh", 7),)),
+    "a layer over a slice": Network(
+        styles.layer_over_a_slice, (draw(12, 2), *CELL, *draws((4, 4), (4, 4))),
+        (Expected("Wh", 12), Expected("U", 12)),
+    ),
+    "words from the end": Network(
+        styles.words_from_the_end, ([1, 0, 2, 0, 3, 1], draw(4, 4), draw(4, 4)),
+        (Expected("Wh", 6, direction="reverse"),),
+    ),
+    "a leak over a list": Network(
+        styles.leak_over_a_list, ([draw(1, seed=k) for k in range(6)],), (Expected("recurrence", 5, units=1),)
+    ),
+    "series": Network(styles.series, (draw(3, 4),), ()),
+    "applied twice": Network(styles.applied_twice, (draw(3, 4), draw(4, 4)), ()),
     "convolved": Network(styles.convolved, (ALONE, draw(3, 2, 4), draw(4)), ()),
     "residual layers": Network(styles.residual_layers, (draw(3, 4), DEEP), ()),
     "averaged layers": Network(styles.averaged_layers, (draw(3, 4), DEEP), ()),

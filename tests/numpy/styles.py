@@ -127,7 +127,67 @@ def written_space_over_rnn(x: Any, Wx: Any, Wh: Any) -> Any:
     return s
 
 
+def begun_by_a_layer(z: Any, x: Any, W: Any, Wx: Any, Wh: Any) -> Any:
+    """The first state is made as every state is, by a weight of its own."""
+    h = np.tanh(z @ W)
+    for now in x:
+        h = np.tanh(now @ Wx + h @ Wh)
+    return h
+
+
+def words_from_the_end(words: Any, table: Any, Wh: Any) -> Any:
+    """Only where the states are put tells which way it goes."""
+    h, out = np.zeros(len(Wh)), np.zeros((len(words), len(Wh)))
+    for t in reversed(range(len(words))):
+        h = np.tanh(table[words[t]] + h @ Wh)
+        out[t] = h
+    return out
+
+
+def leak_over_a_list(xs: Any) -> Any:
+    v = np.zeros(1)
+    for x in xs:
+        v = 0.9 * v + x
+    return v
+
+
+def layer_over_a_slice(x: Any, Wx: Any, Wh: Any, W: Any, U: Any) -> Any:
+    """Many states in one array, of which a second layer reads all but the first."""
+    states, above = np.zeros((len(x) + 1, len(Wh))), np.zeros(len(U))
+    for t in range(len(x)):
+        states[t + 1] = np.tanh(x[t] @ Wx + states[t] @ Wh)
+    below = states[1:]
+    for t in range(len(below)):
+        above = np.tanh(below[t] @ W + above @ U)
+    return above
+
+
+def two_halves(x: Any, Wx: Any, Wh: Any) -> Any:
+    """One cell over both halves of a sequence, from zeros each."""
+    half, states = len(x) // 2, []
+    for part in (range(half), range(half, len(x))):
+        h = np.zeros(len(Wh))
+        for t in part:
+            h = np.tanh(x[t] @ Wx + h @ Wh)
+        states.append(h)
+    return states[0] * states[1]
+
+
 # ---- no recurrence
+def series(x: Any) -> Any:
+    """A power series: its terms differ in their numbers alone."""
+    term, total = x, x
+    for k in range(2, 8):
+        term = term * x / np.array([k])
+        total = total + np.sin(term) * term
+    return total
+
+
+def applied_twice(x: Any, W: Any) -> Any:
+    """Two layers that share their weight: nothing new enters at the second."""
+    return np.tanh(np.tanh(x @ W) @ W)
+
+
 def convolved(x: Any, K: Any, b: Any) -> Any:
     out = []
     for t in range(len(K) - 1, len(x)):
@@ -278,3 +338,20 @@ class Added:
         return list(self.given)
 
     __call__ = forward
+
+
+def weighed_means(x: Any, layers: Any) -> Any:
+    """Keep in one array, by layer, what it saw last and the two sums of a weighed mean; each adds to what passes."""
+    kept, loss = np.zeros((len(layers), 3, x.shape[1])), 0.0
+    for now in x:
+        for layer, (decay, mix, Wk, Wv, Wr, U) in enumerate(layers):
+            seen = (now - now.mean()) / now.std()
+            last, above, below = kept[layer]
+            mixed = seen * mix + last * (1 - mix)
+            k, v = np.exp(Wk @ mixed), Wv @ mixed
+            now = now + sigmoid(Wr @ mixed) * (above + k * v) / (below + k)
+            kept[layer][:2] = seen, decay * above + k * v
+            kept[layer][2] = decay * below + k
+            now = now + np.tanh(U @ now)
+        loss = loss + np.sum(now**2)
+    return loss

@@ -136,3 +136,13 @@ def test_an_explicit_tape_follows_them_too() -> None:
         for place in range(2):
             space.h[t][place] = x[t] * (place + 1)
     np.testing.assert_allclose(space.h.value, X[:2, None] * np.array([1, 2])[:, None])
+
+
+def test_a_part_of_another_dtype_is_read_as_the_whole_holds_it() -> None:
+    def third(a: Any, b: Any) -> Any:
+        p, q = np.stack([a, b])
+        return np.sum(p / 3 + q)
+
+    tape = rg.trace_function(third, np.ones(2, np.float32), np.ones(2)).tape
+    (divided,) = [node for node in tape.nodes if node.op.name == "divide"]
+    assert divided.arguments[0].dtype == np.float64

@@ -257,13 +257,25 @@ def test_who_is_there_is_said(name: str) -> None:
     np.testing.assert_array_equal(one.mask, np.arange(3)[:, None] < network.arguments[1])
 
 
-def test_what_cannot_be_told_says_what_to_declare() -> None:
-    def learner(x: Any, w: Any) -> Any:
-        for k in range(len(x)):
-            w = w - 0.1 * x[k].T @ (x[k] @ w - 1)
-        return np.sum(w**2)
+def learner(x: Any, w: Any) -> Any:
+    for k in range(len(x)):
+        w = w - 0.1 * x[k].T @ (x[k] @ w - 1)
+    return np.sum(w**2)
 
-    found = rg.trace_function(learner, draw(5, 3, 2), draw(2, 1)).found
+
+def numbers_alone(x: Any, Wh: Any) -> Any:
+    """Every unit a number, of which a step reads all."""
+    h = [0.0] * len(Wh)
+    for now in x:
+        h = [np.tanh(now[k] + sum(Wh[j, k] * h[j] for j in range(len(h)))) for k in range(len(h))]
+    return sum(one**2 for one in h)
+
+
+@pytest.mark.parametrize(("network", "given"), [
+    (learner, (draw(5, 3, 2), draw(2, 1))), (numbers_alone, (draw(8, 3), draw(3, 3)))
+])  # fmt: skip
+def test_what_cannot_be_told_says_what_to_declare(network: Callable[..., Any], given: tuple[Any, ...]) -> None:
+    found = rg.trace_function(network, *given).found
     assert found.startswith("no recurrence was found")
     assert "tape.state" in found
 

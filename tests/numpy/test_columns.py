@@ -13,6 +13,7 @@ from tests.draws import draw
 N, T, D, H = 3, 7, 2, 4
 
 
+SQUARE = draw(H, T, D)
 X, WX, WH, B = draw(N, T, D), draw(D, H), draw(H, H), draw(H)
 
 
@@ -30,6 +31,15 @@ def columns(x: Any, Wx: Any, Wh: Any, b: Any) -> Any:
     total = 0.0
     for t in range(len(x)):
         h = np.tanh(Wx @ x[t] + Wh @ h + b)
+        total += (h**2).sum()
+    return total
+
+
+def turned(x: Any, h: Any, Wx: Any, Wh: Any, b: Any) -> Any:
+    """Columns that rows are made of; with as many samples as units, only the product tells them apart."""
+    total = 0.0
+    for t in range(len(x)):
+        h = np.tanh((x[t].T @ Wx + h.T @ Wh).T + b)
         total += (h**2).sum()
     return total
 
@@ -65,6 +75,7 @@ AS_COLUMNS = X.transpose(1, 2, 0), WX.T.copy(), WH.T.copy(), B[:, None]
 TWINS = {
     "rows": (rows, (X, WX, WH, B), X),
     "columns": (columns, AS_COLUMNS, X),
+    "turned columns": (turned, (SQUARE.transpose(1, 2, 0), np.zeros((H, H)), WX, WH, B[:, None]), SQUARE),
     "joined columns": (joined, (AS_COLUMNS[0], np.hstack([WH.T, WX.T]), B[:, None]), X),
     "one axis": (vector, (X[0], WX, WH, B), X[:1]),
     "one column": (columns, (AS_COLUMNS[0][:, :, :1], *AS_COLUMNS[1:]), X[:1]),

@@ -163,6 +163,7 @@ def test_every_name_of_numpy_is_there() -> None:
     for name in dir(np):
         if not name.startswith("__"):
             assert getattr(rnp, name) is not None or getattr(np, name) is None, name
+    assert {"tanh", "zeros"} <= set(dir(rnp))
     with pytest.raises(AttributeError):
         rnp.no_such_name  # noqa: B018
     modules = {path.stem for path in Path(rnp.__file__).parent.iterdir()}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
+from tests.numpy.carried_networks import exponential_average
 
 T, N, D, H = 5, 3, 2, 4
 WORDS = np.array([1, 0, 2, 0, 3])  # one of them twice
@@ -84,10 +85,10 @@ def dropped(x: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
 
 
 def with_ones(x: Any, W: Any, weigh: Any) -> Any:
-    """A column of ones is written again at every step, and is no input."""
+    """Columns of numbers are written again at every step, and are no input."""
     h, total = np.zeros((N, H)), 0.0
     for t in range(T):
-        h = np.tanh(np.hstack([x[t], h, np.ones((N, 1))]) @ W)
+        h = np.tanh(np.hstack([x[t], h, np.ones((N, 1)) * [1.0, -2.0]]) @ W)
         total = total + weigh[t] * np.sum(h**2)
     return total
 
@@ -125,6 +126,78 @@ def filtered(x: Any, W: Any, weigh: Any, prior: Any = None) -> Any:
 
 def with_prior(x: Any, prior: Any, W: Any, weigh: Any) -> Any:
     return filtered(x, W, weigh, prior)
+
+
+def lstm_step(now: Any, state: Any, W: Any, U: Any) -> tuple[Any, Any]:
+    h, c = state
+    i, f, o, g = np.split(now @ W + h @ U, 4, axis=-1)
+    c = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+    return np.tanh(c) / (1 + np.exp(-o)), c
+
+
+def stacked(x: Any, W: Any, U: Any, weigh: Any) -> Any:
+    state, total = np.zeros((2, N, H)), 0.0
+    for t in range(T):
+        state = np.stack(lstm_step(x[t], state, W, U))
+        total = total + weigh[t] * np.sum(state[0] ** 2)
+    return total
+
+
+def side_by_side(x: Any, W: Any, U: Any, weigh: Any) -> Any:
+    state, total = np.zeros((N, 2 * H)), 0.0
+    for t in range(T):
+        state = np.concatenate(lstm_step(x[t], np.split(state, 2, axis=1), W, U), axis=1)
+        total = total + weigh[t] * np.sum(state[:, :H] ** 2)
+    return total
+
+
+def in_slices(x: Any, W: Any, U: Any, weigh: Any) -> Any:
+    state, total = np.zeros((N, 2 * H)), 0.0
+    for t in range(T):
+        state[:, :H], state[:, H:] = lstm_step(x[t], (state[:, :H], state[:, H:]), W, U)
+        total = total + weigh[t] * np.sum(state[:, :H] ** 2)
+    return total
+
+
+def by_layer(x: Any, W: Any, U: Any, V: Any, Y: Any, weigh: Any) -> Any:
+    """Both layers in one array, of which two slots and a third are put at a time."""
+    states, total = np.zeros((2, 3, N, H)), 0.0
+    for t in range(T):
+        now = x[t]
+        for layer, weights in enumerate(((W, U), (V, Y))):
+            states[layer][:2] = lstm_step(now, states[layer][:2], *weights)
+            states[layer][2] = 0.5 * states[layer][2] + states[layer][0]
+            now = states[layer][2]
+        total = total + weigh[t] * np.sum(now**2)
+    return total
+
+
+def in_a_slot(x: Any, W: Any, weigh: Any) -> Any:
+    """The input and the state in slices of one row, which is the same at every step."""
+    joined, h, total = np.zeros((2, N, D + H)), np.zeros((N, H)), 0.0
+    for t in range(T):
+        joined[1, :, :D] = x[t]
+        joined[1, :, D:] = h
+        h = np.tanh(joined[1] @ W)
+        total = total + weigh[t] * np.sum(h**2)
+    return total
+
+
+def unit_by_unit(x: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
+    h, total = np.zeros((T + 1, H)), 0.0
+    for t in range(T):
+        for k in range(H):
+            h[t + 1, k] = np.tanh(np.dot(x[t, 0], Wx[:, k]) + np.dot(h[t], Wh[:, k]))
+        total = total + weigh[t] * np.sum(h[t + 1] ** 2)
+    return total
+
+
+def in_a_list_of_units(x: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
+    h, total = np.zeros(H), 0.0
+    for t in range(T):
+        h = np.array([np.tanh(x[t, 0] @ Wx[:, k] + h @ Wh[:, k]) for k in range(H)])
+        total = total + weigh[t] * np.sum(h**2)
+    return total
 
 
 def words(table: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
@@ -177,18 +250,21 @@ def lags(forward: Callable[..., Any], *arrays: Any) -> Any:
     return one, np.exp(one.log)
 
 
-SIMPLE = (draw(D, H), draw(H, H))
+SIMPLE, GATES = (draw(D, H), draw(H, H)), (draw(D, 4 * H), draw(H, 4 * H))
 
 
 @pytest.mark.parametrize(("forward", "others"), [
     (rows, SIMPLE), (columns, SIMPLE), (joined_gru, (draw(D + H, H), draw(D + H, H, seed=1))),
     (two_layers, (*SIMPLE, draw(H, H, seed=1), draw(H, H, seed=2))), (leaky, SIMPLE), (dropped, SIMPLE),
     (reset_gru, (draw(N, H), *SIMPLE, draw(D, H, seed=1), draw(H, H, seed=1), draw(H, H, seed=2))),
-    (with_ones, (draw(D + H + 1, H),)), (delta_rule, (draw(D, H), draw(D, H, seed=1))),
+    (with_ones, (draw(D + H + 2, H),)), (delta_rule, (draw(D, H), draw(D, H, seed=1))),
     (filtered, (draw(D, D),)), (with_prior, (np.exp(draw(N, D)), draw(D, D))), (begun_anew, SIMPLE),
+    (stacked, GATES), (side_by_side, GATES), (in_slices, GATES), (in_a_slot, (draw(D + H, H),)),
+    (unit_by_unit, SIMPLE), (in_a_list_of_units, SIMPLE),
+    (by_layer, (*GATES, draw(H, 4 * H, seed=1), draw(H, 4 * H, seed=2))),
 ])  # fmt: skip
 def test_data_of_every_step(forward: Callable[..., Any], others: tuple[Any, ...]) -> None:
-    x = draw(T, N, D)
+    x = draw(T, 1 if forward in (unit_by_unit, in_a_list_of_units) else N, D)
     one, found = lags(forward, x, *others)
     assert one.name == "x"
     for s in range(T):
@@ -310,6 +386,48 @@ def test_what_several_steps_share_is_no_data_of_them() -> None:
     assert {t: [tape.entry(i).value.shape for i in some] for t, some in one.fed.items()} == {
         t: [(3,)] for t in range(7)
     }
+
+
+def of_bits(bits: Any, Wx: Any, Wh: Any) -> Any:
+    h, total = np.zeros(H), 0.0
+    for bit in bits:
+        h = np.tanh(np.array([bit, 1 - bit]) @ Wx + h @ Wh)
+        total = total + np.sum(h**2)
+    return total
+
+
+def one_bit(bits: Any, Wx: Any, Wh: Any) -> Any:
+    h, total = np.zeros(H), 0.0
+    for bit in bits:
+        h = np.tanh(np.array([bit]) @ Wx[:1] + h @ Wh)
+        total = total + np.sum(h**2)
+    return total
+
+
+def as_wide_as_its_state(x: Any, Wx: Any, Wh: Any) -> Any:
+    h, total = np.zeros((N, D)), 0.0
+    for t in range(T):
+        h = np.tanh(x[t] @ (Wx @ Wx.T) + h @ (Wx @ Wh @ Wx.T))
+        total = total + np.sum(h**2)
+    return total
+
+
+@pytest.mark.parametrize(("forward", "given"), [
+    (of_bits, [1, 0, 1, 1, 0]), (one_bit, [1, 0, 1, 1, 0]), (as_wide_as_its_state, np.zeros((T, N, D))),
+])  # fmt: skip
+def test_data_may_be_numbers_and_may_be_zero(forward: Callable[..., Any], given: Any) -> None:
+    tape = rg.trace_function(forward, given, *SIMPLE).tape
+    (one,) = tape.recurrences
+    assert {t: len(some) for t, some in one.fed.items()} == dict.fromkeys(range(T), 1)
+
+
+def test_what_a_state_begins_with_is_no_data() -> None:
+    x = draw(T, N, D)
+    tape = rg.trace_function(exponential_average, x, draw(D, H)).tape
+    (one,) = tape.recurrences
+    assert sorted(one.fed) == [0, 1, 2, 3]
+    for t, (i,) in one.fed.items():
+        np.testing.assert_array_equal(tape.entry(i).value, x[t + 1])
 
 
 def over_the_sequence(x: Any, Wx: Any, Wh: Any, W: Any, U: Any, axis: int) -> Any:

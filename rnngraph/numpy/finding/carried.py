@@ -125,10 +125,14 @@ class _Steps:
         nodes, chain, model = self.nodes, self.chain, self.by_step[self.shown]
         rank, from_end = model.index(state), len(model) - model.index(state)
         op, shape, operands = wanted = self._kind_of(state)
+        clocked = any(read.clocked for read in self.carried[self.shown][state])
         found: list[int] = []
         for k, here in enumerate(self.by_step):
-            carried = [i for i in self.carried.get(k, ()) if i not in taken]
-            some = [i for i in carried if self._kind_of(i) == wanted]
+            reads = self.carried.get(k, {})
+            carried = [i for i in reads if i not in taken]
+            some = [i for i in carried if clocked and any(read.clocked for read in reads[i])]
+            some = [i for i in some if chain.shape(nodes[i]) == shape]
+            some = some or [i for i in carried if self._kind_of(i) == wanted]
             if not some:
                 same = [i for i in here if i not in taken and nodes[i].op is op and chain.shape(nodes[i]) == shape]
                 known = [i for i in carried if i in same]

@@ -43,9 +43,8 @@ def places_of(nodes: Sequence[Node], found: Found, made: Made) -> tuple[Places, 
         node = nodes[i]
         if i in made:
             places.setdefault(("made", made[i][0]), {})[k] = made[i][1]
-        if node.op is CONSTANT or node.op in LEAVES:
-            if node.value.size > 1:
-                fresh.add(k)
+        if node.op in LEAVES or (node.op is CONSTANT and node.value.size > 1):  # the step's number is nothing new
+            fresh.add(k)
         elif i in made:
             continue
         elif node.op is INDEX:

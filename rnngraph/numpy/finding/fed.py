@@ -84,6 +84,7 @@ def _data_of(
     What comes out of another recurrence, a node in `others`, is no data. `bare` is what no weight multiplies.
     """
     steps, initial = one.chain.steps, one.woven_starts.union(one.initial.values(), starts_of(nodes, one).values())
+    states = one.made("").keys()
     held: dict[int, dict[int, set[int]]] = {}  # number of a value -> step -> the nodes that hold it
     data: dict[int, list[int]] = {}  # operand of a product -> what of it is data
     waiting, seen = [(i, steps[i]) for i in one.inside], set[tuple[int, int]]()
@@ -92,15 +93,17 @@ def _data_of(
         product = nodes[i].op in PRODUCTS
         for j in nodes[i].inputs:
             if not product:
-                if bare and j not in steps and j not in initial and is_leaf_like(nodes, nodes[j]):
+                if j in steps or (bare and j in initial):
+                    continue
+                if bare and is_leaf_like(nodes, nodes[j]):
                     held.setdefault(numbers[j], {}).setdefault(k, set()).add(j)
-                elif j not in steps and (j, k) not in seen:
+                elif (j, k) not in seen:
                     seen.add((j, k))
                     waiting.append((j, k))
                 continue
             if j not in data:
-                parts = _parts(nodes, j) if nodes[j].op in PASSING or nodes[j].op in JOINING else (j,)
-                outside = [part for part in parts if part not in steps and part not in others and part not in initial]
+                parts = _parts(nodes, j, states) if nodes[j].op in PASSING or nodes[j].op in JOINING else (j,)
+                outside = [part for part in parts if part not in steps and part not in others]
                 data[j] = [part for part in outside if not _is_start(nodes, part, initial)]
                 waiting += [(part, k) for part in outside if part not in data[j]]  # a first state behind a gate of data
             for part in data[j]:
@@ -121,7 +124,7 @@ def _data_of(
             if all(shared.get(i, 1) == 1 for i in ids):
                 found[k][number] = ids
     found = [_first(nodes, some) if len(some) > 1 else some for some in found]
-    if bare and len(found[0]) > max(map(len, found[1:]), default=0):  # a prior begins the state
+    if bare:  # a prior begins the state
         found[0] = _as_later(nodes, found)
     return found if sum(map(bool, found)) >= most else []
 
@@ -134,10 +137,8 @@ def _as_later(nodes: Sequence[Node], found: Data) -> dict[int, set[int]]:
 
 def _number(node: Node) -> float | None:
     """Give the number that all of a constant is."""
-    value = node.value
-    if node.requires or (value.size and value.min() != value.max()):
-        return None
-    return float(value.flat[0]) if value.size else 0.0
+    numbers = np.unique(node.value)
+    return None if node.requires or len(numbers) > 1 else float(numbers.sum())
 
 
 def _said(nodes: Sequence[Node], number: int, at: dict[int, set[int]]) -> Any:
@@ -156,19 +157,21 @@ def _is_start(nodes: Sequence[Node], i: int, initial: frozenset[int]) -> bool:
     """Tell a state before the first step: as it is, behind a mask, or a plain array of zeros that was read again."""
     if not initial.isdisjoint((i, *nodes[i].inputs)):
         return True
-    return nodes[i].op is CONSTANT and any(np.array_equal(nodes[i].value, nodes[start].value) for start in initial)
+    return not nodes[i].requires and any(np.array_equal(nodes[i].value, nodes[start].value) for start in initial)
 
 
-def _parts(nodes: Sequence[Node], i: int) -> list[int]:
-    """Take a join apart, behind views too."""
+def _parts(nodes: Sequence[Node], i: int, states: Collection[int]) -> list[int]:
+    """Take a join apart that is no state, behind views too."""
     join = nodes[below(nodes, i)]
-    return [one for part in join.inputs for one in _parts(nodes, part)] if join.op in JOINING else [i]
+    if join.op not in JOINING or join.id in states:
+        return [i]
+    return [one for part in join.inputs for one in _parts(nodes, part, states)]
 
 
 def _make_one(nodes: Sequence[Node], alike: Iterable[set[int]]) -> None:
     """Let every reader of a value of one step read the first of the nodes that hold it."""
     other = {i: min(ids) for ids in alike for i in ids if i != min(ids)}
-    for node in nodes if other else ():
+    for node in nodes:
         if not other.keys().isdisjoint(node.inputs):
             node.inputs = tuple([other.get(i, i) for i in node.inputs])
 

@@ -15,15 +15,14 @@ import numpy as np
 from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import CONCATENATE, INDEX
-from rnngraph.autodiff.tape import Tape
 from rnngraph.numpy.finding.found import Found
 from rnngraph.numpy.tape import ArrayTape
 
 
-def put_into_whole(tape: Tape, found: list[Found]) -> bool:
+def put_into_whole(tape: ArrayTape, found: list[Found]) -> bool:
     """Give states that differ in their samples the shape of all samples; tell whether there were any."""
     ragged = [one for one in found if one.chain.samples is not None]
-    if not ragged or not isinstance(tape, ArrayTape):
+    if not ragged:
         return False
     short = {i: (one, *place) for one in ragged for i, place in _places(tape.entries, one).items()}  # type: ignore[arg-type]
     moved, whole, views = dict[int, int](), dict[int, int](), dict[tuple[int, int], int]()

@@ -19,12 +19,13 @@ from rnngraph.numpy.finding.naming import name_all
 from rnngraph.numpy.finding.products import LEAVES, PASSING, leaves_behind, number_values, products_of
 from rnngraph.numpy.finding.recurrences import find_all
 from rnngraph.numpy.finding.ways import weights_of
+from rnngraph.numpy.tape import ArrayTape
 
 Spot = tuple[Scope, int]
 
 
 def find_recurrences(
-    tape: Tape, steps: int | None = None, *, held: bool = False, only: str | Sequence[str] | None = None
+    tape: ArrayTape, steps: int | None = None, *, held: bool = False, only: str | Sequence[str] | None = None
 ) -> list[Found]:
     """Find the recurrences of a tape and declare them, or some of them, on it; `held`: those that need no new node.
 

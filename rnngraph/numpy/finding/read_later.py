@@ -5,18 +5,14 @@ In: a chain. Out: `Read`s by step and value, looked through views and joins to w
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import INDEX, TRANSPOSE
 from rnngraph.numpy.finding.chains import Chain
-from rnngraph.numpy.finding.products import JOINING, PASSING, VIEWING, below, frozen
+from rnngraph.numpy.finding.products import JOINING, PASSING
 
 _SEEN_THROUGH = PASSING | JOINING | {INDEX}
 
@@ -35,7 +31,7 @@ class Read:
 def read_later(nodes: Sequence[Node], chain: Chain) -> dict[int, dict[int, list[Read]]]:
     """Collect, by step, the states and who reads them later."""
     steps, clock = chain.steps, {use.node: k for k, use in enumerate(chain.clock)}
-    kept = _wholes(nodes, chain)
+    kept = _kept_wholes(nodes, chain)
     leads = _leads(nodes, clock)
     found: dict[int, dict[int, list[Read]]] = {}
     for i, k in steps.items():
@@ -64,44 +60,16 @@ def _leads(nodes: Sequence[Node], clock: dict[int, int]) -> list[int]:
     return leads
 
 
-def _wholes(nodes: Sequence[Node], chain: Chain) -> set[int]:
-    """Find arrays that are put into again and again and keep what a step has put there: states, and no logs.
-
-    What every whole of another one puts anew, as into an input and a state that are joined, is read of no earlier one.
-    """
-    kept, arrays = set[int](), dict[int, dict[int, dict[object, tuple[Any, int]]]]()  # of one array: what each puts
+def _kept_wholes(nodes: Sequence[Node], chain: Chain) -> set[int]:
+    """Find arrays of which a step leaves something where an earlier one has put it: they are states themselves."""
+    steps, array, kept = chain.steps, dict[int, int](), set[int]()
     for node in nodes:
         if node.op is ASSEMBLE:
-            array = arrays.setdefault(node.id, arrays.get(node.inputs[0], {}))
-            put = zip(node.options["indices"], node.inputs[1:], strict=True)
-            array[node.id] = {frozen(index): (index, part) for index, part in put}
-    for array in {id(one): one for one in arrays.values()}.values():
-        if max(Counter(place for here in array.values() for place in here).values()) < 2:
-            continue
-        if _keeps(nodes, chain, array):
-            kept |= array.keys()
-            continue
-        for i, here in array.items():
-            base = nodes[i].inputs[0]
-            while base in array and array[base].keys() <= here.keys():
-                base = nodes[base].inputs[0]
-            nodes[i].inputs = (base, *nodes[i].inputs[1:])
-    return kept
-
-
-def _keeps(nodes: Sequence[Node], chain: Chain, array: dict[int, dict[object, tuple[Any, int]]]) -> bool:
-    """Tell whether a whole leaves alone what a step has put into an earlier one, or moves it to another place."""
-    filled = dict[object, Any]()
-    for i, here in array.items():
-        if any(below(nodes, part, VIEWING) in array for _, part in here.values()):
-            return True
-        seen = np.zeros(nodes[i].value.shape, bool)
-        for index, _ in here.values():
-            seen[index] = True
-        if not all(seen[index].any() for place, index in filled.items() if place not in here):
-            return True
-        filled |= {place: index for place, (index, part) in here.items() if part in chain.steps}
-    return False
+            before = node.inputs[0]
+            array[node.id] = array.get(before, node.id)
+            if before in array and steps.get(before, len(nodes)) < steps.get(node.id, -1):
+                kept.add(array[before])
+    return {i for i, whole in array.items() if whole in kept}
 
 
 def _behind(
@@ -113,40 +81,20 @@ def _behind(
     """
     via: list[int] = []
     k = chain.steps[i]
-    while True:
-        node, source = nodes[i], None
-        if node.op not in _SEEN_THROUGH or i in kept:
-            return i, axis, via
-        size = node.value.size
-        parts = [part for part in node.inputs if chain.steps.get(part, -1) == k]
-        if node.op in PASSING:
-            source = node.inputs[0]
-        elif node.op in JOINING:
-            source = _only(parts)
-        elif node.op is INDEX:
-            whole = nodes[node.inputs[0]]
-            within = [part for part in whole.inputs if whole.op in JOINING and chain.steps.get(part, -1) == k]
-            fewer = chain.samples is not None and chain.shape(whole) == chain.shape(node)
-            if whole.value.size == size or fewer or whole.id in kept:
-                source = whole.id
-            else:
-                source = _only([part for part in within if nodes[part].value.size == size])
-        if source is None or chain.steps.get(source, -1) != k:
-            return i, axis, via
+    while nodes[i].op in _SEEN_THROUGH and i not in kept:
+        node = nodes[i]
+        made = {j for j in node.inputs if chain.steps.get(j, -1) == k}
+        source = made.pop() if len(made) == 1 else i
+        some = node.op is INDEX and node.value.size != nodes[source].value.size
+        if source == i or (some and chain.shape(node) != chain.shape(nodes[source])):
+            break
         axis = None if axis is None else _axis_before(node, nodes[source], axis)
         via.append(i)
         i = source
-
-
-def _only(parts: list[int]) -> int | None:
-    return parts[0] if len(set(parts)) == 1 else None
+    return i, axis, via
 
 
 def _axis_before(node: Node, source: Node, axis: int) -> int | None:
     if node.op is TRANSPOSE:
         return int(node.options["axes"][axis])
-    if node.value.ndim == source.value.ndim:
-        return axis
-    size = node.value.shape[axis]
-    fits = [place for place, other in enumerate(source.value.shape) if other == size]
-    return fits[-1] if fits else None
+    return axis if node.value.ndim == source.value.ndim else None

@@ -1,6 +1,6 @@
 """Which recurrences a tape holds: what is carried along chains and ways, and which of it is one recurrence.
 
-In: the nodes of a tape. Out: `Found`s, in the order in which their first products were computed.
+In: the nodes of a tape. Out: `Found`s, in the order in which their first states were computed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import CONSTANT, Node
-from rnngraph.autodiff.tape import Tape
 from rnngraph.numpy.finding.carried import find_starts, find_states
 from rnngraph.numpy.finding.chains import Chain, find_chains
 from rnngraph.numpy.finding.direction import Made, find_direction, has_own_weights, places_of
@@ -19,15 +18,14 @@ from rnngraph.numpy.finding.ways import find_ways
 from rnngraph.numpy.tape import ArrayTape
 
 
-def find_all(tape: Tape, nodes: Sequence[Node], numbers: Sequence[int], steps: int | None) -> list[Found]:
+def find_all(tape: ArrayTape, nodes: Sequence[Node], numbers: Sequence[int], steps: int | None) -> list[Found]:
     """Find the recurrences: by their weights, and in what is left by the ways that repeat."""
     taken = set[int]()
     found = _found(nodes, numbers, find_chains(nodes, numbers, steps), taken, steps)
     found = found or _found(nodes, numbers, find_chains(nodes, number_values(nodes, alike=True), steps), taken, steps)
     found += _found(nodes, numbers, find_ways(nodes, taken), taken, steps)
-    found.sort(key=lambda one: one.chain.clock[0].node)
-    lists = tape.lists if isinstance(tape, ArrayTape) else {}
-    listed: Made = {node.id: lists[node.name] for node in nodes if node.name in lists} if lists else {}
+    found.sort(key=lambda one: one.states["h"][0])
+    listed: Made = {node.id: tape.lists[node.name] for node in nodes if node.name in tape.lists}
     made = dict(listed)
     for one in found:
         _complete(tape, one)
@@ -43,14 +41,13 @@ def _found(
     found = []
     for chain in chains:
         one = find_states(nodes, chain)
-        if one is None or one.time < 2:  # a mask that weighs a state and its loss is no recurrence
+        if one is None:
             continue
         one.inside = _leading(nodes, one)
         if nodes[one.states["h"][0]].op is ASSEMBLE:
             _step_on(nodes, one)
-        fed = (one.time > 2 and chain.weighed_along) or len(places_of(nodes, one, {})[1] - {0}) >= one.time - 1
         told = steps == one.time or not has_own_weights(nodes, numbers, one)
-        if fed and told and taken.isdisjoint(one.made("")):
+        if told and (chain.weighed_along or _is_fed_alone(nodes, one)) and taken.isdisjoint(one.made("")):
             if taken.isdisjoint(one.initial.values()) and _prepend(nodes, one):
                 one.inside = _leading(nodes, one)
             taken |= one.inside
@@ -69,6 +66,23 @@ def _leading(nodes: Sequence[Node], one: Found) -> set[int]:
     return inside
 
 
+def _is_fed_alone(nodes: Sequence[Node], one: Found) -> bool:
+    """Whether something new enters at every step, and nothing of earlier ones but states and what follows from one.
+
+    Of a loop over units, a step reads the other units.
+    """
+    if len(places_of(nodes, one, {})[1] - {0}) < one.time - 1:
+        return False
+    steps, following = one.chain.steps, set(one.made(""))
+    for i in sorted(one.inside):
+        own = [j for j in nodes[i].inputs if j in one.inside]
+        if any(j not in following and steps[j] < steps[i] for j in own):
+            return False
+        if own and all(j in following and steps[j] == steps[i] for j in own):
+            following.add(i)
+    return True
+
+
 def _step_on(nodes: Sequence[Node], one: Found) -> None:
     """Put what reads a part of a state at the step after it, also where slower parts have weights of their own."""
     steps, made = one.chain.steps, {i: k for i, (_, k) in one.made("").items()}
@@ -81,7 +95,7 @@ def _prepend(nodes: Sequence[Node], one: Found) -> bool:
     """See a first step that has no product, such as one without a state: it uses the other weights of the cell."""
     steps, starts = one.chain.steps, set(one.initial.values())
     pairs = [(nodes[start], nodes[one.states[kind][0]]) for kind, start in one.initial.items()]
-    if len(pairs) < len(one.states) or any(start.op is not state.op or not start.inputs for start, state in pairs):
+    if len(pairs) < len(one.states) or any(start.op is not state.op for start, state in pairs):
         return False
     outside = {i for node in steps if steps[node] == 1 for i in nodes[node].inputs if i not in steps} - starts
     if leaves_behind(nodes, starts).isdisjoint(leaves_behind(nodes, outside)):
@@ -96,7 +110,7 @@ def _prepend(nodes: Sequence[Node], one: Found) -> bool:
     return True
 
 
-def _complete(tape: Tape, one: Found) -> None:
+def _complete(tape: ArrayTape, one: Found) -> None:
     """Put a last state on the tape that leads nowhere: nothing reaches it."""
     for kind, made in one.unread.items():
         last = tape.append(CONSTANT, (), tape.entries[made].value, requires=False)
@@ -128,10 +142,10 @@ def _turns(nodes: Sequence[Node], runs: list[Found], made: Made) -> list[Found]:
     for source in places[0]:
         read = [(place, k, run) for run, at in enumerate(places) for k, place in at.get(source, {}).items()]
         read.sort(reverse=runs[0].direction == "reverse")
-        order = [run for _, _, run in read[: len(runs)]]
-        wanted = [(j // len(runs), order[j % len(runs)]) for j in range(sum(one.time for one in runs))]
-        apart = len({place for place, _, _ in read}) == len(read) and len(set(order)) == len(runs)
-        if apart and [(k, run) for _, k, run in read] == wanted:
+        order = list(dict.fromkeys(run for _, _, run in read))
+        turns = [(k, run) for k in range(max(one.time for one in runs)) for run in order if k < runs[run].time]
+        apart = len({place for place, _, _ in read}) == len(read) and len(order) == len(runs)
+        if apart and [(k, run) for _, k, run in read] == turns:
             return [runs[run] for run in order]
     return []
 

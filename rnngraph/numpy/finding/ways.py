@@ -7,7 +7,7 @@ them. What multiplies the value on its way may be a number, a leaf, or another f
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rnngraph.autodiff.elementwise import LOGADDEXP, MAXIMUM, MINIMUM
@@ -40,17 +40,12 @@ def find_ways(nodes: Sequence[Node], taken: Collection[int]) -> list[Chain]:
     for node in reversed(nodes):
         if node.id in seen or len(node.inputs) < 2 or node.op in _ENDS:
             continue
-        best: tuple[int, ...] = (-1,)
-        way = _Way()
-        for places in _ways(nodes, node.id, taken):
-            if places != best * (len(places) // len(best)):  # else it is the same way, gone several times
-                other = _repeated(nodes, node.id, places, taken)
-                way, best = (other, places) if len(other.uses) > max(len(way.uses), 1) else (way, best)
+        tried = [(_repeated(nodes, node.id, places, taken), places) for places in _ways(nodes, node.id, taken)]
+        way, best = max(tried, key=lambda one: len(one[0].uses), default=(_Way(), ()))
         if len(way.uses) < 2:
             continue
-        top, places = _extended(nodes, node.id, best, readers)
-        other = way if top == node.id else _repeated(nodes, top, places, taken)
-        way = other if len(other.uses) > len(way.uses) else way
+        further = _repeated(nodes, *_extended(nodes, node.id, best, readers), taken)
+        way = max(way, further, key=lambda one: len(one.uses))
         for i in way.passed - seen:
             for below in nodes[i].inputs:
                 readers.setdefault(below, []).append(i)
@@ -58,24 +53,29 @@ def find_ways(nodes: Sequence[Node], taken: Collection[int]) -> list[Chain]:
         found.append(way)
     pooled = [way for way in found if _POOLING.issuperset(nodes[i].op for i in way.passed)]
     inner = {i for way in pooled for i in way.states[1:]}
-    read = Counter(i for node in nodes if pooled and node.op not in JOINING for i in node.inputs if i in inner)
+    read = Counter(i for node in nodes if node.op not in JOINING for i in node.inputs if i in inner)
     sums = [way for way in pooled if any(read[i] < 2 for i in way.states[1:])]  # which nobody reads on the way
     found = [way for way in found if way not in sums]
     found.sort(key=lambda one: len(one.passed) / len(one.uses))
     return [Chain(way.uses, [], {use.node for use in way.uses}, _steps(nodes, way)) for way in found]
 
 
-def _ways(nodes: Sequence[Node], last: int, taken: Collection[int]) -> Iterator[tuple[int, ...]]:
-    """Give the ways back to values that are made as the last one is, the shortest first: which input at each node."""
-    waiting, seen = deque([(last, tuple[int, ...]())]), {last}
+def _ways(nodes: Sequence[Node], last: int, taken: Collection[int]) -> list[tuple[int, ...]]:
+    """Give the ways back to values that are made as the last one is, the shortest first: which input at each node.
+
+    One that is another, gone several times, is none.
+    """
+    found, waiting, seen = list[tuple[int, ...]](), deque([(last, tuple[int, ...]())]), {last}
     while waiting and len(seen) < NEAR:
         at, way = waiting.popleft()
         for place, i in enumerate(nodes[at].inputs if nodes[at].op not in PRODUCTS else ()):
             if i not in seen and i not in taken and nodes[i].value.size == nodes[at].value.size:
                 seen.add(i)
-                waiting.append((i, (*way, place)))
-                if nodes[i].op is nodes[last].op:
-                    yield *way, place
+                here = (*way, place)
+                waiting.append((i, here))
+                if nodes[i].op is nodes[last].op and all(here != one * (len(here) // len(one)) for one in found):
+                    found.append(here)
+    return found
 
 
 def _extended(
