@@ -104,7 +104,7 @@ def _this_side(
     def shut(node: Any) -> bool:
         return node in by_node and len(by_node[node]) == len(node._input_metadata)
 
-    near = at_and_below((node for node, _ in seeds), wanted.oldest, shut)
+    near = at_and_below((node for node, _ in seeds), wanted.oldest, shut, tables=True)
     kept = [(node, place) for node in near for place in wanted.by_node.get(node, ())]
     return {node: by_node[node] for node in near if by_node.get(node)}, [*kept, *wanted.ends]
 

@@ -15,7 +15,6 @@ import torch
 
 from rnngraph.sources.torch.autograd.edge_index import EdgeIndex
 from rnngraph.sources.torch.autograd.edges import (
-    WRITTEN,
     Edge,
     age,
     at_and_below,
@@ -26,6 +25,7 @@ from rnngraph.sources.torch.autograd.edges import (
 )
 from rnngraph.sources.torch.autograd.gradient_norms import EdgeRows, rescaled
 from rnngraph.sources.torch.autograd.opaque_nodes import all_above, frozen_statistics
+from rnngraph.sources.torch.autograd.tables import WRITTEN
 from rnngraph.sources.torch.autograd.vjp import vjp
 from rnngraph.sources.torch.capture.module_calls import Call
 from rnngraph.sources.torch.fused_layers.layout import array
@@ -73,7 +73,7 @@ class LossRows:
         least = oldest(nodes)
         # Of tables from which states are read each is made of the one before: what goes through them would go through
         # all below again in every piece.
-        below = at_and_below((node for node, _ in self.states), least) if self.states else ()
+        below = at_and_below((node for node, _ in self.states), least, tables=True) if self.states else ()
         self.tables = [(node, 0) for node in below if node.name() == WRITTEN]
         self._leads = {call: _leads_on(call, nodes, least) for call in self.calls}
 
@@ -224,4 +224,6 @@ class LossRows:
 def _leads_on(call: Call, nodes: Collection[Any], least: int) -> bool:
     """Whether any of some nodes, the oldest of which is numbered `least`, lies below a fused layer."""
     roots = [edge[0] for edge in (call.layer.x_edge, *call.layer.initial_edges) if edge is not None]
-    return any(node in nodes for node in itertools.chain(roots, (node for _, node, _ in walk_down(roots, least))))
+    return any(
+        node in nodes for node in itertools.chain(roots, (node for _, node, _ in walk_down(roots, least, tables=True)))
+    )

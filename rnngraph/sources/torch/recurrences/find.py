@@ -142,7 +142,7 @@ def _runs(one: Recurrence, tops: list[Any], others: Sequence[Recurrence] = ()) -
     runs = step_sequences(one)
     for run in runs:
         run.calls = first_stages(run.calls)
-        chain = loop_states(run.calls, tops)
+        chain = loop_states(run.calls, tops, run.stride)
         run.states, run.linked = chain.states, chain.linked
     return [run for run in runs if any(run.states)]
 

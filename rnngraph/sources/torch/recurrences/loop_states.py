@@ -11,7 +11,6 @@ from itertools import takewhile
 from typing import Any
 
 from rnngraph.sources.torch.autograd.edges import (
-    WRITTEN,
     Edge,
     age,
     at_and_below,
@@ -24,21 +23,23 @@ from rnngraph.sources.torch.capture.module_calls import Call
 from rnngraph.sources.torch.recurrences.module_states import CallStates, ends_at, leave_out_weights, spans
 
 
-def loop_states(calls: list[Call], roots: list[Any]) -> CallStates:
+def loop_states(calls: list[Call], roots: list[Any], stride: int = 1) -> CallStates:
     """Give the whole state of a loop around a plain module: what crosses from one of its calls to the next.
+
+    `stride` is the number of calls from one to that which goes on from it.
 
     Every step has the states of the one from which most cross, in one order; what nobody reads in the end comes last.
     """
     states: list[list[Edge]] = []
     for i, bound in enumerate(call.begin for call in calls[1:]):
-        near = calls[min(i + 2, len(calls) - 1)]
-        some = _descendants(calls[i], near.out, partial(_crosses, bound))
+        near = [edge for call in calls[i + 1 : i + stride + 2] for edge in call.out]
+        some = _descendants(calls[i], near, partial(_crosses, bound))
         states.append(sorted(some, key=age, reverse=True))  # the last made first
     leave_out_weights(states)
     linked = [bool(some) for some in states]
     for i, call in enumerate(calls[1:-1], 1):  # what is not handed to the next may be to a later one: a grid's edge
         linked[i] = linked[i] or call.leads_to(node for node, _ in calls[-1].out)
-    steps, whole = _Steps(calls, roots), range(max(len(states) - 1, 1))  # of the last but one not all is seen
+    steps, whole = _Steps(calls, roots), range(max(len(states) - stride, 1))  # of the last but one not all is seen
     at = max(whole, key=lambda k: (len(states[k]), k))
     kept = _not_of_others(states[at], states[max(at - 1, 0)])
     own = [steps.as_made(at, edge, states[at]) for edge in kept]
@@ -95,9 +96,8 @@ def changed_between(calls: list[Call], roots: list[Any], barred: Iterable[Call],
 
 
 def _crosses(bound: int, consumer: Any, node: Any) -> bool:
-    """Whether a step that begins at `bound` reads what was made before; who writes more into a table reads nothing."""
-    filled = consumer.name() == WRITTEN and consumer.next_functions[0][0] is node
-    return number_of(node) < bound <= number_of(consumer) and not filled
+    """Whether a step that begins at `bound` reads what was made before."""
+    return number_of(node) < bound <= number_of(consumer)
 
 
 def _takes(call: Call, consumer: Any, _: Any) -> bool:
