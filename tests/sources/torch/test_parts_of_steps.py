@@ -154,6 +154,48 @@ def test_weights_that_evolve() -> None:
     assert certified(trace)
 
 
+def test_the_rows_of_weights_that_an_inner_loop_learns_are_no_samples() -> None:
+    class Learning(nn.Module):  # type: ignore[misc, name-defined]
+        """Steps of gradient descent from a learned beginning (Finn, Abbeel and Levine, 2017), and a loss behind."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Sequential(nn.Linear(D, H), nn.Tanh(), nn.Linear(H, 2))
+
+        def forward(self, x: Any, trail: Trail) -> None:
+            weights = dict(self.net.named_parameters())
+            for one in x:
+                loss = torch.func.functional_call(self.net, weights, (one,)).square().mean()
+                slopes = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+                weights = {name: w - 0.3 * slope for (name, w), slope in zip(weights.items(), slopes, strict=True)}
+                trail.add(**{name.replace(".", "_"): w for name, w in weights.items()})
+            trail.add(**{key: torch.zeros(1).requires_grad_() for key in trail.states})  # the last call makes none
+            trail.losses[T] = torch.func.functional_call(self.net, weights, (x[0],)).square().mean()
+
+    torch.manual_seed(0)
+    watch, trail = watched(Learning().double(), data())
+    trace = watch.trace()
+    assert trace.recurrences[0].valid.shape == (1, T + 1)
+    for name, key in {"h": "2_bias", "h2": "2_weight", "h3": "0_bias", "h4": "0_weight"}.items():
+        check(trace, f"net.2.{name}", trail, key)
+    assert "one sample" in str(rnngraph.diagnose(trace))
+
+
+def test_samples_that_meet_in_statistics_alone_remain_samples() -> None:
+    class Normed(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.norm = nn.Linear(D + H, H), nn.BatchNorm1d(H)
+
+        def forward(self, x: Any, h: Any) -> Any:
+            return self.norm(self.linear(torch.cat([x, h], 1))).tanh()
+
+    watch, trail = watched(Stepwise(Normed()).double(), data())
+    trace = watch.trace()
+    assert trace.recurrences[0].valid.shape == (N, T)
+    check(trace, "cell.h", trail, "h")
+
+
 def test_features_that_a_loop_reads_off_its_state() -> None:
     class Growing(nn.Module):  # type: ignore[misc, name-defined]
         """An image that is changed by what a layer makes of the image and its edges, channels last; one loss."""

@@ -73,17 +73,18 @@ NOTE = (
 )
 
 
+def batch_norms(nodes: Iterable[Any]) -> list[Any]:
+    """List those that take statistics."""
+    return [node for node in nodes if node.name() in _NORMS and getattr(node, "_saved_training", True)]
+
+
 def statistics_between(handed_out: Collection[Edge], roots: Iterable[Edge] = ()) -> list[Any]:
     """Find the norms of whole sequences, and not of single steps, between edges at which recurrences hand out.
 
     And where `roots` are given, between those and these.
     """
     least = oldest(node for node, _ in handed_out)
-    some = [
-        node
-        for node in at_and_below((node for node, _ in (*roots, *handed_out)), least)
-        if node.name() in _NORMS and getattr(node, "_saved_training", True)
-    ]
+    some = batch_norms(at_and_below((node for node, _ in (*roots, *handed_out)), least))
     uses = Counter(_weight(node) for node in some)
     return [
         node

@@ -47,7 +47,7 @@ class Port:
         """Bring what stands at it to (steps, samples, ...)."""
         if self.kind == "out" and self.call is not None:
             return self.call.layer.layout.spread(field)
-        if self.recurrence.table:
+        if self.recurrence.axis is None:
             return field.reshape(1, 1, -1)
         return field.transpose(0, 1) if self.kind == "sequence" else field.movedim(self._axis(field, batch), 0)[None]
 

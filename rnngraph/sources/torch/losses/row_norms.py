@@ -171,7 +171,7 @@ def _tell_fed(recording: TorchRecording, fed: NetworkInput, arrived: EdgeRows, t
             if place < len(some)
         ]
         parts = [(part, rows) for _, some in entered for part, rows, _ in some]
-        early = not one.table and all(part.by_row and chosen.max() < rows.shape[1] for part, rows in parts)
+        early = one.axis is not None and all(part.by_row and chosen.max() < rows.shape[1] for part, rows in parts)
         totals = [
             (t, summed([(part.back(of_samples(rows, chosen) if early else rows), e) for part, rows, e in some]))
             for t, some in entered

@@ -131,7 +131,9 @@ def _uses(nodes: list[Any], names: Mapping[int, str]) -> dict[str, list[Any]]:
         slot = PRODUCTS.get(node.name(), (None, ""))[0]
         below = [one for one, _ in node.next_functions]
         if slot is not None:
-            below = [one for one in below[slot + 1 :][:1] if holds_throughout(one, is_of_weights, made)]
+            below = [
+                one for one in below[slot + 1 :][:1] if one is not None and holds_throughout(one, is_of_weights, made)
+            ]
         else:
             below = list(filter(is_parameter, below)) if node.name() == "MulBackward0" else []
         for one in below[:1]:
