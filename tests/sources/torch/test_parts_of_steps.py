@@ -246,6 +246,30 @@ def test_a_state_that_the_next_step_fades_is_what_its_own_step_made() -> None:
     check(trace, "gate.h", trail, "h")
 
 
+def test_a_step_begins_with_the_first_module_that_it_calls() -> None:
+    class Memory(nn.Module):  # type: ignore[misc, name-defined]
+        """Two states, of which a layer takes the one to renew the other (Rusch et al., 2022)."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.read, self.keep, self.show = nn.Linear(D, H), nn.Parameter(torch.rand(H)), nn.Linear(H, H)
+
+        def forward(self, x: Any, trail: Trail) -> None:
+            h = z = x.new_zeros(N, H)
+            for t, one in enumerate(x):
+                z = z + 0.3 * ((self.keep * h + self.read(one)).tanh() - z)
+                h = h + 0.3 * (self.show(z).tanh() - h)
+                trail.add(h=h, z=z)
+                trail.losses[t] = h.square().sum()
+
+    torch.manual_seed(0)
+    watch, trail = watched(Memory().double(), data())
+    trace = watch.trace()
+    check(trace, "show.h", trail, "h")
+    check(trace, "show.h2", trail, "z")
+    assert rnngraph.diagnose(trace).at_input
+
+
 def test_a_state_keeps_its_place_where_another_is_handed_on_from_some_step_on() -> None:
     class Rollout(nn.Module):  # type: ignore[misc, name-defined]
         """Reads data at first, and then what it foretold; neighbours are read off the hidden state."""

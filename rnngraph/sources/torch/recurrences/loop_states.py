@@ -20,7 +20,7 @@ from rnngraph.sources.torch.autograd.edges import (
     walk_down,
 )
 from rnngraph.sources.torch.capture.module_calls import Call
-from rnngraph.sources.torch.recurrences.module_states import CallStates, ends_at, leave_out_weights, spans
+from rnngraph.sources.torch.recurrences.module_states import CallStates, ends_at, spans, without_weights
 
 
 def loop_states(calls: list[Call], roots: list[Any], stride: int = 1) -> CallStates:
@@ -35,7 +35,7 @@ def loop_states(calls: list[Call], roots: list[Any], stride: int = 1) -> CallSta
         near = [edge for call in calls[i + 1 : i + stride + 2] for edge in call.out]
         some = _descendants(calls[i], near, partial(_crosses, bound))
         states.append(sorted(some, key=age, reverse=True))  # the last made first
-    leave_out_weights(states)
+    states = without_weights(states)
     linked = [bool(some) for some in states]
     for i, call in enumerate(calls[1:-1], 1):  # what is not handed to the next may be to a later one: a grid's edge
         linked[i] = linked[i] or call.leads_to(node for node, _ in calls[-1].out)
