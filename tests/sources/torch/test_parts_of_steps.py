@@ -438,6 +438,30 @@ def test_blocks_on_one_another() -> None:
     check(trace, "blocks.h", trail, "x")
 
 
+def test_two_layers_that_one_loop_writes_out_have_a_state_each() -> None:
+    class Layers(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.lower, self.upper = nn.Linear(D + H, H), nn.Linear(2 * H, H)
+
+        def forward(self, x: Any, trail: Trail) -> None:
+            low = up = x.new_zeros(N, H)
+            for t, one in enumerate(x):
+                low = self.lower(torch.cat([one, low], 1)).tanh()
+                up = self.upper(torch.cat([low, up], 1)).tanh()
+                trail.add(low=low, up=up)
+                trail.losses[t] = up.square().sum()
+
+    torch.manual_seed(0)
+    watch, trail = watched(Layers().double(), data())
+    trace = watch.trace()
+    assert [(one.name, one.clock) for one in trace.recurrences] == [("lower", 0), ("upper", 0)]
+    assert [one.name for one in trace.states] == ["lower.h", "upper.h"]
+    check(trace, "lower.h", trail, "low")
+    check(trace, "upper.h", trail, "up")
+    assert rnngraph.diagnose(trace).at_input
+
+
 def test_a_large_loop_beside_the_small_cell_that_scales_it() -> None:
     class Hyper(nn.Module):  # type: ignore[misc, name-defined]
         """A hypernetwork (Ha, Dai and Le, 2017): a small cell makes the scales of a large one, and reads its state."""
@@ -463,6 +487,7 @@ def test_a_large_loop_beside_the_small_cell_that_scales_it() -> None:
         trail = model(data())
         trail.total().backward(retain_graph=True)
     trace = watch.trace()
+    assert [one.name for one in trace.states] == ["small.h", "large.h"]
     check(trace, "large.h", trail, "h")
     check(trace, "small.h", trail, "small")
     assert certified(trace)

@@ -74,10 +74,13 @@ def find(
         some = [*fused, *inner]
         loops = [one for one in loops if _is_direct(one, some) and not any(_holds(one, other) for other in some)]
         loops = [one for one in loops if not (inner and _is_tree(one))]
-        inner += [one for k, one in enumerate(loops) if not any(_at_once(one, other) for other in loops[:k])]
+        inner += loops
         inner = inner or _in_turns(outer)
     reasons |= {one.path: TREE for one in inner if _is_tree(one)}
-    runs = [run for one in inner if one.path not in reasons for run in _runs(one, tops, by_path, others)]
+    runs: list[Recurrence] = []
+    for one in inner:
+        if one.path not in reasons:
+            runs += [run for run in _runs(one, tops, by_path, others) if run.how != LOOP or run.leave_out(runs)]
     found = [*fused, *runs, *marked] or raw_loops(tops, names or {}, calls)
     found.sort(key=lambda one: one.begin)  # what is computed first lies lowest
     around = [one for one in chains if reasons.get(one.path) == ANEW]
@@ -154,10 +157,6 @@ def _in_turns(outer: Sequence[Recurrence]) -> list[Recurrence]:
     some = [one for one in outer if not any(_holds(one, other) for other in outer)]
     turns = len({len(one.calls) for one in some}) == 1 and len(some) > 1
     return sorted(some, key=lambda one: one.begin)[-1:] if turns else []
-
-
-def _at_once(one: Recurrence, other: Recurrence) -> bool:
-    return one.begin <= other.calls[-1].end and other.begin <= one.calls[-1].end
 
 
 def _is_tree(one: Recurrence) -> bool:

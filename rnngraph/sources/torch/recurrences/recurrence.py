@@ -116,6 +116,13 @@ class Recurrence:
         """The numbers of the states of a step."""
         return range(max((len(some) for some in self.states), default=0))
 
+    def leave_out(self, others: Sequence[Recurrence]) -> bool:
+        """Leave out states that are others' already, as of two layers in one loop; say whether any are left."""
+        known = {edge for one in others for some in one.states for edge in some}
+        kept = [k for k in self.places if any(len(some) > k and some[k] not in known for some in self.states)]
+        self.states = [[some[k] for k in kept if k < len(some)] for some in self.states]
+        return bool(kept)
+
     def edge(self, place: int, t: int) -> Edge | None:
         """Give the edge of a state at a step; None where there is none. A sequence at once has one for all."""
         if self.how == SEQUENCE:
