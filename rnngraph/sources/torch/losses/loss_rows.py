@@ -6,8 +6,7 @@ fused layer is told by steps.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +21,6 @@ from rnngraph.sources.torch.autograd.edges import (
     bytes_of,
     home_of_float64,
     oldest,
-    walk_down,
 )
 from rnngraph.sources.torch.autograd.gradient_norms import EdgeRows, rescaled
 from rnngraph.sources.torch.autograd.opaque_nodes import all_above, frozen_statistics
@@ -30,7 +28,7 @@ from rnngraph.sources.torch.autograd.vjp import vjp
 from rnngraph.sources.torch.capture.module_calls import Call
 from rnngraph.sources.torch.fused_layers.layout import array
 from rnngraph.sources.torch.fused_layers.rows_inside import RowsIn, RowsOut, rows_inside
-from rnngraph.sources.torch.inputs.network_inputs import NetworkInput, edges_in, read_elsewhere
+from rnngraph.sources.torch.inputs.network_inputs import NetworkInput, edges_in, read_elsewhere, recurrences_behind
 from rnngraph.sources.torch.losses.clocks_and_ports import Port
 from rnngraph.sources.torch.recurrences.recurrence import SEQUENCE
 from rnngraph.trace.magnitudes import Floats, Integers
@@ -56,6 +54,12 @@ class LossRows:
         self.states = [edge for one in recording.recurrences for some in one.states for edge in some]
         self.inputs = [one.input for one in recording.recurrences if one.how == SEQUENCE]
         self.extra = all_above(self.states)  # further edges whose rows are wanted
+        nodes = {*self.states, *self.ports, *self.inputs}
+        behind = recurrences_behind(self.run, nodes) if self.calls else nodes.__contains__
+        self.onward = {  # by fused call, the edges into it behind which there is more
+            call: [edge for edge in (call.layer.x_edge, *call.layer.initial_edges) if edge is not None and behind(edge)]
+            for call in self.calls
+        }
         self.alone: set[Call] = set()  # the fused calls whose input nothing else reads, which is told step by step
         self.summed: dict[Call, Any] = {}  # those whose input is summed, with what names it
         self.entering = edges_in(fed.steps for fed in recording.fed)
@@ -69,23 +73,24 @@ class LossRows:
                 self.outputs[edge] = port.call.layer.layout.spread(share).cpu()
             for t in range(port.first, port.last + 1):
                 self.by_step.setdefault((recording.shares.clock(port), t), []).append(port)
-        nodes = {edge[0] for edge in (*self.states, *self.ports, *self.inputs, *self.extra)}
-        least = oldest(nodes)
         # Of tables from which states are read each is made of the one before: what goes through them would go through
         # all below again in every piece.
-        below = at_and_below((node for node, _ in self.states), least) if self.states else ()
+        below = (
+            at_and_below((node for node, _ in self.states), oldest(node for node, _ in nodes)) if self.states else ()
+        )
         self.tables = [(node, 0) for node in below if node.name() == WRITTEN]
-        self._leads = {call: _leads_on(call, nodes, least) for call in self.calls}
 
     def _part_inputs(self, fed: NetworkInput) -> None:
-        """Part the fused layers whose input is told at once from those to which others add."""
+        """Part the fused layers whose input is told at once from those to which others add, or which hand it on."""
         alone = len(fed.readers) == 1 and not read_elsewhere(self.run, fed.readers[0])
-        for one in fed.readers if fed.edges else ():
-            if alone:
-                self.alone |= set(one.calls)
-            else:
-                self.summed |= dict(zip(one.calls, fed.edges, strict=True))
-                self.entering += [call.layer.fed_edge for call in one.calls if call.layer.fed_edge]
+        for call, key in ((call, key) for one in fed.readers for call, key in zip(one.calls, fed.edges, strict=False)):
+            edge = call.layer.fed_edge
+            if alone and edge not in self.onward[call]:
+                self.alone.add(call)
+                continue
+            if edge not in self.onward[call]:  # else what is handed on is counted where it enters
+                self.summed[call] = key
+            self.entering += [edge] if edge else []
 
     def chunks(self, rows: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Sequence[tuple[int, int]]]]:
         """Divide rows so that their gradients at all states fit."""
@@ -132,7 +137,7 @@ class LossRows:
                 if station in self.summed:
                     for some, exponents in self._to_input(station, leaving):
                         at.add(self.summed[station], some, exponents)
-                onward = self._onward(station, leaving) if self._leads[station] else {}
+                onward = self._onward(station, leaving)
             if onward:
                 self._through(*rescaled(onward), at, entering)
         return at
@@ -197,15 +202,15 @@ class LossRows:
 
     def walks_all(self, call: Call) -> bool:
         """Whether all samples of a fused layer are walked, as something below it takes its gradient."""
-        return self._leads[call] or call in self.summed
+        return bool(self.onward[call]) or call in self.summed
 
     def _onward(self, call: Call, leaving: RowsOut) -> dict[Edge, tuple[Any, Integers]]:
         """Give what a fused layer hands on, by the edges that lead to it."""
-        layer, found, inside = call.layer, EdgeRows(), self.recording.inside(call)
-        for rows, exponents in self._to_input(call, leaving) if layer.x_edge is not None else ():
+        layer, found, inside, onward = call.layer, EdgeRows(), self.recording.inside(call), self.onward[call]
+        for rows, exponents in self._to_input(call, leaving) if layer.x_edge in onward else ():
             found.add(layer.x_edge, rows, exponents)
         for edge, kind, kept in zip(layer.initial_edges, ("h", "c"), layer.initial, strict=False):
-            for place, one in enumerate(inside.recurrences) if edge is not None else ():
+            for place, one in enumerate(inside.recurrences) if edge in onward else ():
                 for states, exponents in leaving.of(one.initial[kind]):
                     all_ = np.zeros((len(states), len(inside.recurrences), *states.shape[1:]))
                     all_[:, place] = states
@@ -219,9 +224,3 @@ class LossRows:
         for rows, exponents in leaving.of(inside.x):
             wide = torch.from_numpy(rows).to(home_of_float64(inside.layer.x.tensor.device)).transpose(1, 2)
             yield inside.layout.gathered(wide, lead=1), exponents
-
-
-def _leads_on(call: Call, nodes: Collection[Any], least: int) -> bool:
-    """Whether any of some nodes, the oldest of which is numbered `least`, lies below a fused layer."""
-    roots = [edge[0] for edge in (call.layer.x_edge, *call.layer.initial_edges) if edge is not None]
-    return any(node in nodes for node in itertools.chain(roots, (node for _, node, _ in walk_down(roots, least))))
