@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from rnngraph.measure.recording import Facts, Losses, Take
-from rnngraph.sources.torch.autograd.edges import Edge
+from rnngraph.sources.torch.autograd.edges import Edge, number_of
 from rnngraph.sources.torch.autograd.gradient_norms import norm
 from rnngraph.sources.torch.autograd.opaque_nodes import all_above, statistics_between, whole_at
 from rnngraph.sources.torch.autograd.vjp import loss_cotangents, vjp
@@ -20,7 +20,7 @@ from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 from rnngraph.sources.torch.capture.module_calls import Call
 from rnngraph.sources.torch.fused_layers.unrolled_call import UnrolledCall
 from rnngraph.sources.torch.gradients.certificate import Certificate
-from rnngraph.sources.torch.gradients.state_gradients import NonFiniteStates, walk_layer, walk_states
+from rnngraph.sources.torch.gradients.state_gradients import walk_layer, walk_states
 from rnngraph.sources.torch.gradients.step_jacobian import rows_through_step
 from rnngraph.sources.torch.gradients.tracks import Track, tracks_of
 from rnngraph.sources.torch.gradients.unrolled_graph import graph_of, nodes_of
@@ -40,6 +40,8 @@ from rnngraph.sources.torch.losses.row_norms import felt_gradients, pull, pull_w
 from rnngraph.sources.torch.recurrences.recurrence import Recurrence
 from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes
 from rnngraph.trace.model import InputTrace, ParameterTrace
+
+State: TypeAlias = tuple[int, str, int]  # track, kind and timestep
 
 
 class TorchRecording:
@@ -83,12 +85,12 @@ class TorchRecording:
         self.dtype = str(adding_up).removeprefix("torch.")
         self.shares = find_shares(run, self.clocks, {track.recurrence: track.batch for track in self.tracks})
         self.certificate = Certificate(run.tops)
-        self.nonfinite = NonFiniteStates()
         self.statistics = statistics_between(self.shares.ports)
         self.weights = Weights(run, self.recurrences, parameters)
         self._insides: dict[Call, UnrolledCall] = {}
         self._total: dict[Edge, Any] = {}
-        self.samples: dict[tuple[int, str], Floats] = {}  # what the walk found, to compare rows with
+        self.samples: dict[tuple[int, str], Floats] = {}  # (T, N) norms of gradients, as the walk found them
+        self.broken: dict[tuple[int, str], Booleans] = {}  # (T,) where a value is not finite
         self.initials: dict[tuple[int, str], float] = {}  # norms of the gradients of first states
         self.entered: dict[int, Magnitudes] = {}  # norms of what reaches an input by step
 
@@ -157,11 +159,24 @@ class TorchRecording:
             self._total = vjp(self.run, loss_cotangents(self.run), self.ports)
         return whole_at(edge, self._total)
 
-    def note_norms(self, number: int, kind: str, steps: slice, samples: Floats) -> None:
-        """Note norms by sample, which rows are compared with."""
-        if (number, kind) not in self.samples:
-            self.samples[number, kind] = np.zeros((self.facts[number].timesteps, self.tracks[number].batch))
-        self.samples[number, kind][steps, : samples.shape[1]] = samples
+    def note(self, number: int, kind: str, steps: slice, broken: Booleans, samples: Floats) -> None:
+        """Note where values are not finite, (steps,), and the norms of gradients, (steps, N)."""
+        shape = self.facts[number].timesteps, self.tracks[number].batch
+        self.broken.setdefault((number, kind), np.zeros(shape[0], bool))[steps] = broken
+        self.samples.setdefault((number, kind), np.zeros(shape))[steps, : samples.shape[1]] = samples
+
+    def first_nonfinite(self) -> tuple[State | None, State | None]:
+        """Find the first value that is not finite, and the first gradient on the way back."""
+        gradients = {key: np.isnan(norms).any(axis=1) for key, norms in self.samples.items()}
+        values, found = (
+            [
+                (_when(self.tracks[key[0]].recurrence, t), (*key, t))
+                for key, steps in columns.items()
+                for t in np.flatnonzero(steps).tolist()
+            ]
+            for columns in (self.broken, gradients)
+        )
+        return min(values, default=(None, None))[1], max(found, default=(None, None))[1]
 
     def initial(self, recurrence: int, kind: str) -> float | None:
         """Give the norm of the gradient of a first state; only fused layers tell."""
@@ -201,3 +216,9 @@ class TorchRecording:
 
     # ---- what other files answer
     felt, back, graph, pull, pull_weighed = felt_gradients, rows_through_step, graph_of, pull, pull_weighed
+
+
+def _when(one: Recurrence, t: int) -> tuple[int, int]:
+    """Say when a step was taken, among all steps of all recurrences."""
+    place = max((k for k, start in enumerate(one.starts) if start <= t), default=-1)
+    return (one.calls[place].begin if place >= 0 else number_of(one.states[t][0][0])), t
