@@ -34,7 +34,7 @@ from rnngraph.sources.torch.inputs.network_inputs import (
     network_inputs,
     step_inputs,
 )
-from rnngraph.sources.torch.losses.clocks_and_ports import set_clocks
+from rnngraph.sources.torch.losses.clocks import set_clocks
 from rnngraph.sources.torch.losses.loss_shares import carried_and_immediate, find_shares
 from rnngraph.sources.torch.losses.row_norms import felt_gradients, pull, pull_weighed
 from rnngraph.sources.torch.recurrences.recurrence import Recurrence

@@ -12,11 +12,11 @@ import torch
 
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Window
-from rnngraph.sources.torch.autograd.gradient_norms import summed
 from rnngraph.sources.torch.autograd.opaque_nodes import all_above, whole_at
 from rnngraph.sources.torch.autograd.vjp import loss_cotangents, vjp
 from rnngraph.sources.torch.graph_recording import TorchRecording
 from rnngraph.sources.torch.inputs.network_inputs import edges_in
+from rnngraph.sources.torch.losses.edge_rows import summed
 from rnngraph.sources.torch.losses.loss_rows import LossRows
 from rnngraph.sources.torch.losses.row_norms import RowNorms
 

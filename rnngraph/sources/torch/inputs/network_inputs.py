@@ -18,7 +18,7 @@ from rnngraph.sources.torch.autograd.edges import Edge, oldest, unviewed, walk_d
 from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 from rnngraph.sources.torch.inputs.entrance import Entrance, given
 from rnngraph.sources.torch.inputs.step_inputs import Behind, StepInputs, is_same
-from rnngraph.sources.torch.losses.clocks_and_ports import own_ports
+from rnngraph.sources.torch.losses.ports import own_ports
 from rnngraph.sources.torch.recurrences.module_states import is_within, spans
 from rnngraph.sources.torch.recurrences.recurrence import SEQUENCE, STEPS, Recurrence
 

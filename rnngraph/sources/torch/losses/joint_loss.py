@@ -15,13 +15,13 @@ import torch
 
 from rnngraph.sources.far_steps import ASKED, made_of_far_steps
 from rnngraph.sources.torch.autograd.edges import Edge, shape_of
-from rnngraph.sources.torch.autograd.gradient_norms import norm, norms_at
+from rnngraph.sources.torch.autograd.gradient_norms import norm
 from rnngraph.sources.torch.autograd.opaque_nodes import frozen_statistics, statistics_between
 from rnngraph.sources.torch.autograd.vjp import loss_cotangents, vjp
 from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 from rnngraph.sources.torch.inputs.network_inputs import recurrences_behind
 from rnngraph.sources.torch.inputs.step_inputs import Behind
-from rnngraph.sources.torch.losses.clocks_and_ports import Port, own_ports
+from rnngraph.sources.torch.losses.ports import Port, norms_at, own_ports
 from rnngraph.trace.magnitudes import Floats
 
 _SUMS = re.compile(r"(Add|Sub)Backward\d+")

@@ -22,14 +22,14 @@ from rnngraph.sources.torch.autograd.edges import (
     home_of_float64,
     oldest,
 )
-from rnngraph.sources.torch.autograd.gradient_norms import EdgeRows, rescaled
 from rnngraph.sources.torch.autograd.opaque_nodes import all_above, frozen_statistics
 from rnngraph.sources.torch.autograd.vjp import vjp
 from rnngraph.sources.torch.capture.module_calls import Call
 from rnngraph.sources.torch.fused_layers.layout import array
 from rnngraph.sources.torch.fused_layers.rows_inside import RowsIn, RowsOut, rows_inside
 from rnngraph.sources.torch.inputs.network_inputs import NetworkInput, edges_in, read_elsewhere, recurrences_behind
-from rnngraph.sources.torch.losses.clocks_and_ports import Port
+from rnngraph.sources.torch.losses.edge_rows import EdgeRows, rescaled
+from rnngraph.sources.torch.losses.ports import Port
 from rnngraph.sources.torch.recurrences.recurrence import SEQUENCE
 from rnngraph.trace.magnitudes import Floats, Integers
 

@@ -15,13 +15,11 @@ import numpy as np
 import torch
 
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of, oldest
-from rnngraph.sources.torch.autograd.gradient_norms import norms_at
 from rnngraph.sources.torch.autograd.opaque_nodes import above, through
 from rnngraph.sources.torch.autograd.vjp import loss_cotangents, vjp
 from rnngraph.sources.torch.capture.backward_pass import BackwardPass
-from rnngraph.sources.torch.losses.clocks_and_ports import Port, ports_of
-from rnngraph.sources.torch.losses.join_ports import join_ports
 from rnngraph.sources.torch.losses.joint_loss import reads_many_steps
+from rnngraph.sources.torch.losses.ports import Port, join_ports, norms_at, ports_of
 from rnngraph.sources.torch.recurrences.recurrence import Recurrence
 from rnngraph.trace.magnitudes import Floats
 

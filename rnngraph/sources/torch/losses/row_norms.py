@@ -16,9 +16,9 @@ import torch
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.weight_lags import WeightLags
 from rnngraph.measure.recording import FED, Felt, See, Weighed
-from rnngraph.sources.torch.autograd.gradient_norms import EdgeRows, logs_of, of_samples, summed
 from rnngraph.sources.torch.gradients.tracks import Track
 from rnngraph.sources.torch.inputs.network_inputs import NetworkInput
+from rnngraph.sources.torch.losses.edge_rows import EdgeRows, logs_of, of_samples, summed
 from rnngraph.sources.torch.losses.loss_rows import ALL, LossRows
 from rnngraph.trace.magnitudes import Floats, Integers
 
