@@ -67,8 +67,7 @@ def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, li
         known = [str(t) for _, t in pairs]
         listed = ", ".join(known if len(known) <= 12 else [*known[:12], "..."]) or "none"
         raise InputError(f"no loss enters at step {step}; losses enter at {listed}.")
-    rows = LossRows(recording)
-    rows.extra += [edge for edge in edges_in(recording.entering.values()) if edge not in rows.states]
+    rows = LossRows(recording, edges_in(recording.entering.values()))
     arrived = rows.walk([chosen], RowNorms(recording, 0, {}, lambda *told: None))
     found: dict[str, list[Any]] = {}
 

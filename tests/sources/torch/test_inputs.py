@@ -368,6 +368,20 @@ def test_a_decoder_that_is_fed_what_the_encoder_was() -> None:
     check_input(watch.trace(), losses(torch.stack(xs)), xs, "input of low")
 
 
+def test_a_module_that_takes_what_a_layer_made_at_once() -> None:
+    """Its input is what the layer hands out: a loss above it reaches both."""
+    model = nn.ModuleDict({"rnn": nn.GRU(D, H, batch_first=True), "mix": nn.Conv1d(T, T, 1)}).double()
+    x, trail = torch.randn(N, T, D).double(), Trail()
+    with rnngraph.torch.watch(model, only=["rnn", "mix"]) as watch:
+        model["mix"](model["rnn"](x)[0])[:, -1].square().sum().backward()
+    trace, found = watch.trace(), unroll(model["rnn"], x)
+    trail.losses[T - 1] = model["mix"](found.output)[:, -1].square().sum()
+    given = gradients(trail.losses[T - 1], [found.output])[0].norm(dim=-1)
+    lag = next(one for one in trace.lags if one.state.startswith("mix"))
+    np.testing.assert_allclose(np.exp(lag.log[:, -1, 1:]), given[lag.samples].numpy(), rtol=1e-9)
+    assert certified(trace)
+
+
 @pytest.mark.parametrize("between", [False, True])
 def test_a_layer_on_the_input_of_a_module_that_takes_a_sequence_at_once(between: bool) -> None:
     """Losses that enter the layer reach that input, whether the layer takes it as it is or not."""
