@@ -83,7 +83,7 @@ class TorchRecording:
         weights = (weight for one in self.recurrences if one.module is not None for weight in one.module.parameters())
         adding_up = next(weights, run.seeds[0]).dtype.to_real()  # the parts of a weight's gradient
         self.dtype = str(adding_up).removeprefix("torch.")
-        self.shares = find_shares(run, self.clocks, {track.recurrence: track.batch for track in self.tracks})
+        self.shares = find_shares(run, self.clocks, {track.recurrence: track.batch for track in self.tracks}, behind)
         self.certificate = Certificate(run.tops)
         self.statistics = statistics_between(self.shares.ports)
         self.weights = Weights(run, self.recurrences, parameters)

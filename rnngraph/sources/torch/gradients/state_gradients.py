@@ -6,7 +6,7 @@ weights, first states and inputs of fused layers, noted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -87,10 +87,14 @@ def walk_layer(recording: TorchRecording, one: Recurrence, take: Take) -> None:
     first, by_step = recording.number(one), list[Magnitudes]()
     for call, start in zip(reversed(one.calls), reversed(one.starts), strict=True):
         inside = recording.inside(call)
-        arrived = arrived_at(recording, inside)
+        arrived = arrived_at(inside, recording.total)
+        from_next: dict[str, Array] = {}
+        if call is not one.calls[-1]:
+            own = arrived_at(inside, recording.shares.at.get)  # what a loss reads of the last states is not the next's
+            from_next = {kind: some - own.get(kind, 0) for kind, some in arrived.items()}
         whole = WholeLoss(inside.tape, inside.starts(arrived), blocks_of(inside.tape), {inside.x})
         with np.errstate(all="ignore"):
-            whole.walk(partial(_lend, recording, call, start, {} if call is one.calls[-1] else arrived, take))
+            whole.walk(partial(_lend, recording, call, start, from_next, take))
         recording.weights.add_layer(one, start, inside, whole.parameters)
         by_step.insert(0, whole.inputs.get(inside.x, Magnitudes.of(np.zeros(call.steps))))
     recording.certificate.weights(recording.run, one, recording.weights)
@@ -124,11 +128,10 @@ def _carry_on(window: Window, from_next: Mapping[str, Array], place: int) -> Non
             window.immediate[kind][-1] -= from_next[kind][place]
 
 
-def arrived_at(recording: TorchRecording, inside: UnrolledCall) -> dict[str, Array]:
-    """Give what the whole loss hands to a fused call, in our layout."""
+def arrived_at(inside: UnrolledCall, known: Callable[[Edge], Any]) -> dict[str, Array]:
+    """Give what is known at the ports of a fused call, in our layout."""
     found, layout = {}, inside.layout
     for kind, edge in inside.call.ports.items():
-        total = recording.total(edge)
-        if total is not None:
-            found[kind] = array(layout.spread(total) if kind == "out" else layout.states(total), inside.wide)
+        if (one := known(edge)) is not None:
+            found[kind] = array(layout.spread(one) if kind == "out" else layout.states(one), inside.wide)
     return found
