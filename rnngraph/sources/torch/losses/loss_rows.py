@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rnngraph.sources.torch.autograd.edge_index import EdgeIndex
 from rnngraph.sources.torch.autograd.edges import (
     WRITTEN,
     Edge,
@@ -22,7 +21,7 @@ from rnngraph.sources.torch.autograd.edges import (
     oldest,
 )
 from rnngraph.sources.torch.autograd.opaque_nodes import all_above, frozen_statistics
-from rnngraph.sources.torch.autograd.vjp import vjp
+from rnngraph.sources.torch.autograd.vjp import EdgeIndex, vjp
 from rnngraph.sources.torch.capture.module_calls import Call
 from rnngraph.sources.torch.fused_layers.layout import array
 from rnngraph.sources.torch.fused_layers.rows_inside import RowsIn, rows_inside
