@@ -62,7 +62,7 @@ def walk_states(
         values, sizes = norms_by_step(value, shape), np.full(shape[0], np.nan)
         for first, some in value:
             sizes[first : first + len(some)] = some[0].numel()
-        recording.note(number, kind, slice(None), np.isnan(values).any(axis=1), samples)
+        recording.note(number, kind, slice(None), np.asarray(np.isnan(values).any(axis=1)), samples)
         for first, some in total:
             run = slice(first, first + len(some))
             zeros[run] = (some == 0).flatten(1).sum(dim=1).cpu().numpy()

@@ -165,8 +165,8 @@ class _Walk:
         for edge, rows in found.items():
             if edge in self.kept or edge in self.cuts:
                 self.at.add(edge, rows, exponents)
-            if edge in self.over.ports:
-                port = self.over.ports[edge]
+            port = self.over.ports.get(edge)
+            if port is not None and port.call is not None:
                 self.entering[port.call].add(port.kind, rows, exponents)
 
     def _from_cut(self, edge: Edge) -> dict[Edge, tuple[Any, Integers]]:
