@@ -85,7 +85,7 @@ class TorchRecording:
         self.dtype = str(adding_up).removeprefix("torch.")
         self.shares = find_shares(run, self.clocks, {track.recurrence: track.batch for track in self.tracks}, behind)
         self.certificate = Certificate(run.tops)
-        self.statistics = statistics_between(self.shares.ports)
+        self.statistics = statistics_between(run, self.shares.ports)
         self.weights = Weights(run, self.recurrences, parameters)
         self._insides: dict[Call, UnrolledCall] = {}
         self._total: dict[Edge, Any] = {}

@@ -38,7 +38,7 @@ def reads_many_steps(
     `behind` tells whether a recurrence lies behind an edge, `wanted` are the ports of one clock at which anything
     enters, and `entered` the norms of it, (T, N). Statistics that batch norm takes over steps do not count.
     """
-    still = statistics_between(ports, loss_cotangents(run))
+    still = statistics_between(run, ports, above=True)
     states = {port.edge for one in {ports[edge].recurrence for edge in wanted} for port in own_ports(one)}
 
     def size(part: Mapping[Edge, Any]) -> float:

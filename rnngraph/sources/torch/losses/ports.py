@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.sources.torch.autograd.edges import Edge, age, number_of, shape_of, unviewed, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, number_of, shape_of, unviewed
 from rnngraph.sources.torch.autograd.gradient_norms import row_norms
 from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 from rnngraph.sources.torch.capture.module_calls import Call, by_path
@@ -130,23 +130,23 @@ def join_ports(run: BackwardPass, recurrences: Sequence[Recurrence], clocks: Seq
     for one, own in zip(recurrences, clocks, strict=True):
         if one.how in (STEPS, LOOP):
             others = {edge for clock, edge in ports if clock != own}
-            joins = _joined_after([one.calls[t] for t in one.order], run.tops, others)
+            joins = _joined_after([one.calls[t] for t in one.order], run, others)
             found |= {
                 edge: Port(edge, one, "step", t) for t, some in zip(one.order, joins, strict=True) for edge in some
             }
     return found
 
 
-def _joined_after(calls: list[Call], roots: list[Any], others: Container[Edge]) -> list[list[Edge]]:
+def _joined_after(calls: list[Call], run: BackwardPass, others: Container[Edge]) -> list[list[Edge]]:
     """Give, call by call, where what it made joins what stood after the call before, as a sum under way, or `others`.
 
     Behind the last call much is joined that is no such thing: there only what is made as after the one before.
     """
     begins = [call.begin for call in calls]
     links: list[list[tuple[Any, Any, int]]] = [[] for _ in calls]
-    for link in sorted(walk_down(roots, 0), key=age):
-        if number_of(link[0]) >= begins[0]:
-            links[bisect_right(begins, number_of(link[0])) - 1].append(link)
+    for consumer in run.nodes(begins[0]):
+        below = [(node, place) for node, place in consumer.next_functions if node is not None and node.next_functions]
+        links[bisect_right(begins, number_of(consumer)) - 1] += [(consumer, *edge) for edge in below]
     found: list[list[Edge]] = []
     for k, (call, some) in enumerate(zip(calls, links, strict=True)):
         between = range(calls[k - 1].end if k else call.begin, call.begin)
