@@ -6,7 +6,7 @@ In: a pass and the recurrences that were found in it. Out: windows, norms and co
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,7 +22,7 @@ from rnngraph.sources.torch.fused_layers.unrolled_call import UnrolledCall
 from rnngraph.sources.torch.gradients.certificate import Certificate
 from rnngraph.sources.torch.gradients.state_gradients import walk_layer, walk_states
 from rnngraph.sources.torch.gradients.step_jacobian import rows_through_step
-from rnngraph.sources.torch.gradients.tracks import Track, tracks_of
+from rnngraph.sources.torch.gradients.tracks import tracks_of
 from rnngraph.sources.torch.gradients.unrolled_graph import graph_of, nodes_of
 from rnngraph.sources.torch.gradients.weight_gradients import Weights
 from rnngraph.sources.torch.inputs.entrance import Entrance
@@ -111,14 +111,6 @@ class TorchRecording:
         """Give the norms by step and sample of a recurrence's largest state there."""
         largest: Floats = np.maximum.reduce([self.samples[number, kind] for kind in self.tracks[number].cell.kinds])
         return largest
-
-    def state_edges(self, track: Track) -> Iterator[tuple[str, int, Edge]]:
-        """Yield every state of a track that stands in the graph."""
-        if track.recurrence.states:
-            for kind in track.cell.kinds:
-                for t, edge in enumerate(track.edges(kind)):
-                    if edge is not None:
-                        yield kind, t, edge
 
     # ---- the walk of the whole loss
     def walk(self, take: Take) -> None:

@@ -77,8 +77,10 @@ def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, li
         found.setdefault(name, [None] * time)[t] = part
 
     for number, track in enumerate(recording.tracks):
-        for kind, t, edge in recording.state_edges(track):
-            put(recording.facts[number].states[kind], track.recurrence.steps, t, arrived.whole(edge))
+        for kind in track.cell.kinds if track.recurrence.states else ():
+            for t, edge in enumerate(track.edges(kind)):
+                if edge is not None:
+                    put(recording.facts[number].states[kind], track.recurrence.steps, t, arrived.whole(edge))
     with recording.run.as_it_was():
         for one, steps in recording.entering.items():
             for t, some in enumerate(steps):
