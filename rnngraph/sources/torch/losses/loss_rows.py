@@ -52,17 +52,16 @@ class LossRows:
         self.states = [edge for one in recording.recurrences for some in one.states for edge in some]
         self.inputs = [one.input for one in recording.recurrences if one.how == SEQUENCE]
         self.extra = [*all_above(self.states), *extra]
-        nodes = {*self.states, *self.ports, *self.inputs}
-        behind = recurrences_behind(self.run, nodes) if self.calls else nodes.__contains__
-        self.onward = {  # by fused call, the edges into it behind which there is more
-            call: [edge for edge in (call.layer.x_edge, *call.layer.initial_edges) if edge is not None and behind(edge)]
-            for call in self.calls
-        }
+        alone = {fed: len(fed.readers) == 1 and not read_elsewhere(self.run, fed.readers[0]) for fed in recording.fed}
+        self.entering = edges_in(fed.steps for fed in recording.fed)
+        for one in (one for fed, own in alone.items() if fed.edges and not own for one in fed.readers):
+            self.entering += [call.layer.fed_edge for call in one.calls if call.layer.fed_edge]
+        reached = {*self.states, *self.ports, *self.inputs}
+        self.onward = self._lead_on(reached)
         self.alone: set[Call] = set()  # the fused calls whose input nothing else reads, which is told step by step
         self.summed: dict[Call, Any] = {}  # those whose input is summed, with what names it
-        self.entering = edges_in(fed.steps for fed in recording.fed)
-        for fed in recording.fed:
-            self._part_inputs(fed)
+        for fed, own in alone.items():
+            self._part_inputs(fed, alone=own)
         self.by_step: dict[tuple[int, int], list[Port]] = {}
         self.outputs: dict[Edge, Any] = {}  # what enters at those of fused layers, (T, N, ·) on this machine
         for edge, share in recording.shares.at.items():
@@ -73,20 +72,29 @@ class LossRows:
                 self.by_step.setdefault((recording.shares.clock(port), t), []).append(port)
         # Of tables from which states are read each is made of the one before: what goes through them would go through
         # all below again in every piece.
-        below = at_and_below((node for node, _ in self.states), oldest(node for node, _ in nodes))
+        below = at_and_below((node for node, _ in self.states), oldest(node for node, _ in reached))
         self.tables = [(node, 0) for node in below if node.name() == WRITTEN]
 
-    def _part_inputs(self, fed: NetworkInput) -> None:
+    def _lead_on(self, reached: set[Edge]) -> dict[Call, list[Edge]]:
+        """Find the edges into fused calls from which rows must go on, as something of what is `reached` lies behind."""
+        behind = recurrences_behind(self.run, {*reached, *self.entering}) if self.calls else reached.__contains__
+        found: dict[Call, list[Edge]] = {}
+        for call in self.calls:
+            x = call.layer.x_edge
+            found[call] = [edge for edge in call.layer.initial_edges if edge is not None and behind(edge)]
+            # What a layer hands to its own input needs no walk: it is added there, and nothing underflows.
+            if x is not None and (x in reached or any(behind(tuple(below)) for below in x[0].next_functions)):
+                found[call].append(x)
+        return found
+
+    def _part_inputs(self, fed: NetworkInput, *, alone: bool) -> None:
         """Part the fused layers whose input is told at once from those to which others add, or which hand it on."""
-        alone = len(fed.readers) == 1 and not read_elsewhere(self.run, fed.readers[0])
         for call, key in ((call, key) for one in fed.readers for call, key in zip(one.calls, fed.edges, strict=False)):
-            edge = call.layer.fed_edge
-            if alone and edge not in self.onward[call]:
+            goes_on = call.layer.x_edge in self.onward[call]
+            if alone and not goes_on:
                 self.alone.add(call)
-                continue
-            if edge not in self.onward[call]:  # else what is handed on is counted where it enters
+            elif alone or not goes_on:  # else it is among what enters, where the walk onward counts it
                 self.summed[call] = key
-            self.entering += [edge] if edge else []
 
     def chunks(self, rows: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Sequence[tuple[int, int]]]]:
         """Divide rows so that their gradients at all states fit."""
