@@ -197,9 +197,9 @@ def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:
 
 def _not_finite(recording: TorchRecording) -> list[str]:
     found = []
-    for where, what in zip(recording.nonfinite.first, ("value", "gradient"), strict=True):
+    for where, what in zip(recording.first_nonfinite(), ("value", "gradient"), strict=True):
         if where is not None:
-            _, number, kind, t = where
+            number, kind, t = where
             one, state = recording.tracks[number].recurrence, recording.facts[number].states[kind]
             call = one.order[max(k for k, start in enumerate(one.starts or [0]) if start <= t)] + 1
             way = "forward" if what == "value" else "backward"

@@ -514,3 +514,11 @@ def test_rounding_beside_the_largest_step() -> None:
         failed, agree = certificate.sentences()
         assert (bool(failed), bool(agree)) == (fails, not fails), wrong
     assert np.isfinite([difference for difference, _ in certificate.worst.values()]).all()
+
+
+@pytest.mark.parametrize(("found", "fails"), [(0.0, True), (1.0, False)])
+def test_losses_that_give_nothing_where_the_whole_gives_something_are_uncertain(found: float, fails: bool) -> None:
+    certificate, one = Certificate(), np.ones((1, 1))
+    with np.errstate(divide="ignore"):
+        certificate.rows(np.log(found * one), one, one, "float64")
+    assert bool(certificate.sentences()[0]) == fails

@@ -18,7 +18,6 @@ from rnngraph.measure.recording import Facts
 from rnngraph.nn.cells import CELLS
 from rnngraph.sources.torch.autograd.edges import Edge, full_at, shape_of
 from rnngraph.sources.torch.capture.backward_pass import BackwardPass
-from rnngraph.sources.torch.capture.module_calls import FUSED
 from rnngraph.sources.torch.fused_layers.layout import cell_name, width_of
 from rnngraph.sources.torch.inputs.network_inputs import NetworkInput
 from rnngraph.sources.torch.recurrences.recurrence import SEQUENCE, Recurrence
@@ -141,16 +140,12 @@ def tracks_of(run: BackwardPass, clocks: Mapping[Recurrence, int]) -> list[Track
     found = []
     for one, clock in clocks.items():
         one.axis = sample_axis(run, one)
-        module, along = one.module, FORWARD if one.stride > 0 else REVERSE
-        known = CELLS[cell_name(module)].facts if cell_name(module) else None
-        if one.how == SEQUENCE or known is None or (not one.fused and len(one.places) != len(known.kinds)):
-            found.append(Track(one, 0, along, custom_cell_of(one), clock, run.tops))
-            continue
-        if not isinstance(module, FUSED):
-            found.append(Track(one, 0, along, known, clock, run.tops))
-            continue
-        both = 2 if module.bidirectional else 1
-        for place in range(module.num_layers * both):
-            direction = REVERSE if place % both else FORWARD
-            found.append(Track(one, place // both, direction, known, clock, run.tops))
+        name = cell_name(one.module)
+        known = CELLS[name].facts if name and one.how != SEQUENCE else None
+        if known is not None and one.fused:
+            both = (FORWARD, REVERSE)[: 1 + one.module.bidirectional]
+            found += [Track(one, k, way, known, clock, run.tops) for k in range(one.module.num_layers) for way in both]
+        else:
+            cell = known if known is not None and len(one.places) == len(known.kinds) else custom_cell_of(one)
+            found.append(Track(one, 0, FORWARD if one.stride > 0 else REVERSE, cell, clock, run.tops))
     return found
