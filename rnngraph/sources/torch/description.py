@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 SCALED = "the loss was walked back times {:g}, as a scaler does: the numbers are of the loss itself"
 TABLE = (
-    "the rows of {} are picked by an index between its steps, other samples in every step: they are taken together, as "
-    "one sample"
+    "no step of {} keeps its rows apart, or an index picks others in every step: they are taken together, as one sample"
 )
 OVERFLOWED = "with the loss times {:g} the gradient overflows, and a scaler skips such a step: shown is the loss itself"
 HOOKS = "hooks that change a gradient act in the numbers, and were called again by every question to autograd"
@@ -183,7 +182,7 @@ def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:
                 f"{one.path} takes a whole sequence at once and has no step of its own: the numbers are the credit of "
                 "every position of its input, with time taken for its second axis"
             )
-    found += [TABLE.format(one.path) for one in recording.recurrences if one.table]
+    found += [TABLE.format(one.path) for one in recording.recurrences if one.axis is None]
     found += [INSIDE.format(one.path) for one in recording.recurrences if read_inside(run, one)]
     found += [SCALED.format(run.factor)] if run.factor != 1 else []
     found += [OVERFLOWED.format(run.overflowed)] if run.overflowed != 1 else []
@@ -198,9 +197,9 @@ def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:
 
 def _not_finite(recording: TorchRecording) -> list[str]:
     found = []
-    for where, what in zip(recording.nonfinite.first, ("value", "gradient"), strict=True):
+    for where, what in zip(recording.first_nonfinite(), ("value", "gradient"), strict=True):
         if where is not None:
-            _, number, kind, t = where
+            number, kind, t = where
             one, state = recording.tracks[number].recurrence, recording.facts[number].states[kind]
             call = one.order[max(k for k, start in enumerate(one.starts or [0]) if start <= t)] + 1
             way = "forward" if what == "value" else "backward"

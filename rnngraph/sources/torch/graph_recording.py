@@ -6,13 +6,13 @@ In: a pass and the recurrences that were found in it. Out: windows, norms and co
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from rnngraph.measure.recording import Facts, Losses, Take
-from rnngraph.sources.torch.autograd.edges import Edge
+from rnngraph.sources.torch.autograd.edges import Edge, number_of
 from rnngraph.sources.torch.autograd.gradient_norms import norm
 from rnngraph.sources.torch.autograd.opaque_nodes import all_above, statistics_between, whole_at
 from rnngraph.sources.torch.autograd.vjp import loss_cotangents, vjp
@@ -20,9 +20,9 @@ from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 from rnngraph.sources.torch.capture.module_calls import Call
 from rnngraph.sources.torch.fused_layers.unrolled_call import UnrolledCall
 from rnngraph.sources.torch.gradients.certificate import Certificate
-from rnngraph.sources.torch.gradients.state_gradients import NonFiniteStates, walk_layer, walk_states
+from rnngraph.sources.torch.gradients.state_gradients import walk_layer, walk_states
 from rnngraph.sources.torch.gradients.step_jacobian import rows_through_step
-from rnngraph.sources.torch.gradients.tracks import Track, tracks_of
+from rnngraph.sources.torch.gradients.tracks import tracks_of
 from rnngraph.sources.torch.gradients.unrolled_graph import graph_of, nodes_of
 from rnngraph.sources.torch.gradients.weight_gradients import Weights
 from rnngraph.sources.torch.inputs.entrance import Entrance
@@ -34,12 +34,14 @@ from rnngraph.sources.torch.inputs.network_inputs import (
     network_inputs,
     step_inputs,
 )
-from rnngraph.sources.torch.losses.clocks_and_ports import set_clocks
+from rnngraph.sources.torch.losses.clocks import set_clocks
 from rnngraph.sources.torch.losses.loss_shares import carried_and_immediate, find_shares
 from rnngraph.sources.torch.losses.row_norms import felt_gradients, pull, pull_weighed
 from rnngraph.sources.torch.recurrences.recurrence import Recurrence
 from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes
 from rnngraph.trace.model import InputTrace, ParameterTrace
+
+State: TypeAlias = tuple[int, str, int]  # track, kind and timestep
 
 
 class TorchRecording:
@@ -81,14 +83,14 @@ class TorchRecording:
         weights = (weight for one in self.recurrences if one.module is not None for weight in one.module.parameters())
         adding_up = next(weights, run.seeds[0]).dtype.to_real()  # the parts of a weight's gradient
         self.dtype = str(adding_up).removeprefix("torch.")
-        self.shares = find_shares(run, self.clocks, {track.recurrence: track.batch for track in self.tracks})
+        self.shares = find_shares(run, self.clocks, {track.recurrence: track.batch for track in self.tracks}, behind)
         self.certificate = Certificate(run.tops)
-        self.nonfinite = NonFiniteStates()
-        self.statistics = statistics_between(self.shares.ports)
+        self.statistics = statistics_between(run, self.shares.ports)
         self.weights = Weights(run, self.recurrences, parameters)
         self._insides: dict[Call, UnrolledCall] = {}
         self._total: dict[Edge, Any] = {}
-        self.samples: dict[tuple[int, str], Floats] = {}  # what the walk found, to compare rows with
+        self.samples: dict[tuple[int, str], Floats] = {}  # (T, N) norms of gradients, as the walk found them
+        self.broken: dict[tuple[int, str], Booleans] = {}  # (T,) where a value is not finite
         self.initials: dict[tuple[int, str], float] = {}  # norms of the gradients of first states
         self.entered: dict[int, Magnitudes] = {}  # norms of what reaches an input by step
 
@@ -109,14 +111,6 @@ class TorchRecording:
         """Give the norms by step and sample of a recurrence's largest state there."""
         largest: Floats = np.maximum.reduce([self.samples[number, kind] for kind in self.tracks[number].cell.kinds])
         return largest
-
-    def state_edges(self, track: Track) -> Iterator[tuple[str, int, Edge]]:
-        """Yield every state of a track that stands in the graph."""
-        if track.recurrence.states:
-            for kind in track.cell.kinds:
-                for t, edge in enumerate(track.edges(kind)):
-                    if edge is not None:
-                        yield kind, t, edge
 
     # ---- the walk of the whole loss
     def walk(self, take: Take) -> None:
@@ -157,11 +151,24 @@ class TorchRecording:
             self._total = vjp(self.run, loss_cotangents(self.run), self.ports)
         return whole_at(edge, self._total)
 
-    def note_norms(self, number: int, kind: str, steps: slice, samples: Floats) -> None:
-        """Note norms by sample, which rows are compared with."""
-        if (number, kind) not in self.samples:
-            self.samples[number, kind] = np.zeros((self.facts[number].timesteps, self.tracks[number].batch))
-        self.samples[number, kind][steps, : samples.shape[1]] = samples
+    def note(self, number: int, kind: str, steps: slice, broken: Booleans, samples: Floats) -> None:
+        """Note where values are not finite, (steps,), and the norms of gradients, (steps, N)."""
+        shape = self.facts[number].timesteps, self.tracks[number].batch
+        self.broken.setdefault((number, kind), np.zeros(shape[0], bool))[steps] = broken
+        self.samples.setdefault((number, kind), np.zeros(shape))[steps, : samples.shape[1]] = samples
+
+    def first_nonfinite(self) -> tuple[State | None, State | None]:
+        """Find the first value that is not finite, and the first gradient on the way back."""
+        gradients = {key: np.isnan(norms).any(axis=1) for key, norms in self.samples.items()}
+        values, found = (
+            [
+                (_when(self.tracks[key[0]].recurrence, t), (*key, t))
+                for key, steps in columns.items()
+                for t in np.flatnonzero(steps).tolist()
+            ]
+            for columns in (self.broken, gradients)
+        )
+        return min(values, default=(None, None))[1], max(found, default=(None, None))[1]
 
     def initial(self, recurrence: int, kind: str) -> float | None:
         """Give the norm of the gradient of a first state; only fused layers tell."""
@@ -201,3 +208,9 @@ class TorchRecording:
 
     # ---- what other files answer
     felt, back, graph, pull, pull_weighed = felt_gradients, rows_through_step, graph_of, pull, pull_weighed
+
+
+def _when(one: Recurrence, t: int) -> tuple[int, int]:
+    """Say when a step was taken, among all steps of all recurrences."""
+    place = max((k for k, start in enumerate(one.starts) if start <= t), default=-1)
+    return (one.calls[place].begin if place >= 0 else number_of(one.states[t][0][0])), t

@@ -12,11 +12,11 @@ import torch
 
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Window
-from rnngraph.sources.torch.autograd.gradient_norms import summed
 from rnngraph.sources.torch.autograd.opaque_nodes import all_above, whole_at
 from rnngraph.sources.torch.autograd.vjp import loss_cotangents, vjp
 from rnngraph.sources.torch.graph_recording import TorchRecording
 from rnngraph.sources.torch.inputs.network_inputs import edges_in
+from rnngraph.sources.torch.losses.edge_rows import summed
 from rnngraph.sources.torch.losses.loss_rows import LossRows
 from rnngraph.sources.torch.losses.row_norms import RowNorms
 
@@ -67,8 +67,7 @@ def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, li
         known = [str(t) for _, t in pairs]
         listed = ", ".join(known if len(known) <= 12 else [*known[:12], "..."]) or "none"
         raise InputError(f"no loss enters at step {step}; losses enter at {listed}.")
-    rows = LossRows(recording)
-    rows.extra += [edge for edge in edges_in(recording.entering.values()) if edge not in rows.states]
+    rows = LossRows(recording, edges_in(recording.entering.values()))
     arrived = rows.walk([chosen], RowNorms(recording, 0, {}, lambda *told: None))
     found: dict[str, list[Any]] = {}
 
@@ -78,8 +77,10 @@ def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, li
         found.setdefault(name, [None] * time)[t] = part
 
     for number, track in enumerate(recording.tracks):
-        for kind, t, edge in recording.state_edges(track):
-            put(recording.facts[number].states[kind], track.recurrence.steps, t, arrived.whole(edge))
+        for kind in track.cell.kinds if track.recurrence.states else ():
+            for t, edge in enumerate(track.edges(kind)):
+                if edge is not None:
+                    put(recording.facts[number].states[kind], track.recurrence.steps, t, arrived.whole(edge))
     with recording.run.as_it_was():
         for one, steps in recording.entering.items():
             for t, some in enumerate(steps):

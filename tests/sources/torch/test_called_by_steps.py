@@ -482,7 +482,7 @@ def test_rows_that_are_faint_in_their_own_type_are_seen_beside_wider_ones() -> N
     rows = [torch.full((1, 2, 3), 1e-34, dtype=kind) for kind in (torch.float64, torch.float32)]
     none = np.zeros(1, np.int64)
     told = list(tell._of_steps(track, 0, "h", [(t, one, none) for t, one in enumerate(rows)], np.arange(2)))
-    assert [one.faint for one in told] == [False, True]
+    assert [tell._is_faint(logs, smallest) for *_, logs, smallest in told] == [False, True]
 
 
 @pytest.mark.parametrize(("cell", "wide"), [("RNNCell", False), ("LSTMCell", False), ("RNNCell", True)])

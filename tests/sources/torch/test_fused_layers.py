@@ -9,7 +9,7 @@ import pytest
 
 import rnngraph
 from rnngraph.autodiff.recurrence import suffix
-from tests.sources.torch.truth import Trail, certified, check
+from tests.sources.torch.truth import Trail, certified, check, gradients
 from tests.sources.torch.unrolled import unroll
 
 torch = pytest.importorskip("torch")
@@ -290,7 +290,7 @@ def test_windows_that_go_on_and_windows_that_are_cut() -> None:
         with rnngraph.torch.watch(model) as watch:
             first, h = layer(x[:T])
             second, _ = layer(x[T:], h.detach() if cut else h)
-            (head(first).square().sum() + head(second).square().sum()).backward()
+            (head(first).square().sum() + head(second).square().sum() + h.sin().sum()).backward()
         trace = watch.trace()
         assert trace.timesteps == 2 * T
         found = unroll(layer, x.transpose(0, 1))
@@ -301,7 +301,10 @@ def test_windows_that_go_on_and_windows_that_are_cut() -> None:
         else:
             states = found.states["h", 0, False]
         trail = Trail({"h": states}, {t: head(one).square().sum() for t, one in enumerate(states)})
+        trail.losses[T - 1] = trail.losses[T - 1] + states[T - 1].sin().sum()
         check(trace, "rnn.h", trail, "h")
+        immediate, own = trace.states[0].immediate.value, gradients(trail.losses[T - 1], states[T - 1 : T])[0]
+        np.testing.assert_allclose(immediate[T - 1], float(own.norm()), rtol=1e-11)
         assert trace.recurrences[0].cut.tolist() == [cut and t == T for t in range(2 * T)]
         assert (trace.states[0].carried.value[T - 1] > 0) is not cut
 

@@ -238,6 +238,23 @@ def test_a_question_that_fails_leaves_hooks_as_they_were() -> None:
     assert all(list(one._backward_hooks.values()) == [looks] for one in trail.states["h"])
 
 
+def test_a_hook_that_fails_when_it_is_asked_again_is_a_sentence() -> None:
+    model, trail, calls = seeded(), Trail(), list[Any]()
+
+    def once(gradient: Any) -> Any:
+        calls.append(gradient)
+        if len(calls) > 1:
+            raise ValueError("only once")
+        return 2 * gradient
+
+    with rnngraph.torch.watch(model) as watch:
+        model(data(), trail)
+        trail.states["h"][2].register_hook(once)
+        trail.total().backward()
+    with pytest.raises(rnngraph.errors.InputError, match="failed when asked again: ValueError: only once"):
+        watch.trace()
+
+
 def test_hooks_may_come_and_go_during_a_pass() -> None:
     def run(watched: bool) -> list[str]:
         model, trail, said = seeded(), Trail(), list[str]()

@@ -11,7 +11,7 @@ import pytest
 import rnngraph
 from rnngraph import nn as ours
 from rnngraph.trace.model import Trace
-from tests.sources.torch.truth import Trail, gradients
+from tests.sources.torch.truth import Trail, certified, gradients
 from tests.sources.torch.unrolled import unroll
 
 torch = pytest.importorskip("torch")
@@ -385,6 +385,50 @@ def test_encoder_and_decoder() -> None:
     clock = {one.name: one.clock for one in trace.recurrences}["decoder"]
     check_input(trace, trail.losses, sources, "input of encoder", clock=clock)
     check_input(trace, trail.losses, fed, "input of decoder", clock=clock)
+
+
+def test_a_decoder_that_is_fed_what_the_encoder_was() -> None:
+    """What its first state hands on goes to the encoder, and what its input does is counted once."""
+    model = nn.ModuleDict({"embed": nn.Linear(D, D), "low": nn.LSTM(D, H), "high": nn.LSTM(D, H)}).double()
+    embedded = model["embed"](torch.randn(T, N, D).double())
+
+    def losses(x: Any) -> dict[int, Any]:
+        return {t: one.square().sum() for t, one in enumerate(model["high"](x, model["low"](x)[1])[0])}
+
+    with rnngraph.torch.watch(model) as watch:
+        sum(losses(embedded).values()).backward()
+    xs = [one.detach().requires_grad_() for one in embedded]
+    check_input(watch.trace(), losses(torch.stack(xs)), xs, "input of low")
+
+
+def test_a_module_that_takes_what_a_layer_made_at_once() -> None:
+    """Its input is what the layer hands out: a loss above it reaches both."""
+    model = nn.ModuleDict({"rnn": nn.GRU(D, H, batch_first=True), "mix": nn.Conv1d(T, T, 1)}).double()
+    x, trail = torch.randn(N, T, D).double(), Trail()
+    with rnngraph.torch.watch(model, only=["rnn", "mix"]) as watch:
+        model["mix"](model["rnn"](x)[0])[:, -1].square().sum().backward()
+    trace, found = watch.trace(), unroll(model["rnn"], x)
+    trail.losses[T - 1] = model["mix"](found.output)[:, -1].square().sum()
+    given = gradients(trail.losses[T - 1], [found.output])[0].norm(dim=-1)
+    lag = next(one for one in trace.lags if one.state.startswith("mix"))
+    np.testing.assert_allclose(np.exp(lag.log[:, -1, 1:]), given[lag.samples].numpy(), rtol=1e-9)
+    assert certified(trace)
+
+
+@pytest.mark.parametrize("between", [False, True])
+def test_a_layer_on_the_input_of_a_module_that_takes_a_sequence_at_once(between: bool) -> None:
+    """Losses that enter the layer reach that input, whether the layer takes it as it is or not."""
+    model = nn.ModuleDict({"embed": nn.Linear(D, D), "mix": nn.Conv1d(T, T, 1), "rnn": nn.GRU(D, H, batch_first=True)})
+    embedded = model.double()["embed"](torch.randn(N, T, D).double())
+
+    def losses(x: Any) -> dict[int, Any]:
+        return {t: one.square().sum() for t, one in enumerate(model["rnn"](x.sin() if between else x)[0].unbind(1))}
+
+    with rnngraph.torch.watch(model, only=["rnn", "mix"]) as watch:
+        (sum(losses(embedded).values()) + model["mix"](embedded).square().sum()).backward()
+    xs = [one.detach().requires_grad_() for one in embedded.unbind(1)]
+    check_input(watch.trace(), losses(torch.stack(xs, 1)), xs, "input of mix", clock=0)
+    assert certified(watch.trace())
 
 
 def test_of_stacks_the_lowest_is_fed() -> None:

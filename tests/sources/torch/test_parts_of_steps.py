@@ -154,6 +154,48 @@ def test_weights_that_evolve() -> None:
     assert certified(trace)
 
 
+def test_the_rows_of_weights_that_an_inner_loop_learns_are_no_samples() -> None:
+    class Learning(nn.Module):  # type: ignore[misc, name-defined]
+        """Steps of gradient descent from a learned beginning (Finn, Abbeel and Levine, 2017), and a loss behind."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Sequential(nn.Linear(D, H), nn.Tanh(), nn.Linear(H, 2))
+
+        def forward(self, x: Any, trail: Trail) -> None:
+            weights = dict(self.net.named_parameters())
+            for one in x:
+                loss = torch.func.functional_call(self.net, weights, (one,)).square().mean()
+                slopes = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+                weights = {name: w - 0.3 * slope for (name, w), slope in zip(weights.items(), slopes, strict=True)}
+                trail.add(**{name.replace(".", "_"): w for name, w in weights.items()})
+            trail.add(**{key: torch.zeros(1).requires_grad_() for key in trail.states})  # the last call makes none
+            trail.losses[T] = torch.func.functional_call(self.net, weights, (x[0],)).square().mean()
+
+    torch.manual_seed(0)
+    watch, trail = watched(Learning().double(), data())
+    trace = watch.trace()
+    assert trace.recurrences[0].valid.shape == (1, T + 1)
+    for name, key in {"h": "2_bias", "h2": "2_weight", "h3": "0_bias", "h4": "0_weight"}.items():
+        check(trace, f"net.2.{name}", trail, key)
+    assert "one sample" in str(rnngraph.diagnose(trace))
+
+
+def test_samples_that_meet_in_statistics_alone_remain_samples() -> None:
+    class Normed(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.norm = nn.Linear(D + H, H), nn.BatchNorm1d(H)
+
+        def forward(self, x: Any, h: Any) -> Any:
+            return self.norm(self.linear(torch.cat([x, h], 1))).tanh()
+
+    watch, trail = watched(Stepwise(Normed()).double(), data())
+    trace = watch.trace()
+    assert trace.recurrences[0].valid.shape == (N, T)
+    check(trace, "cell.h", trail, "h")
+
+
 def test_features_that_a_loop_reads_off_its_state() -> None:
     class Growing(nn.Module):  # type: ignore[misc, name-defined]
         """An image that is changed by what a layer makes of the image and its edges, channels last; one loss."""
@@ -202,6 +244,30 @@ def test_a_state_that_the_next_step_fades_is_what_its_own_step_made() -> None:
     trace = watch.trace()
     assert trace.lags[0].losses.tolist() == [T - 1]
     check(trace, "gate.h", trail, "h")
+
+
+def test_a_step_begins_with_the_first_module_that_it_calls() -> None:
+    class Memory(nn.Module):  # type: ignore[misc, name-defined]
+        """Two states, of which a layer takes the one to renew the other (Rusch et al., 2022)."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.read, self.keep, self.show = nn.Linear(D, H), nn.Parameter(torch.rand(H)), nn.Linear(H, H)
+
+        def forward(self, x: Any, trail: Trail) -> None:
+            h = z = x.new_zeros(N, H)
+            for t, one in enumerate(x):
+                z = z + 0.3 * ((self.keep * h + self.read(one)).tanh() - z)
+                h = h + 0.3 * (self.show(z).tanh() - h)
+                trail.add(h=h, z=z)
+                trail.losses[t] = h.square().sum()
+
+    torch.manual_seed(0)
+    watch, trail = watched(Memory().double(), data())
+    trace = watch.trace()
+    check(trace, "show.h", trail, "h")
+    check(trace, "show.h2", trail, "z")
+    assert rnngraph.diagnose(trace).at_input
 
 
 def test_a_state_keeps_its_place_where_another_is_handed_on_from_some_step_on() -> None:
@@ -372,6 +438,30 @@ def test_blocks_on_one_another() -> None:
     check(trace, "blocks.h", trail, "x")
 
 
+def test_two_layers_that_one_loop_writes_out_have_a_state_each() -> None:
+    class Layers(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.lower, self.upper = nn.Linear(D + H, H), nn.Linear(2 * H, H)
+
+        def forward(self, x: Any, trail: Trail) -> None:
+            low = up = x.new_zeros(N, H)
+            for t, one in enumerate(x):
+                low = self.lower(torch.cat([one, low], 1)).tanh()
+                up = self.upper(torch.cat([low, up], 1)).tanh()
+                trail.add(low=low, up=up)
+                trail.losses[t] = up.square().sum()
+
+    torch.manual_seed(0)
+    watch, trail = watched(Layers().double(), data())
+    trace = watch.trace()
+    assert [(one.name, one.clock) for one in trace.recurrences] == [("lower", 0), ("upper", 0)]
+    assert [one.name for one in trace.states] == ["lower.h", "upper.h"]
+    check(trace, "lower.h", trail, "low")
+    check(trace, "upper.h", trail, "up")
+    assert rnngraph.diagnose(trace).at_input
+
+
 def test_a_large_loop_beside_the_small_cell_that_scales_it() -> None:
     class Hyper(nn.Module):  # type: ignore[misc, name-defined]
         """A hypernetwork (Ha, Dai and Le, 2017): a small cell makes the scales of a large one, and reads its state."""
@@ -397,6 +487,7 @@ def test_a_large_loop_beside_the_small_cell_that_scales_it() -> None:
         trail = model(data())
         trail.total().backward(retain_graph=True)
     trace = watch.trace()
+    assert [one.name for one in trace.states] == ["small.h", "large.h"]
     check(trace, "large.h", trail, "h")
     check(trace, "small.h", trail, "small")
     assert certified(trace)
@@ -423,3 +514,11 @@ def test_rounding_beside_the_largest_step() -> None:
         failed, agree = certificate.sentences()
         assert (bool(failed), bool(agree)) == (fails, not fails), wrong
     assert np.isfinite([difference for difference, _ in certificate.worst.values()]).all()
+
+
+@pytest.mark.parametrize(("found", "fails"), [(0.0, True), (1.0, False)])
+def test_losses_that_give_nothing_where_the_whole_gives_something_are_uncertain(found: float, fails: bool) -> None:
+    certificate, one = Certificate(), np.ones((1, 1))
+    with np.errstate(divide="ignore"):
+        certificate.rows(np.log(found * one), one, one, "float64")
+    assert bool(certificate.sentences()[0]) == fails

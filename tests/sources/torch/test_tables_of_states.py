@@ -4,7 +4,6 @@ loop fills one step by step, and reads from there what it wrote, that is the sta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import rnngraph
 from tests.sources.torch.truth import Trail, certified, check, gradients
 
 torch = pytest.importorskip("torch")
+tables = pytest.importorskip("rnngraph.sources.torch.autograd.tables")
 loss_rows = pytest.importorskip("rnngraph.sources.torch.losses.loss_rows")
 nn = torch.nn
 D, H = 4, 5
@@ -113,41 +113,84 @@ def test_states_that_all_go_on_as_rows_are_a_table() -> None:
 
 
 class Filled(nn.Module):  # type: ignore[misc, name-defined]
-    """A loop around a linear layer, or of weights alone, that reads its last state where it has written it."""
+    """A loop around linear layers, or of weights alone, that reads states of so many steps back where it wrote them.
 
-    def __init__(self, axis: int, raw: bool) -> None:
+    The table has its steps along an axis; None is a list of states.
+    """
+
+    def __init__(self, axis: int | None, raw: bool, delays: Sequence[int] = (1,)) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.axis, self.raw = axis, raw
-        self.read, self.again, self.head = nn.Linear(D, H), nn.Linear(H, H), nn.Linear(H, 2)
-        self.weight = nn.Parameter(torch.randn(H, H) * 0.4)
+        self.axis, self.raw, self.delays = axis, raw, delays
+        self.read, self.again, self.head = (
+            nn.Linear(D, H),
+            nn.ModuleList(nn.Linear(H, H) for _ in delays),
+            nn.Linear(H, 2),
+        )
+        self.weights = nn.ParameterList(torch.randn(H, H) * 0.4 for _ in delays)
 
     def forward(self, x: Any) -> Trail:
-        trail, shape = Trail(), [len(x), H]
-        shape.insert(self.axis, x.shape[1] + 1)
-        table = x.new_zeros(shape)
-        rows = [(slice(None),) * self.axis + (t, ...) for t in range(x.shape[1] + 1)]
-        for t, (here, after) in enumerate(pairwise(rows)):
-            before = table[here].clone()
-            h = (self.read(x[:, t]) + (before @ self.weight if self.raw else self.again(before))).tanh()
+        trail, first, count = Trail(), max(self.delays), x.shape[1] + max(self.delays)
+        rows: Sequence[Any] = range(count)
+        table: Any = [x.new_zeros(len(x), H)] * count
+        if self.axis is not None:
+            table = torch.stack(table, self.axis)
+            rows = [(slice(None),) * self.axis + (t, ...) for t in rows]
+        for t in range(x.shape[1]):
+            before = [table[rows[t + first - delay]] for delay in self.delays]
+            if self.axis is not None:  # what was read is kept for the way back, and written beside
+                before = [one.clone() for one in before]
+            made = (
+                [one @ w for one, w in zip(before, self.weights, strict=True)]
+                if self.raw
+                else [again(one) for again, one in zip(self.again, before, strict=True)]
+            )
+            h = sum(made, self.read(x[:, t])).tanh()
             trail.add(h=h)
-            table[after] = h
-        for t, row in enumerate(rows[1:]):
+            table[rows[t + first]] = h
+        for t, row in enumerate(rows[first:]):
             trail.losses[t] = self.head(table[row]).square().sum()
         return trail
 
 
+@pytest.mark.parametrize("delays", [(1,), (1, 2), (2,), (3,), (2, 3)])
 @pytest.mark.parametrize("raw", [False, True])
-@pytest.mark.parametrize("axis", [0, 1])
-def test_what_is_read_where_it_was_written_is_the_state_and_not_the_table(axis: int, raw: bool) -> None:
-    model = Filled(axis, raw).double()
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_what_is_read_where_it_was_written_is_the_state_and_not_the_table(
+    axis: int | None, raw: bool, delays: Sequence[int]
+) -> None:
+    model = Filled(axis, raw, delays).double()
     with rnngraph.torch.watch(model) as watch:
-        trail = model(torch.randn(3, 7, D).double())
+        trail = model(torch.randn(3, 9, D).double())
         trail.total().backward(retain_graph=True)
     trace = watch.trace()
-    assert trace.lags[0].losses.tolist() == list(range(7))
+    assert trace.lags[0].losses.tolist() == list(range(9))
+    assert len(trace.states) == 1
     check(trace, trace.states[0].name, trail, "h")
-    assert rnngraph.diagnose(trace).at_input
+    if axis is not None or len(delays) == 1:  # else the first states, which are data, enter several steps
+        assert rnngraph.diagnose(trace).at_input
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16, torch.complex64])
+@pytest.mark.parametrize(
+    ("written", "read", "known"),
+    [
+        (300, 300, True),
+        (300, (300, slice(1, 3)), True),
+        (slice(299, 302), 300, True),
+        ((300, slice(3)), 300, False),
+        (slice(300, 302), slice(299, 301), False),
+        (slice(0, None, 2), 300, False),
+    ],
+)
+def test_a_part_of_a_table_is_made_of_the_write_that_holds_it(written: Any, read: Any, known: bool, kind: Any) -> None:
+    """Others are written before and behind: among them one whose place is the same number in eight bits."""
+    leaf, table = torch.ones(4, dtype=kind, requires_grad=True), torch.zeros(310, 4, dtype=kind)
+    table[44] = 3 * leaf
+    table[written] = h = 2 * leaf.expand(table[written].shape if known else (4,))[..., : table[written].shape[-1]]
+    table[301 if written == 300 else 7] = 3 * leaf
+    made = tables.made_of(table[read].grad_fn)
+    assert (made[0][0] is h.grad_fn) is known
 
 
 def test_what_falls_below_the_smallest_number_is_walked_on_through_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +205,7 @@ def test_what_falls_below_the_smallest_number_is_walked_on_through_a_table(monke
     for kind in (torch.float64, torch.float32):
         model, arrived = Filled(1, raw=False), [*arrived, 0]
         with torch.no_grad():
-            model.again.weight *= 0.01
+            model.again[0].weight *= 0.01
         x = torch.randn(3, 120, D, generator=torch.Generator().manual_seed(1))
         with rnngraph.torch.watch(model.to(kind)) as watch:
             model(x.to(kind)).total().backward()

@@ -56,13 +56,13 @@ def watched(steps: int) -> Any:
 
 
 def test_what_weights_alone_make_is_known_of_a_node_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks, own = [], chains.is_parameter
+    looks, own = [], chains.is_of_weights
 
     def look(node: Any) -> bool:
         looks.append(node)
         return bool(own(node))
 
-    monkeypatch.setattr(chains, "is_parameter", look)
+    monkeypatch.setattr(chains, "is_of_weights", look)
     counts = []
     for steps in (20, 40):
         watch = watched(steps)

@@ -96,6 +96,8 @@ def _batch(trace: Trace, state: Any) -> int:
 
 
 def _padded(norms: Any, batch: int) -> Any:
+    if batch < len(norms):  # rows that no step keeps apart are one sample
+        return np.array([np.linalg.norm(norms)])
     return np.concatenate([norms, np.zeros(batch - len(norms))])
 
 

@@ -13,16 +13,9 @@ from typing import Any, TypeAlias
 import torch
 from torch.autograd.graph import get_gradient_edge
 
+from rnngraph.sources.torch.autograd.tables import is_view, made_of, written_whole
+
 Edge: TypeAlias = tuple[Any, int]
-
-_VIEWS = frozenset(
-    f"{name}Backward0"
-    for name in ("View", "Select", "Slice", "Squeeze", "Unsqueeze", "Alias", "ReshapeAlias", "UnsafeView")
-)
-
-_TURNS = frozenset(("TransposeBackward0", "PermuteBackward0"))
-
-WRITTEN = "torch::autograd::CopySlices"  # what a table becomes where a part of it is written over: of it, and of that
 
 _WITHOUT_FLOAT64 = frozenset(["mps"])
 
@@ -142,62 +135,31 @@ def unviewed(edge: Edge) -> Edge:
 
     And where a part is read of a table into which just that was written, it is what was written.
     """
-    while _is_view(edge[0]):
+    while is_view(edge[0]):
         below = edge[0].next_functions[0]
         if below[0] is None or not below[0].next_functions:
             break
         if math.prod(shape_of(below)) == math.prod(shape_of(edge)):
             edge = below
-        elif (written := _written_into(edge)) is not None:
+        elif (written := written_whole(edge[0])) is not None and shape_of(written) == shape_of(edge):
             edge = written
         else:
             break
     return edge
 
 
-def _is_view(node: Any) -> bool:
-    name = node.name()
-    return name in _VIEWS or (name in _TURNS and _turns_others(node, name))
-
-
-def _written_into(part: Edge) -> Edge | None:
-    """Give what was written into a table last, where it is what a part of the table is: a gradient goes there whole."""
-    views, table = [part[0]], part[0].next_functions[0][0]
-    while _is_view(table):
-        views.append(table)
-        table = table.next_functions[0][0]
-        if table is None:
-            return None
-    written = table.next_functions[1] if table.name() == WRITTEN and len(table.next_functions) > 1 else (None, 0)
-    if written[0] is None or not written[0].next_functions or shape_of(written) != shape_of(part):
-        return None
-    gradient = full_at(part, 1.0)
-    for node in (*views, table):
-        gradient = node(gradient)
-    rest, arrived = gradient
-    return written if bool((arrived == 1).all()) and (rest is None or not rest.any()) else None
-
-
-def _turns_others(node: Any, name: str) -> bool:
-    """Whether a node turns axes behind the first, that of samples."""
-    if name == "TransposeBackward0":
-        return 0 not in {dim % len(shape_of((node, 0))) for dim in _signed(node._saved_dim0, node._saved_dim1)}
-    return _signed(node._saved_dims[0])[0] == 0
-
-
-def _signed(*dims: int) -> list[int]:
-    return [dim - 2**64 if dim >= 2**63 else dim for dim in dims]
-
-
 def walk_down(
-    roots: Iterable[Any], least: int, stop: Callable[[Any], bool] | None = None
+    roots: Iterable[Any], least: int, stop: Callable[[Any], bool] | None = None, *, tables: bool = False
 ) -> Iterator[tuple[Any, Any, int]]:
-    """Yield (consumer, node, which output) below `roots`, over nodes numbered `least` at least, not past `stop`."""
+    """Yield (consumer, node, which output) below `roots`, over nodes numbered `least` at least, not past `stop`.
+
+    From a part of a table the way leads to what was written there; with `tables`, to the table, as autograd walks.
+    """
     waiting = list(dict.fromkeys(roots))
     seen = set(waiting)
     while waiting:
         consumer = waiting.pop()
-        for node, place in consumer.next_functions:
+        for node, place in consumer.next_functions if tables else made_of(consumer):
             if node is None or not node.next_functions or node._sequence_nr() < least:
                 continue
             yield consumer, node, place
@@ -206,10 +168,12 @@ def walk_down(
                 waiting.append(node)
 
 
-def at_and_below(roots: Iterable[Any], least: int = 0, stop: Callable[[Any], bool] | None = None) -> list[Any]:
-    """List nodes and those below them, numbered `least` at least, the oldest first; none below `stop`."""
+def at_and_below(
+    roots: Iterable[Any], least: int = 0, stop: Callable[[Any], bool] | None = None, *, tables: bool = False
+) -> list[Any]:
+    """List nodes and those below them, the oldest first; see `walk_down`."""
     nodes = list(roots)
-    return sorted({*nodes, *(node for _, node, _ in walk_down(nodes, least, stop))}, key=number_of)
+    return sorted({*nodes, *(node for _, node, _ in walk_down(nodes, least, stop, tables=tables))}, key=number_of)
 
 
 def all_below(roots: Iterable[Any]) -> Iterator[Any]:

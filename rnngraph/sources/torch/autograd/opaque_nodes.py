@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest, walk_down
+from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 
 _LSTM, _GRU = "ThnnFusedLstmCellBackward", "ThnnFusedGruCellBackward"
 
@@ -73,17 +74,21 @@ NOTE = (
 )
 
 
-def statistics_between(handed_out: Collection[Edge], roots: Iterable[Edge] = ()) -> list[Any]:
+def batch_norms(nodes: Iterable[Any]) -> list[Any]:
+    """List those that take statistics."""
+    return [node for node in nodes if node.name() in _NORMS and getattr(node, "_saved_training", True)]
+
+
+def statistics_between(run: BackwardPass, handed_out: Collection[Edge], *, above: bool = False) -> list[Any]:
     """Find the norms of whole sequences, and not of single steps, between edges at which recurrences hand out.
 
-    And where `roots` are given, between those and these.
+    And those `above` the last of these, where asked for.
     """
     least = oldest(node for node, _ in handed_out)
-    some = [
-        node
-        for node in at_and_below((node for node, _ in (*roots, *handed_out)), least)
-        if node.name() in _NORMS and getattr(node, "_saved_training", True)
-    ]
+    some = batch_norms(run.nodes(least))
+    if some and not above:
+        below = {*at_and_below((node for node, _ in handed_out), least)}
+        some = [node for node in some if node in below]
     uses = Counter(_weight(node) for node in some)
     return [
         node

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,9 +16,32 @@ import torch
 from torch.autograd.graph import GradientEdge, _engine_run_backward
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.autograd.edge_index import EdgeIndex
-from rnngraph.sources.torch.autograd.edges import Edge, at_and_below
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest
 from rnngraph.sources.torch.capture.backward_pass import BackwardPass
+
+
+class EdgeIndex:
+    """Edges by their node, so that a walk finds those that it comes by and looks at no others."""
+
+    def __init__(self, edges: Iterable[Edge]) -> None:
+        """Take edges, each once."""
+        self.by_node: dict[Any, dict[int, None]] = {}
+        for node, place in edges:
+            self.by_node.setdefault(node, {})[place] = None
+        self.ends = [(node, k) for node, places in self.by_node.items() if not node.next_functions for k in places]
+        self.oldest = oldest(self.by_node)
+
+    def __iter__(self) -> Iterator[Edge]:
+        """Yield all."""
+        return ((node, place) for node, places in self.by_node.items() for place in places)
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.by_node)
+
+    def remove(self, edge: Edge) -> None:
+        """Forget an edge."""
+        self.by_node.get(edge[0], {}).pop(edge[1], None)
 
 
 def loss_cotangents(run: BackwardPass) -> dict[Edge, Any]:
@@ -104,7 +127,7 @@ def _this_side(
     def shut(node: Any) -> bool:
         return node in by_node and len(by_node[node]) == len(node._input_metadata)
 
-    near = at_and_below((node for node, _ in seeds), wanted.oldest, shut)
+    near = at_and_below((node for node, _ in seeds), wanted.oldest, shut, tables=True)
     kept = [(node, place) for node in near for place in wanted.by_node.get(node, ())]
     return {node: by_node[node] for node in near if by_node.get(node)}, [*kept, *wanted.ends]
 

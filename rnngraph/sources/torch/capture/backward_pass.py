@@ -128,7 +128,7 @@ class BackwardPass:
 
     @cached_property
     def _nodes(self) -> list[Any]:
-        return at_and_below(self.tops)
+        return at_and_below(self.tops, tables=True)
 
     def nodes(self, least: int) -> list[Any]:
         """List the nodes at and below its roots that are numbered `least` at least, the oldest first."""

@@ -114,7 +114,7 @@ class BackwardPasses:
         usable = [(one, g) for one, g in zip(listed, given, strict=True) if getattr(one, "grad_fn", None) is not None]
         roots = [edge_of(one) for one, _ in usable]
         least = min((call.begin for call in log.calls), default=0)
-        nodes = {number_of(node): node for node in at_and_below((node for node, _ in roots), least)}
+        nodes = {number_of(node): node for node in at_and_below((node for node, _ in roots), least, tables=True)}
         others = {call for one in self.found for call in one.calls} | {call for call in log.calls if call.waited}
         calls = reached(nodes, log.calls, others)
         scales = [self._scale_of(root) for root in roots]

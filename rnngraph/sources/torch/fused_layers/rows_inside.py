@@ -7,8 +7,10 @@ on to its input and to its first states, every row times a power of two of its o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import torch
 
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.carry import BAND
@@ -18,6 +20,8 @@ from rnngraph.autodiff.cotangents import Cotangents
 from rnngraph.measure.recording import See
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.plan import Plan
+from rnngraph.sources.torch.autograd.edges import home_of_float64
+from rnngraph.sources.torch.fused_layers.layout import array
 from rnngraph.sources.torch.fused_layers.unrolled_call import UnrolledCall
 from rnngraph.trace.magnitudes import Integers
 
@@ -39,17 +43,27 @@ class RowsIn:
         for block, part in self._outputs(one[None, self.samples]):
             self._some.append((block, Cotangents(StateSlice("h", t, part), row, 1)))
 
-    def at_all_steps(self, first: int, rows: Array, exponents: Integers) -> None:
-        """Let (rows, N, T, ·) enter at the output, from row `first` on; each is times a power of two, its exponent."""
-        for low, band, some in _banded(rows[:, self.samples], exponents):
-            for block, part in self._outputs(some):
-                self._some.append((block, Cotangents(part, first + low, len(part), band)))
+    def add(self, kind: str, rows: Any, exponents: Integers, first: int = 0) -> None:
+        """Let rows enter at the output "out" or at the last states "h" or "c", from row `first` on.
 
-    def at_ends(self, kind: str, first: int, rows: Array, exponents: Integers) -> None:
-        """Let (rows, layers and directions, N, ·) enter at the last states, from row `first` on."""
-        for place, (block, t) in enumerate(self.inside.ends()) if rows.size else ():
-            for low, band, some in _banded(rows[:, place, self.samples], exponents):
-                self._some.append((block.id, Cotangents(StateSlice(kind, t, some), first + low, len(some), band)))
+        They have the form that PyTorch gives it, with an axis in front; each is times a power of two, its exponent.
+        """
+        layout = self.inside.layout
+        if kind == "out":
+            field = array(layout.spread(rows, lead=1).transpose(1, 2), torch.float64)
+            for block, part in self._outputs(field[:, self.samples]):
+                self._add(block, part, exponents, first)
+        else:
+            states = array(layout.states(rows, lead=1), torch.float64)
+            for place, (own, t) in enumerate(self.inside.ends()):
+                self._add(own.id, states[:, place, self.samples], exponents, first, (kind, t))
+
+    def _add(
+        self, block: int, rows: Array, exponents: Integers, first: int, state: tuple[str, int] | None = None
+    ) -> None:
+        for low, band, some in _banded(rows, exponents):
+            value = some if state is None else StateSlice(*state, some)
+            self._some.append((block, Cotangents(value, first + low, len(some), band)))
 
     def _outputs(self, some: Array) -> Iterator[tuple[int, Array]]:
         """Divide what belongs to an output among the directions."""
@@ -77,16 +91,33 @@ class RowsIn:
 
 
 class RowsOut:
-    """What a layer hands on, by node of its tape: rows band by band, and their powers of two."""
+    """What a call hands on, by node of its tape: rows band by band, and their powers of two."""
 
-    def __init__(self, rows: int, samples: Integers) -> None:
+    def __init__(self, inside: UnrolledCall, rows: int, samples: Integers) -> None:
         """Start with nothing."""
-        self._rows, self._samples = rows, samples
+        self._inside, self._rows, self._samples = inside, rows, samples
         self._bands: dict[tuple[int, int], Array] = {}
 
-    def of(self, node: int) -> list[tuple[Array, Integers]]:
-        """Give what reached a node, (rows, samples, ...), with exponents."""
+    def at_input(self) -> Iterator[tuple[Any, Integers]]:
+        """Give what reached the input in the form that it has, in float64, with exponents."""
+        for rows, exponents in self._of(self._inside.x):
+            yield self._inside.layout.gathered(self._at_home(rows).transpose(1, 2), lead=1), exponents
+
+    def at_start(self, kind: str) -> Iterator[tuple[Any, Integers]]:
+        """Give likewise what reached the first states, of a layer and direction at a time."""
+        recurrences = self._inside.recurrences
+        for place, one in enumerate(recurrences):
+            for states, exponents in self._of(one.initial[kind]):
+                every = np.zeros((len(states), len(recurrences), *states.shape[1:]))
+                every[:, place] = states
+                home = self._at_home(every)
+                yield home.squeeze(2) if self._inside.layout.unbatched else home, exponents
+
+    def _of(self, node: int) -> list[tuple[Array, Integers]]:
         return [(value, np.full(self._rows, band * BAND)) for (one, band), value in self._bands.items() if one == node]
+
+    def _at_home(self, rows: Array) -> Any:
+        return torch.from_numpy(rows).to(home_of_float64(self._inside.layer.x.tensor.device))
 
     def add(self, shape: tuple[int, ...], node: int, first: int, some: Sequence[Cotangents]) -> None:
         """Add what reached a node, whose values are of this shape."""
@@ -114,7 +145,7 @@ def rows_inside(
         ignored: the number of the first rows that are not weighed.
     """
     inside, samples = entering.inside, entering.samples
-    tape, leaving = inside.tape, RowsOut(rows, samples)
+    tape, leaving = inside.tape, RowsOut(inside, rows, samples)
     wanted = [inside.x, *(i for one in inside.recurrences for i in one.initial.values())] if onward else []
     plan = Plan(tape, Clocks(tape), wanted, {inside.x: [0]} if to_input else None)
     plan.pull(

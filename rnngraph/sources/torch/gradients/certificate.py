@@ -74,7 +74,7 @@ class Certificate:
         `sizes` are the norms at the largest state of each step: beside it, another may be nothing but rounding.
         """
         found, size = np.exp(np.minimum(logs, 600)), sizes.max(axis=-1, initial=0, keepdims=True)
-        usable = np.isfinite(norms) & np.isfinite(logs) & (norms > _SIGNIFICANT * size) & (size > 1e-30)
+        usable = np.isfinite(norms) & (logs < np.inf) & (norms > _SIGNIFICANT * size) & (size > 1e-30)
         if usable.any():
             difference = float(np.abs(found[usable] / norms[usable] - 1).max())
             self.note(SUMS[1], difference, _epsilon(dtype))

@@ -1,15 +1,15 @@
 """The windows of states: of those in PyTorch's graph from what autograd gave, of others from inside fused layers.
 
-In: a recording that has asked, and a recurrence. Out: columns that are lent to `measure`; where in the run a number was
-not finite for the first time; weights, first states and inputs of fused layers, noted.
+In: a recording that has asked, and a recurrence. Out: columns that are lent to `measure`; where numbers are not finite;
+weights, first states and inputs of fused layers, noted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.measure.recording import Reduced, Take, Window
 from rnngraph.sources.tape.facts import blocks_of
 from rnngraph.sources.tape.total_walk import WholeLoss
-from rnngraph.sources.torch.autograd.edges import Edge, number_of
+from rnngraph.sources.torch.autograd.edges import Edge
 from rnngraph.sources.torch.autograd.gradient_norms import alike, norms_by_step
 from rnngraph.sources.torch.capture.module_calls import Call
 from rnngraph.sources.torch.fused_layers.layout import array
@@ -27,39 +27,11 @@ from rnngraph.sources.torch.fused_layers.unrolled_call import UnrolledCall
 from rnngraph.sources.torch.gradients.tracks import Track
 from rnngraph.sources.torch.recurrences.recurrence import Recurrence
 from rnngraph.sources.torch.recurrences.step_operations import gate_statistics
-from rnngraph.trace.magnitudes import Floats, Magnitudes
+from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import REVERSE
 
 if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording
-
-
-Where: TypeAlias = tuple[tuple[int, int], int, str, int]  # when the step was taken, track, kind and timestep
-
-
-@dataclass(slots=True)
-class NonFiniteStates:
-    """The states in the forward pass that are not finite, and the gradients in the backward pass."""
-
-    values: list[Where] = field(default_factory=list)
-    gradients: list[Where] = field(default_factory=list)
-
-    @property
-    def first(self) -> tuple[Where | None, Where | None]:
-        """Give the first value, and the first gradient on the way back."""
-        return min(self.values, default=None), max(self.gradients, default=None)
-
-    def note(self, track: Track, number: int, kind: str, start: int, values: Floats, gradients: Floats) -> None:
-        """Note at which steps of a state, from `start` on, a norm is NaN, (steps, N): what it is of is not finite."""
-        for norm, found in ((values, self.values), (gradients, self.gradients)):
-            for t in (np.flatnonzero(np.isnan(norm).any(axis=1)) + start).tolist():
-                found.append((_when(track.recurrence, t), number, kind, t))
-
-
-def _when(one: Recurrence, t: int) -> tuple[int, int]:
-    """Say when a step was taken, among all steps of all recurrences."""
-    place = max((k for k, start in enumerate(one.starts) if start <= t), default=-1)
-    return (one.calls[place].begin, t) if place >= 0 else (number_of(one.states[t][0][0]), t)
 
 
 def walk_states(
@@ -87,21 +59,20 @@ def walk_states(
             [*alike([None if each is None else track.by_sample(each) for each in some])] for some in columns
         )
         samples, zeros, nonfinite = norms_by_step(total, shape), np.zeros(shape[0], int), np.zeros(shape[0], int)
-        recording.note_norms(number, kind, slice(None), samples)
+        values, sizes = norms_by_step(value, shape), np.full(shape[0], np.nan)
+        for first, some in value:
+            sizes[first : first + len(some)] = some[0].numel()
+        recording.note(number, kind, slice(None), np.asarray(np.isnan(values).any(axis=1)), samples)
         for first, some in total:
             run = slice(first, first + len(some))
             zeros[run] = (some == 0).flatten(1).sum(dim=1).cpu().numpy()
             if np.isnan(samples[run]).any():
                 nonfinite[run] = (~some.isfinite()).flatten(1).sum(dim=1).cpu().numpy()
-        values, sizes = norms_by_step(value, shape), np.full(shape[0], np.nan)
-        for first, some in value:
-            sizes[first : first + len(some)] = some[0].numel()
         activation = norms.row_norms(values) / np.sqrt(sizes)
         halves = (np.full(shape[0], np.nan),) * 2
         if one.states:
             recording.certificate.sums(total, carried, immediate)
             halves = norms.row_norms(norms_by_step(immediate, shape)), norms.row_norms(norms_by_step(carried, shape))
-        recording.nonfinite.note(track, number, kind, 0, values, samples)
         more = (gates.state, gates.mean, gates.share, gates.kept) if gates is not None and kind == "h" else ()
         take(Reduced(number, kind, samples, *halves, zeros, nonfinite, activation, *more))
 
@@ -116,10 +87,14 @@ def walk_layer(recording: TorchRecording, one: Recurrence, take: Take) -> None:
     first, by_step = recording.number(one), list[Magnitudes]()
     for call, start in zip(reversed(one.calls), reversed(one.starts), strict=True):
         inside = recording.inside(call)
-        arrived = arrived_at(recording, inside)
+        arrived = arrived_at(inside, recording.total)
+        from_next: dict[str, Array] = {}
+        if call is not one.calls[-1]:
+            own = arrived_at(inside, recording.shares.at.get)  # what a loss reads of the last states is not the next's
+            from_next = {kind: some - own.get(kind, 0) for kind, some in arrived.items()}
         whole = WholeLoss(inside.tape, inside.starts(arrived), blocks_of(inside.tape), {inside.x})
         with np.errstate(all="ignore"):
-            whole.walk(partial(_lend, recording, call, start, {} if call is one.calls[-1] else arrived, take))
+            whole.walk(partial(_lend, recording, call, start, from_next, take))
         recording.weights.add_layer(one, start, inside, whole.parameters)
         by_step.insert(0, whole.inputs.get(inside.x, Magnitudes.of(np.zeros(call.steps))))
     recording.certificate.weights(recording.run, one, recording.weights)
@@ -141,9 +116,8 @@ def _lend(
     steps = slice(window.steps.start + start, window.steps.stop + start)
     take(replace(window, recurrence=number, steps=steps))
     for kind, total in window.total.items():
-        value, gradient = norms.row_norms(window.values[kind]), norms.row_norms(total)
-        recording.nonfinite.note(recording.tracks[number], number, kind, steps.start, value, gradient)
-        recording.note_norms(number, kind, steps, gradient)
+        broken = ~np.isfinite(window.values[kind]).all(axis=(1, 2))
+        recording.note(number, kind, steps, broken, norms.row_norms(total))
 
 
 def _carry_on(window: Window, from_next: Mapping[str, Array], place: int) -> None:
@@ -154,11 +128,10 @@ def _carry_on(window: Window, from_next: Mapping[str, Array], place: int) -> Non
             window.immediate[kind][-1] -= from_next[kind][place]
 
 
-def arrived_at(recording: TorchRecording, inside: UnrolledCall) -> dict[str, Array]:
-    """Give what the whole loss hands to a fused call, in our layout."""
+def arrived_at(inside: UnrolledCall, known: Callable[[Edge], Any]) -> dict[str, Array]:
+    """Give what is known at the ports of a fused call, in our layout."""
     found, layout = {}, inside.layout
     for kind, edge in inside.call.ports.items():
-        total = recording.total(edge)
-        if total is not None:
-            found[kind] = array(layout.spread(total) if kind == "out" else layout.states(total), inside.wide)
+        if (one := known(edge)) is not None:
+            found[kind] = array(layout.spread(one) if kind == "out" else layout.states(one), inside.wide)
     return found

@@ -18,11 +18,11 @@ from rnngraph.measure.recording import Facts
 from rnngraph.nn.cells import CELLS
 from rnngraph.sources.torch.autograd.edges import Edge, full_at, shape_of
 from rnngraph.sources.torch.capture.backward_pass import BackwardPass
-from rnngraph.sources.torch.capture.module_calls import FUSED
 from rnngraph.sources.torch.fused_layers.layout import cell_name, width_of
 from rnngraph.sources.torch.inputs.network_inputs import NetworkInput
 from rnngraph.sources.torch.recurrences.recurrence import SEQUENCE, Recurrence
-from rnngraph.sources.torch.recurrences.resets_and_masks import picks_rows, resets_and_masks, sample_axis
+from rnngraph.sources.torch.recurrences.resets_and_masks import resets_and_masks
+from rnngraph.sources.torch.recurrences.samples import sample_axis
 from rnngraph.sources.torch.recurrences.step_operations import custom_cell_of
 from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.magnitudes import Booleans
@@ -62,18 +62,19 @@ class Track:
 
     def by_sample(self, tensor: Any, *, lead: int = 0, fed: bool = False) -> Any:
         """Bring a state, or what is fed, or rows of gradients with `lead` axes in front, to (..., N, units)."""
-        count = tensor.dim() - lead
-        if count < 2 or self.recurrence.table:
+        axis = self.recurrence.axis_of(tensor.dim() - lead)
+        if axis is None:
             tensor = tensor.unsqueeze(lead)
         elif not fed:
-            tensor = tensor.movedim(lead + self.recurrence.axis_of(count), lead)
+            tensor = tensor.movedim(lead + axis, lead)
         return tensor.flatten(lead + 1)
 
     def as_state(self, rows: Any, edge: Edge) -> Any:
         """Bring rows (rows, N, units) to the form of a state."""
         shape = list(shape_of(edge))
-        samples = shape.pop(axis := self.recurrence.axis_of(len(shape)))
-        return rows.reshape(len(rows), samples, *shape).movedim(1, 1 + axis)
+        axis = self.recurrence.axis_of(len(shape))
+        first = [] if axis is None else [shape.pop(axis)]
+        return rows.reshape(len(rows), *first, *shape).movedim(1, 1 + (axis or 0))
 
     def units(self, kind: str) -> int:
         """The number of units of a state."""
@@ -138,18 +139,13 @@ def tracks_of(run: BackwardPass, clocks: Mapping[Recurrence, int]) -> list[Track
     """Divide the recurrences of a pass into layers and directions."""
     found = []
     for one, clock in clocks.items():
-        one.table = picks_rows(one)
         one.axis = sample_axis(run, one)
-        module, along = one.module, FORWARD if one.stride > 0 else REVERSE
-        known = CELLS[cell_name(module)].facts if cell_name(module) else None
-        if one.how == SEQUENCE or known is None or (not one.fused and len(one.places) != len(known.kinds)):
-            found.append(Track(one, 0, along, custom_cell_of(one), clock, run.tops))
-            continue
-        if not isinstance(module, FUSED):
-            found.append(Track(one, 0, along, known, clock, run.tops))
-            continue
-        both = 2 if module.bidirectional else 1
-        for place in range(module.num_layers * both):
-            direction = REVERSE if place % both else FORWARD
-            found.append(Track(one, place // both, direction, known, clock, run.tops))
+        name = cell_name(one.module)
+        known = CELLS[name].facts if name and one.how != SEQUENCE else None
+        if known is not None and one.fused:
+            both = (FORWARD, REVERSE)[: 1 + one.module.bidirectional]
+            found += [Track(one, k, way, known, clock, run.tops) for k in range(one.module.num_layers) for way in both]
+        else:
+            cell = known if known is not None and len(one.places) == len(known.kinds) else custom_cell_of(one)
+            found.append(Track(one, 0, FORWARD if one.stride > 0 else REVERSE, cell, clock, run.tops))
     return found

@@ -65,7 +65,7 @@ def graph_of(recording: TorchRecording, states: dict[str, Magnitudes]) -> GraphT
         for kind, ids in facts.nodes.items():
             known = states[facts.states[kind]]
             grad.value[ids], grad.status[ids] = known.value[: len(ids)], known.status[: len(ids)]
-    first = [-1 if at is None else int(recording.nodes[at[1]][at[2]][at[3]]) for at in recording.nonfinite.first]
+    first = [-1 if at is None else int(recording.nodes[at[0]][at[1]][at[2]]) for at in recording.first_nonfinite()]
     op, scope, timestep = np.array(rows, np.int64).T
     names, labels, roles, formulas = (tuple(one[k] for one in ops) for k in range(4))
     return GraphTrace(

@@ -14,11 +14,11 @@ from typing import Any, TypeAlias
 
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, oldest, unviewed, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, unviewed, walk_down
 from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 from rnngraph.sources.torch.inputs.entrance import Entrance, given
 from rnngraph.sources.torch.inputs.step_inputs import Behind, StepInputs, is_same
-from rnngraph.sources.torch.losses.clocks_and_ports import own_ports
+from rnngraph.sources.torch.losses.ports import own_ports
 from rnngraph.sources.torch.recurrences.module_states import is_within, spans
 from rnngraph.sources.torch.recurrences.recurrence import SEQUENCE, STEPS, Recurrence
 
@@ -118,7 +118,7 @@ def edges_in(steps: Iterable[Steps]) -> list[Edge]:
 def recurrences_behind(run: BackwardPass, walls: Collection[Edge]) -> Behind:
     """Make what tells whether a recurrence lies behind an edge."""
     descending: set[Any] = set()
-    for node in run.nodes(oldest(node for node, _ in walls)):
+    for node in run.nodes(0):
         if any(edge in walls or edge[0] in descending for edge in node.next_functions):
             descending.add(node)
     return lambda edge: edge[0] in descending or edge in walls or (edge[0] is not None and unviewed(edge) in walls)
@@ -149,7 +149,7 @@ def read_elsewhere(run: BackwardPass, one: Recurrence) -> bool:
     if not edges:
         return False
     nodes = {edge[0] for edge in edges}
-    for consumer in run.nodes(one.begin):
+    for consumer in run.nodes(0):
         for below in consumer.next_functions:
             if below[0] in nodes and tuple(below) in edges and not edges[tuple(below)].made(consumer):
                 return True

@@ -15,13 +15,12 @@ import torch
 
 from rnngraph.sources.far_steps import ASKED, made_of_far_steps
 from rnngraph.sources.torch.autograd.edges import Edge, shape_of
-from rnngraph.sources.torch.autograd.gradient_norms import norm, norms_at
+from rnngraph.sources.torch.autograd.gradient_norms import norm
 from rnngraph.sources.torch.autograd.opaque_nodes import frozen_statistics, statistics_between
 from rnngraph.sources.torch.autograd.vjp import loss_cotangents, vjp
 from rnngraph.sources.torch.capture.backward_pass import BackwardPass
-from rnngraph.sources.torch.inputs.network_inputs import recurrences_behind
 from rnngraph.sources.torch.inputs.step_inputs import Behind
-from rnngraph.sources.torch.losses.clocks_and_ports import Port, own_ports
+from rnngraph.sources.torch.losses.ports import Port, norms_at, own_ports
 from rnngraph.trace.magnitudes import Floats
 
 _SUMS = re.compile(r"(Add|Sub)Backward\d+")
@@ -30,14 +29,16 @@ _WEIGHED = re.compile(r"(Mm|Bmm|Mv|Dot)Backward\d+")  # sums, where the other fa
 _OF_A_SUM = re.compile(r"(Sqrt|Exp|Log)Backward\d+")  # factors, where all is one number
 
 
-def reads_many_steps(run: BackwardPass, ports: Mapping[Edge, Port], wanted: Sequence[Edge], entered: Floats) -> bool:
+def reads_many_steps(
+    run: BackwardPass, ports: Mapping[Edge, Port], behind: Behind, wanted: Sequence[Edge], entered: Floats
+) -> bool:
     """Tell whether the largest numbers that the loss sums up are made of far steps.
 
     Of a sum the term decides of which the states get most: a penalty on a mean activity beside words is a side term.
-    `wanted` are the ports of one clock at which anything enters, and `entered` the norms of it, (T, N). Statistics that
-    batch norm takes over steps do not count.
+    `behind` tells whether a recurrence lies behind an edge, `wanted` are the ports of one clock at which anything
+    enters, and `entered` the norms of it, (T, N). Statistics that batch norm takes over steps do not count.
     """
-    still = statistics_between(ports, loss_cotangents(run))
+    still = statistics_between(run, ports, above=True)
     states = {port.edge for one in {ports[edge].recurrence for edge in wanted} for port in own_ports(one)}
 
     def size(part: Mapping[Edge, Any]) -> float:
@@ -46,7 +47,6 @@ def reads_many_steps(run: BackwardPass, ports: Mapping[Edge, Port], wanted: Sequ
     def entering(seeds: Mapping[Edge, Any]) -> Floats:
         return norms_at(ports, vjp(run, seeds, wanted, walls=ports, hooks=frozen_statistics(still)), entered.shape)
 
-    behind = recurrences_behind(run, ports)
     terms = _terms(run, ports, behind)
     at = vjp(run, loss_cotangents(run), [edge for some in terms for edge in some])
     parts = [part for some in terms if (part := {edge: at[edge] for edge in some if edge in at})]

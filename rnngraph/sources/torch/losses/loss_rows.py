@@ -6,32 +6,28 @@ fused layer is told by steps.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from rnngraph.sources.torch.autograd.edge_index import EdgeIndex
 from rnngraph.sources.torch.autograd.edges import (
-    WRITTEN,
     Edge,
     age,
     at_and_below,
     bytes_of,
-    home_of_float64,
     oldest,
-    walk_down,
 )
-from rnngraph.sources.torch.autograd.gradient_norms import EdgeRows, rescaled
 from rnngraph.sources.torch.autograd.opaque_nodes import all_above, frozen_statistics
-from rnngraph.sources.torch.autograd.vjp import vjp
+from rnngraph.sources.torch.autograd.tables import WRITTEN
+from rnngraph.sources.torch.autograd.vjp import EdgeIndex, vjp
 from rnngraph.sources.torch.capture.module_calls import Call
 from rnngraph.sources.torch.fused_layers.layout import array
-from rnngraph.sources.torch.fused_layers.rows_inside import RowsIn, RowsOut, rows_inside
-from rnngraph.sources.torch.inputs.network_inputs import NetworkInput, edges_in, read_elsewhere
-from rnngraph.sources.torch.losses.clocks_and_ports import Port
+from rnngraph.sources.torch.fused_layers.rows_inside import RowsIn, rows_inside
+from rnngraph.sources.torch.inputs.network_inputs import NetworkInput, edges_in, read_elsewhere, recurrences_behind
+from rnngraph.sources.torch.losses.edge_rows import EdgeRows, rescaled
+from rnngraph.sources.torch.losses.ports import Port
 from rnngraph.sources.torch.recurrences.recurrence import SEQUENCE
 from rnngraph.trace.magnitudes import Floats, Integers
 
@@ -45,22 +41,27 @@ ALL = (-1, -1)  # a row that is the losses of all steps together: it must be the
 
 
 class LossRows:
-    """One walk of losses over all recurrences of a recording."""
+    """What losses of a recording are walked over, and where their rows are wanted."""
 
-    def __init__(self, recording: TorchRecording) -> None:
-        """Look at what there is to walk."""
+    def __init__(self, recording: TorchRecording, extra: Sequence[Edge] = ()) -> None:
+        """Look at what there is to walk; `extra` are further edges whose rows are wanted."""
         self.recording, self.run = recording, recording.run
         fused = [one for one in recording.recurrences if one.fused]
         self.calls = sorted((call for one in fused for call in one.calls), key=lambda call: -call.begin)
         self.ports = {edge: port for edge, port in recording.shares.ports.items() if port.call is not None}
         self.states = [edge for one in recording.recurrences for some in one.states for edge in some]
         self.inputs = [one.input for one in recording.recurrences if one.how == SEQUENCE]
-        self.extra = all_above(self.states)  # further edges whose rows are wanted
+        self.extra = [*all_above(self.states), *extra]
+        alone = {fed: len(fed.readers) == 1 and not read_elsewhere(self.run, fed.readers[0]) for fed in recording.fed}
+        self.entering = edges_in(fed.steps for fed in recording.fed)
+        for one in (one for fed, own in alone.items() if fed.edges and not own for one in fed.readers):
+            self.entering += [call.layer.fed_edge for call in one.calls if call.layer.fed_edge]
+        reached = {*self.states, *self.ports, *self.inputs}
+        self.onward = self._lead_on(reached)
         self.alone: set[Call] = set()  # the fused calls whose input nothing else reads, which is told step by step
         self.summed: dict[Call, Any] = {}  # those whose input is summed, with what names it
-        self.entering = edges_in(fed.steps for fed in recording.fed)
-        for fed in recording.fed:
-            self._part_inputs(fed)
+        for fed, own in alone.items():
+            self._part_inputs(fed, alone=own)
         self.by_step: dict[tuple[int, int], list[Port]] = {}
         self.outputs: dict[Edge, Any] = {}  # what enters at those of fused layers, (T, N, ·) on this machine
         for edge, share in recording.shares.at.items():
@@ -69,34 +70,44 @@ class LossRows:
                 self.outputs[edge] = port.call.layer.layout.spread(share).cpu()
             for t in range(port.first, port.last + 1):
                 self.by_step.setdefault((recording.shares.clock(port), t), []).append(port)
-        nodes = {edge[0] for edge in (*self.states, *self.ports, *self.inputs, *self.extra)}
-        least = oldest(nodes)
         # Of tables from which states are read each is made of the one before: what goes through them would go through
         # all below again in every piece.
-        below = at_and_below((node for node, _ in self.states), least) if self.states else ()
+        below = at_and_below((node for node, _ in self.states), oldest(node for node, _ in reached), tables=True)
         self.tables = [(node, 0) for node in below if node.name() == WRITTEN]
-        self._leads = {call: _leads_on(call, nodes, least) for call in self.calls}
 
-    def _part_inputs(self, fed: NetworkInput) -> None:
-        """Part the fused layers whose input is told at once from those to which others add."""
-        alone = len(fed.readers) == 1 and not read_elsewhere(self.run, fed.readers[0])
-        for one in fed.readers if fed.edges else ():
-            if alone:
-                self.alone |= set(one.calls)
-            else:
-                self.summed |= dict(zip(one.calls, fed.edges, strict=True))
-                self.entering += [call.layer.fed_edge for call in one.calls if call.layer.fed_edge]
+    def _lead_on(self, reached: set[Edge]) -> dict[Call, list[Edge]]:
+        """Find the edges into fused calls from which rows must go on, as something of what is `reached` lies behind."""
+        behind = recurrences_behind(self.run, {*reached, *self.entering}) if self.calls else reached.__contains__
+        found: dict[Call, list[Edge]] = {}
+        for call in self.calls:
+            x = call.layer.x_edge
+            found[call] = [edge for edge in call.layer.initial_edges if edge is not None and behind(edge)]
+            # What a layer hands to its own input needs no walk: it is added there, and nothing underflows.
+            if x is not None and (x in reached or any(behind(tuple(below)) for below in x[0].next_functions)):
+                found[call].append(x)
+        return found
+
+    def _part_inputs(self, fed: NetworkInput, *, alone: bool) -> None:
+        """Part the fused layers whose input is told at once from those to which others add, or which hand it on."""
+        for call, key in ((call, key) for one in fed.readers for call, key in zip(one.calls, fed.edges, strict=False)):
+            goes_on = call.layer.x_edge in self.onward[call]
+            if alone and not goes_on:
+                self.alone.add(call)
+            elif alone or not goes_on:  # else it is among what enters, where the walk onward counts it
+                self.summed[call] = key
 
     def chunks(self, rows: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Sequence[tuple[int, int]]]]:
         """Divide rows so that their gradients at all states fit."""
-        ports = (
-            self.ports if len(self.calls) > 1 or self.states or self.inputs else ()
-        )  # else nothing is above the only one
-        held = {*self.states, *ports, *self.inputs, *self.entering, *self.tables}
+        above = len(self.calls) > 1 or self.states or self.inputs  # whether anything reaches a port but losses
+        held = {*self.states, *(self.ports if above else ()), *self.inputs, *self.entering, *self.tables}
         size = sum(bytes_of(edge) for edge in held)
         count = max(1, min(len(rows), _MOST, _BYTES // max(size, 1)))
         for low in range(0, len(rows), count):
             yield low, rows[low : low + count]
+
+    def walks_all(self, call: Call) -> bool:
+        """Whether all samples of a fused layer are walked, as something below it takes its gradient."""
+        return bool(self.onward[call]) or call in self.summed
 
     def walk(self, rows: Sequence[tuple[int, int]], tell: RowNorms, *, piece: int = 0) -> EdgeRows:
         """Walk some rows, (clock, timestep), back; the insides of fused layers are told to `tell`.
@@ -104,124 +115,99 @@ class LossRows:
         Autograd carries them from station to station: the calls of fused layers, and where a `piece` of so many steps
         is given, the states between pieces. There every row is brought to a size near one.
         """
-        at = EdgeRows()
-        entering = {call: self._entering(call, tell) for call in self.calls}
-        seeds: dict[Edge, Any] = {}
+        return _Walk(self, len(rows), tell, piece).walk(rows)
+
+
+class _Walk:
+    """Some rows under way."""
+
+    def __init__(self, over: LossRows, count: int, tell: RowNorms, piece: int) -> None:
+        self.over, self.count, self.tell, self.recording = over, count, tell, over.recording
+        self.at, self.seeds = EdgeRows(), dict[Edge, Any]()
+        self.entering = {call: RowsIn(self.recording.inside(call), self._samples(call)) for call in over.calls}
+        ends = [step for one in self.recording.recurrences for step in one.states[::piece]] if piece else []
+        tables = over.tables[::piece] if piece else ()
+        self.cuts = dict.fromkeys([*(edge for step in ends for edge in step), *tables])
+        self.kept = dict.fromkeys([*over.states, *over.inputs, *over.extra, *over.entering])
+        self.wanted = EdgeIndex(dict.fromkeys([*self.kept, *over.ports, *self.cuts]))
+        self.walls = EdgeIndex([*over.ports, *self.cuts])
+
+    def _samples(self, call: Call) -> Integers:
+        batch = call.layer.layout.batch
+        return np.arange(batch) if self.over.walks_all(call) else self.tell.chosen(batch)
+
+    def walk(self, rows: Sequence[tuple[int, int]]) -> EdgeRows:
+        """Walk from station to station."""
         shares = self.recording.shares
         for number, row in enumerate(rows):
             whole = row == ALL or shares.joint
-            for port in [shares.ports[edge] for edge in shares.at] if whole else self.by_step.get(row, ()):
-                self._enter(port, None if whole else row[1], number, len(rows), seeds, entering)
-        ends = [step for one in self.recording.recurrences for step in one.states[::piece]] if piece else []
-        cuts = dict.fromkeys([*(edge for step in ends for edge in step), *(self.tables[::piece] if piece else ())])
-        wanted = dict.fromkeys([*self.states, *self.inputs, *self.ports, *self.extra, *self.entering])
-        self._wanted = EdgeIndex([*wanted, *cuts])
-        self._walls = EdgeIndex([*self.ports, *cuts])
-        self._through(seeds, np.zeros(len(rows), np.int64), at, entering)
-        stations = [(call.begin, call) for call in self.calls] + [(age(edge), edge) for edge in cuts]
+            for port in [shares.ports[edge] for edge in shares.at] if whole else self.over.by_step.get(row, ()):
+                self._enter(port, None if whole else row[1], number)
+        self._through(self.seeds, np.zeros(len(rows), np.int64))
+        stations = [(call.begin, call) for call in self.over.calls] + [(age(edge), edge) for edge in self.cuts]
         for _, station in sorted(stations, key=lambda one: -one[0]):
-            onward = {}
-            if not isinstance(station, Call):
-                onward = {station: total} if (total := at.total(station)) is not None else {}
-                if station not in wanted:  # a table, which is large
-                    at.at.pop(station, None)
-                self._wanted.remove(station)  # which counts what arrives there already
-                self._walls.remove(station)
-            elif entering[station]:
-                leaving = self._inside(station, entering[station], len(rows), tell)
-                if station in self.summed:
-                    for some, exponents in self._to_input(station, leaving):
-                        at.add(self.summed[station], some, exponents)
-                onward = self._onward(station, leaving) if self._leads[station] else {}
+            onward = self._inside(station) if isinstance(station, Call) else self._from_cut(station)
             if onward:
-                self._through(*rescaled(onward), at, entering)
-        return at
+                self._through(*rescaled(onward))
+        return self.at
 
-    def _enter(
-        self, port: Port, t: int | None, number: int, rows: int, seeds: dict[Edge, Any], entering: dict[Call, RowsIn]
-    ) -> None:
+    def _enter(self, port: Port, t: int | None, number: int) -> None:
         """Let the share at a port enter in one row: a step's, or for None that of all of its steps."""
         share, call = self.recording.shares.at[port.edge], port.call
         if call is None:
-            if port.edge not in seeds:
-                seeds[port.edge] = share.new_zeros((rows, *share.shape))
+            if port.edge not in self.seeds:
+                self.seeds[port.edge] = share.new_zeros((self.count, *share.shape))
             here = ... if t is None or port.kind != "sequence" else (slice(None), t)
-            seeds[port.edge][number][here] += share[here]
-        elif port.kind != "out":
-            states = array(call.layer.layout.states(share), torch.float64)
-            entering[call].at_ends(port.kind, number, states[None], np.zeros(1, np.int64))
-        elif t is None:
-            field = array(self.outputs[port.edge], self.recording.inside(call).wide).swapaxes(0, 1)
-            entering[call].at_all_steps(number, field[None], np.zeros(1, np.int64))
+            self.seeds[port.edge][number][here] += share[here]
+        elif t is None or port.kind != "out":
+            self.entering[call].add(port.kind, share[None], np.zeros(1, np.int64), number)
         else:
-            one = array(self.outputs[port.edge][t - port.first], torch.float64)
+            one = array(self.over.outputs[port.edge][t - port.first], torch.float64)
             if one.any():
-                entering[call].at_step(number, t - port.first, one)
+                self.entering[call].at_step(number, t - port.first, one)
 
-    def _through(self, seeds: dict[Edge, Any], exponents: Integers, at: EdgeRows, entering: dict[Call, RowsIn]) -> None:
+    def _through(self, seeds: dict[Edge, Any], exponents: Integers) -> None:
         """Let autograd carry rows to states and to the ports of fused layers, past none of these and no wall."""
         still = frozen_statistics(self.recording.statistics)
-        found = vjp(self.run, seeds, self._wanted, walls=self._walls, hooks=still, rows=True)
+        found = vjp(self.over.run, seeds, self.wanted, walls=self.walls, hooks=still, rows=True)
         for edge, rows in found.items():
-            port = self.ports.get(edge)
-            if port is None or edge in self.extra:
-                at.add(edge, rows, exponents)
-            if port is None or port.call is None:
-                continue
-            layout = port.call.layer.layout
-            if port.kind == "out":
-                wide = array(layout.spread(rows, lead=1).transpose(1, 2), torch.float64)
-                entering[port.call].at_all_steps(0, wide, exponents)
-            else:
-                ends = array(layout.states(rows, lead=1), torch.float64)
-                entering[port.call].at_ends(port.kind, 0, ends, exponents)
+            if edge in self.kept or edge in self.cuts:
+                self.at.add(edge, rows, exponents)
+            port = self.over.ports.get(edge)
+            if port is not None and port.call is not None:
+                self.entering[port.call].add(port.kind, rows, exponents)
 
-    def _entering(self, call: Call, tell: RowNorms) -> RowsIn:
-        """Let nothing enter a call yet."""
-        batch = call.layer.layout.batch
-        samples = np.arange(batch) if self.walks_all(call) else tell.chosen(batch)
-        return RowsIn(self.recording.inside(call), samples)
+    def _from_cut(self, edge: Edge) -> dict[Edge, tuple[Any, Integers]]:
+        """Give what goes on from an edge between pieces."""
+        total = self.at.total(edge)
+        if edge not in self.kept:  # a table, which is large
+            self.at.at.pop(edge, None)
+        self.wanted.remove(edge)  # which counts what arrives there already
+        self.walls.remove(edge)
+        return {} if total is None else {edge: total}
 
-    def _inside(self, call: Call, entering: RowsIn, rows: int, tell: RowNorms) -> RowsOut:
-        near = tell.chosen(call.layer.layout.batch) if self.walks_all(call) else slice(None)
+    def _inside(self, call: Call) -> dict[Edge, tuple[Any, Integers]]:
+        """Walk a fused layer, and give what it hands on by the edges that lead to it."""
+        over, layer, onward = self.over, call.layer, self.over.onward[call]
+        if not self.entering[call]:
+            return {}
         one, start = self.recording.owners[call]
+        near = self.tell.chosen(layer.layout.batch) if over.walks_all(call) else slice(None)
 
         def told(place: int, kind: str, t: int, low: int, logs: Floats) -> None:
             if t >= 0 or not start:  # else a first state is the last one of the call before
-                tell(self.recording.number(one, place), kind, t + start if t >= 0 else t, low, logs[..., near])
+                self.tell(self.recording.number(one, place), kind, t + start if t >= 0 else t, low, logs[..., near])
 
-        onward, to_input = self.walks_all(call), call in self.alone
-        return rows_inside(
-            entering, rows, told, onward=onward, to_input=to_input, weigh=tell.weigh, ignored=int(tell.base < 0)
-        )
-
-    def walks_all(self, call: Call) -> bool:
-        """Whether all samples of a fused layer are walked, as something below it takes its gradient."""
-        return self._leads[call] or call in self.summed
-
-    def _onward(self, call: Call, leaving: RowsOut) -> dict[Edge, tuple[Any, Integers]]:
-        """Give what a fused layer hands on, by the edges that lead to it."""
-        layer, found, inside = call.layer, EdgeRows(), self.recording.inside(call)
-        for rows, exponents in self._to_input(call, leaving) if layer.x_edge is not None else ():
-            found.add(layer.x_edge, rows, exponents)
-        for edge, kind, kept in zip(layer.initial_edges, ("h", "c"), layer.initial, strict=False):
-            for place, one in enumerate(inside.recurrences) if edge is not None else ():
-                for states, exponents in leaving.of(one.initial[kind]):
-                    all_ = np.zeros((len(states), len(inside.recurrences), *states.shape[1:]))
-                    all_[:, place] = states
-                    home = torch.from_numpy(all_).to(home_of_float64(kept.tensor.device))
-                    found.add(edge, home.squeeze(2) if inside.layout.unbatched else home, exponents)
+        leaving = rows_inside(
+            self.entering[call], self.count, told, onward=over.walks_all(call), to_input=call in over.alone,
+            weigh=self.tell.weigh, ignored=int(self.tell.base < 0),
+        )  # fmt: skip
+        for some in leaving.at_input() if call in over.summed else ():
+            self.at.add(over.summed[call], *some)
+        found = EdgeRows()
+        for some in leaving.at_input() if layer.x_edge in onward else ():
+            found.add(layer.x_edge, *some)
+        for edge, kind in zip(layer.initial_edges, ("h", "c"), strict=False):
+            for some in leaving.at_start(kind) if edge in onward else ():
+                found.add(edge, *some)
         return {edge: total for edge in found.at if (total := found.total(edge)) is not None}
-
-    def _to_input(self, call: Call, leaving: RowsOut) -> Iterator[tuple[Any, Integers]]:
-        """Give what a fused layer hands to its input in the form of the input, in float64."""
-        inside = self.recording.inside(call)
-        for rows, exponents in leaving.of(inside.x):
-            wide = torch.from_numpy(rows).to(home_of_float64(inside.layer.x.tensor.device)).transpose(1, 2)
-            yield inside.layout.gathered(wide, lead=1), exponents
-
-
-def _leads_on(call: Call, nodes: Collection[Any], least: int) -> bool:
-    """Whether any of some nodes, the oldest of which is numbered `least`, lies below a fused layer."""
-    roots = [edge[0] for edge in (call.layer.x_edge, *call.layer.initial_edges) if edge is not None]
-    return any(node in nodes for node in itertools.chain(roots, (node for _, node, _ in walk_down(roots, least))))

@@ -15,13 +15,12 @@ import numpy as np
 import torch
 
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of, oldest
-from rnngraph.sources.torch.autograd.gradient_norms import norms_at
 from rnngraph.sources.torch.autograd.opaque_nodes import above, through
 from rnngraph.sources.torch.autograd.vjp import loss_cotangents, vjp
 from rnngraph.sources.torch.capture.backward_pass import BackwardPass
-from rnngraph.sources.torch.losses.clocks_and_ports import Port, ports_of
-from rnngraph.sources.torch.losses.join_ports import join_ports
+from rnngraph.sources.torch.inputs.step_inputs import Behind
 from rnngraph.sources.torch.losses.joint_loss import reads_many_steps
+from rnngraph.sources.torch.losses.ports import Port, join_ports, norms_at, ports_of
 from rnngraph.sources.torch.recurrences.recurrence import Recurrence
 from rnngraph.trace.magnitudes import Floats
 
@@ -51,7 +50,9 @@ class Shares:
         return [(clock, t) for clock, norm in self.norms.items() for t in np.flatnonzero(norm.any(axis=1)).tolist()]
 
 
-def find_shares(run: BackwardPass, clocks: dict[Recurrence, int], batches: Mapping[Recurrence, int]) -> Shares:
+def find_shares(
+    run: BackwardPass, clocks: dict[Recurrence, int], batches: Mapping[Recurrence, int], behind: Behind
+) -> Shares:
     """Ask for the shares of all steps; where steps go into a sum or meet others, a loss enters what they make.
 
     Each step's loss must, or the next step reads the sum: one that is read at the end alone, as of what samples lose,
@@ -59,12 +60,12 @@ def find_shares(run: BackwardPass, clocks: dict[Recurrence, int], batches: Mappi
     """
     shapes = {clocks[one]: (one.steps, batches[one]) for one in reversed(clocks)}
     ports = ports_of(run, list(clocks))
-    found = _asked(run, ports, clocks, shapes)
+    found = _asked(run, ports, clocks, shapes, behind)
     several = len({clock for clock, _ in found.entered()}) > 1
     further = join_ports(run, list(clocks), list(clocks.values()))
     if further.keys() <= ports.keys():
         return found
-    joins = _asked(run, {**further, **ports}, clocks, shapes)
+    joins = _asked(run, {**further, **ports}, clocks, shapes, behind)
     left, under_way = joins.entered(), {port.first for port in further.values()}
     read = {port.first for edge, port in further.items() if _is_read(edge, port, joins)}
     of_steps = len(left) == len(found.entered()) and all(t in read for _, t in left if t in under_way)
@@ -87,6 +88,7 @@ def _asked(
     ports: Mapping[Edge, Port],
     clocks: Mapping[Recurrence, int],
     shapes: Mapping[int, tuple[int, int]],
+    behind: Behind,
 ) -> Shares:
     at = vjp(run, loss_cotangents(run), list(ports), walls=ports)
     norms: dict[int, Floats] = {}
@@ -95,7 +97,7 @@ def _asked(
         own = {edge: one for edge, one in at.items() if clocks[ports[edge].recurrence] == clock}
         norms[clock] = norms_at(ports, own, shape)
         if norms[clock].any():
-            joint.add(reads_many_steps(run, ports, list(own), norms[clock]))
+            joint.add(reads_many_steps(run, ports, behind, list(own), norms[clock]))
     return Shares(ports, at, clocks, norms, joint == {True})  # as two towers that are both pooled are one loss
 
 

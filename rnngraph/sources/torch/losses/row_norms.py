@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -16,9 +16,9 @@ import torch
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.weight_lags import WeightLags
 from rnngraph.measure.recording import FED, Felt, See, Weighed
-from rnngraph.sources.torch.autograd.gradient_norms import EdgeRows, logs_of, of_samples, summed
 from rnngraph.sources.torch.gradients.tracks import Track
 from rnngraph.sources.torch.inputs.network_inputs import NetworkInput
+from rnngraph.sources.torch.losses.edge_rows import EdgeRows, logs_of, of_samples, summed
 from rnngraph.sources.torch.losses.loss_rows import ALL, LossRows
 from rnngraph.trace.magnitudes import Floats, Integers
 
@@ -90,11 +90,11 @@ def _walk_chunk(walk: LossRows, rows: Sequence[tuple[int, int]], tell: RowNorms,
     """Walk rows and tell of them; nothing of them is held when the next ones are walked."""
     recording, arrived = walk.recording, walk.walk(rows, tell, piece=piece)
     states = _of_states(recording, arrived, tell.samples)
-    if not walk.calls and not piece and any(one.faint for one in states):
+    if not walk.calls and not piece and any(_is_faint(logs, smallest) for *_, logs, smallest in states):
         arrived = walk.walk(rows, tell, piece=_PIECE)
         states = _of_states(recording, arrived, tell.samples)
-    for known in states:
-        tell(known.number, known.kind, known.t, 0, known.logs)
+    for number, kind, t, logs, _ in states:
+        tell(number, kind, t, 0, logs)
     with recording.run.as_it_was():
         for fed in recording.fed:
             _tell_fed(recording, fed, arrived, tell)
@@ -116,20 +116,13 @@ def _sums(recording: TorchRecording, walk: LossRows, samples: dict[int, Integers
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """Logs of norms (steps, rows, samples) of one state, or of an input, at steps from t on."""
+_Told: TypeAlias = tuple[int, str, int, Floats, float]
+# A track, a kind or an input, from which step on, logs of norms (steps, rows, samples), and the smallest of their type.
 
-    number: int
-    kind: str
-    t: int
-    logs: Floats
-    smallest: float  # of the numbers of their type
 
-    @property
-    def faint(self) -> bool:
-        """Whether a row has fallen so low that its type may have rounded it."""
-        return bool(((self.logs > -np.inf) & (self.logs < np.log(self.smallest * _ROOM))).any())
+def _is_faint(logs: Floats, smallest: float) -> bool:
+    """Whether a row has fallen so low that its type may have rounded it."""
+    return bool(((logs > -np.inf) & (logs < np.log(smallest * _ROOM))).any())
 
 
 def _of_states(recording: TorchRecording, arrived: EdgeRows, samples: dict[int, Integers]) -> list[_Told]:
@@ -156,7 +149,7 @@ def _of_steps(
     for _, group in itertools.groupby(found, kind_of):
         steps, rows, exponents = zip(*group, strict=True)
         logs = logs_of([track.by_sample(one, lead=1, fed=kind == FED) for one in rows], exponents[0], samples)
-        yield _Told(number, kind, steps[0], logs, torch.finfo(rows[0].dtype).tiny)
+        yield number, kind, steps[0], logs, torch.finfo(rows[0].dtype).tiny
 
 
 def _tell_fed(recording: TorchRecording, fed: NetworkInput, arrived: EdgeRows, tell: RowNorms) -> None:
@@ -171,15 +164,15 @@ def _tell_fed(recording: TorchRecording, fed: NetworkInput, arrived: EdgeRows, t
             if place < len(some)
         ]
         parts = [(part, rows) for _, some in entered for part, rows, _ in some]
-        early = not one.table and all(part.by_row and chosen.max() < rows.shape[1] for part, rows in parts)
+        early = one.axis is not None and all(part.by_row and chosen.max() < rows.shape[1] for part, rows in parts)
         totals = [
             (t, summed([(part.back(of_samples(rows, chosen) if early else rows), e) for part, rows, e in some]))
             for t, some in entered
         ]
         samples = np.arange(len(chosen)) if early else chosen
         told = [(t, *total) for t, total in totals if total is not None]
-        for known in _of_steps(recording.tracks[number], number, FED, told, samples):
-            tell(number, FED, known.t, 0, known.logs)
+        for _, _, t, logs, _ in _of_steps(recording.tracks[number], number, FED, told, samples):
+            tell(number, FED, t, 0, logs)
     for key, call, start in zip(fed.edges, one.calls, one.starts, strict=False):
         total = arrived.total(key)
         if total is not None:

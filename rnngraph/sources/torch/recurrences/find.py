@@ -22,7 +22,7 @@ from rnngraph.sources.torch.recurrences.module_states import bypasses, module_st
 from rnngraph.sources.torch.recurrences.ode_solvers import first_stages, in_stages, is_between
 from rnngraph.sources.torch.recurrences.raw_loops import raw_loops
 from rnngraph.sources.torch.recurrences.recurrence import LOOP, MARKED, SEQUENCE, STEPS, Recurrence, is_builtin, is_cell
-from rnngraph.sources.torch.recurrences.sequences import fused_sequences, step_sequences
+from rnngraph.sources.torch.recurrences.sequences import fused_sequences, iterations, step_sequences
 from rnngraph.sources.torch.recurrences.whole_sequences import no_sequence
 
 LEAST = 3  # calls that make a sequence of a module that is no cell
@@ -74,10 +74,13 @@ def find(
         some = [*fused, *inner]
         loops = [one for one in loops if _is_direct(one, some) and not any(_holds(one, other) for other in some)]
         loops = [one for one in loops if not (inner and _is_tree(one))]
-        inner += [one for k, one in enumerate(loops) if not any(_at_once(one, other) for other in loops[:k])]
+        inner += loops
         inner = inner or _in_turns(outer)
     reasons |= {one.path: TREE for one in inner if _is_tree(one)}
-    runs = [run for one in inner if one.path not in reasons for run in _runs(one, tops, others)]
+    runs: list[Recurrence] = []
+    for one in inner:
+        if one.path not in reasons:
+            runs += [run for run in _runs(one, tops, by_path, others) if run.how != LOOP or run.leave_out(runs)]
     found = [*fused, *runs, *marked] or raw_loops(tops, names or {}, calls)
     found.sort(key=lambda one: one.begin)  # what is computed first lies lowest
     around = [one for one in chains if reasons.get(one.path) == ANEW]
@@ -131,7 +134,9 @@ def _is_stepwise(one: Recurrence, calls: Sequence[Call]) -> bool:
     return len(paths) < len(between) or not any(paths) or any(_has_weights(one.module) for one in every)
 
 
-def _runs(one: Recurrence, tops: list[Any], others: Sequence[Recurrence] = ()) -> list[Recurrence]:
+def _runs(
+    one: Recurrence, tops: list[Any], by_path: Mapping[str, list[Call]], others: Sequence[Recurrence] = ()
+) -> list[Recurrence]:
     """Divide calls into sequences.
 
     The state of a loop around a plain module, or one that a solver calls, is whatever crosses from call to call.
@@ -142,7 +147,7 @@ def _runs(one: Recurrence, tops: list[Any], others: Sequence[Recurrence] = ()) -
     runs = step_sequences(one)
     for run in runs:
         run.calls = first_stages(run.calls)
-        chain = loop_states(run.calls, tops)
+        chain = loop_states(iterations(run.calls, by_path), tops, run.stride)
         run.states, run.linked = chain.states, chain.linked
     return [run for run in runs if any(run.states)]
 
@@ -152,10 +157,6 @@ def _in_turns(outer: Sequence[Recurrence]) -> list[Recurrence]:
     some = [one for one in outer if not any(_holds(one, other) for other in outer)]
     turns = len({len(one.calls) for one in some}) == 1 and len(some) > 1
     return sorted(some, key=lambda one: one.begin)[-1:] if turns else []
-
-
-def _at_once(one: Recurrence, other: Recurrence) -> bool:
-    return one.begin <= other.calls[-1].end and other.begin <= one.calls[-1].end
 
 
 def _is_tree(one: Recurrence) -> bool:
@@ -237,4 +238,4 @@ def _named(path: str, by_path: Mapping[str, list[Call]], tops: list[Any]) -> lis
         raise InputError(
             f"{path} was called {len(calls)} times, and {ANEW}, so that nothing is learnt over time through it."
         )
-    return _runs(Recurrence(path, STEPS, calls, chain.states, chain.linked, stride=chain.stride), tops)
+    return _runs(Recurrence(path, STEPS, calls, chain.states, chain.linked, stride=chain.stride), tops, by_path)

@@ -5,13 +5,12 @@ In: the calls that mark the steps of a loop, in order, and what the graph was wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import takewhile
 from typing import Any
 
 from rnngraph.sources.torch.autograd.edges import (
-    WRITTEN,
     Edge,
     age,
     at_and_below,
@@ -21,29 +20,31 @@ from rnngraph.sources.torch.autograd.edges import (
     walk_down,
 )
 from rnngraph.sources.torch.capture.module_calls import Call
-from rnngraph.sources.torch.recurrences.module_states import CallStates, ends_at, leave_out_weights, spans
+from rnngraph.sources.torch.recurrences.module_states import CallStates, ends_at, spans, without_weights
 
 
-def loop_states(calls: list[Call], roots: list[Any]) -> CallStates:
+def loop_states(calls: list[Call], roots: list[Any], stride: int = 1) -> CallStates:
     """Give the whole state of a loop around a plain module: what crosses from one of its calls to the next.
+
+    `stride` is the number of calls from one to that which goes on from it.
 
     Every step has the states of the one from which most cross, in one order; what nobody reads in the end comes last.
     """
     states: list[list[Edge]] = []
     for i, bound in enumerate(call.begin for call in calls[1:]):
-        near = calls[min(i + 2, len(calls) - 1)]
-        some = _descendants(calls[i], near.out, partial(_crosses, bound))
+        near = [edge for call in calls[i + 1 : i + stride + 2] for edge in call.out]
+        some = _descendants(calls[i], near, partial(_crosses, bound))
         states.append(sorted(some, key=age, reverse=True))  # the last made first
-    leave_out_weights(states)
+    states = without_weights(states)
     linked = [bool(some) for some in states]
     for i, call in enumerate(calls[1:-1], 1):  # what is not handed to the next may be to a later one: a grid's edge
         linked[i] = linked[i] or call.leads_to(node for node, _ in calls[-1].out)
-    steps, whole = _Steps(calls, roots), range(max(len(states) - 1, 1))  # of the last but one not all is seen
+    steps, whole = _Steps(calls, roots), range(max(len(states) - stride, 1))  # of the last but one not all is seen
     at = max(whole, key=lambda k: (len(states[k]), k))
     kept = _not_of_others(states[at], states[max(at - 1, 0)])
     own = [steps.as_made(at, edge, states[at]) for edge in kept]
     like = [*own, *kept, *(edge for edge in states[at] if edge not in kept)]
-    every = [steps.twins(k, at, like, some) for k, some in enumerate([*states, []])]
+    every = [steps.twins(k, at, like) for k in range(len(calls))]
     laid = [_laid(steps, k, every[k], len(own), some) for k, some in enumerate(states)]
     rows = [found or row[: len(own)] for found, row in zip([*laid, None], every, strict=True)]
     missing = [[row[place] is None for row in rows] for place in range(len(own))]
@@ -95,9 +96,8 @@ def changed_between(calls: list[Call], roots: list[Any], barred: Iterable[Call],
 
 
 def _crosses(bound: int, consumer: Any, node: Any) -> bool:
-    """Whether a step that begins at `bound` reads what was made before; who writes more into a table reads nothing."""
-    filled = consumer.name() == WRITTEN and consumer.next_functions[0][0] is node
-    return number_of(node) < bound <= number_of(consumer) and not filled
+    """Whether a step that begins at `bound` reads what was made before."""
+    return number_of(node) < bound <= number_of(consumer)
 
 
 def _takes(call: Call, consumer: Any, _: Any) -> bool:
@@ -151,7 +151,7 @@ class _Steps:
         self.calls = calls
         self.made = {number_of(node): node for node in at_and_below(roots, calls[0].begin)}
 
-    def twins(self, k: int, at: int, like: Iterable[Edge], crossing: Collection[Edge] = ()) -> list[Edge | None]:
+    def twins(self, k: int, at: int, like: Iterable[Edge]) -> list[Edge | None]:
         """Find what step k makes, or None: it stands as far from the step's begin, or from its end, as in step `at`."""
         call, found = self.calls[k], list[Edge | None]()
         ways = {
@@ -165,13 +165,13 @@ class _Steps:
                 for twin in some
                 if twin is not None and twin.name() == node.name() and (call.made(twin) or call.leads_to([twin]))
             ]
-            found.append(next((twin for twin in twins if twin in crossing), twins[0] if twins else None))
+            found.append(twins[0] if twins else None)
         return found
 
-    def down(self, k: int, edge: Edge) -> tuple[list[Edge], bool]:
+    def down(self, k: int, edge: Edge) -> list[Edge]:
         """Give an edge of step k, and as long as it is made of one thing alone that descends from its call, that.
 
-        And tell whether the last also takes from the steps before, as a mask that keeps does.
+        What also takes from the steps before, as a mask that keeps does, is the last.
         """
         begin = self.calls[k].begin
         reach = descending(list(walk_down([edge[0]], begin)), self.calls[k])
@@ -185,23 +185,18 @@ class _Steps:
             made_of = {unviewed(one) for one in found[-1][0].next_functions if one[0] is not None}
             below = {one for one in made_of if one[0] in reach}
             if any(one in older or self._is_before(one, begin) for one, _ in made_of - below):
-                return found, True
-        return found, False
+                break
+        return found
 
     def _is_before(self, node: Any, begin: int) -> bool:
         return node is not None and self.calls[0].begin <= number_of(node) < begin
 
     def nearest(self, k: int, edge: Edge, row: Sequence[Edge | None]) -> tuple[int, int | None]:
         """Give how far down an edge of step k something of a row stands, and its place there."""
-        below, _ = self.down(k, edge)
+        below = self.down(k, edge)
         return next(((far, row.index(one)) for far, one in enumerate(below) if one in row), (0, None))
 
     def as_made(self, at: int, edge: Edge, states: list[Edge]) -> Edge:
-        """Give a state as its own step made it, as the last step does too, and not as the next step changes it.
-
-        What nobody reads in the end is as it is where it is kept by a mask.
-        """
-        below, kept = self.down(at, edge)
-        own = [one for one in below if one == edge or one not in states]
-        made = (one for one in own if self.twins(len(self.calls) - 1, at, [one]) != [None])
-        return next(made, own[-1] if kept else edge)
+        """Give a state as its own step made it, as the last step does too, and not as the next step changes it."""
+        own = (one for one in self.down(at, edge) if one == edge or one not in states)
+        return next((one for one in own if self.twins(len(self.calls) - 1, at, [one]) != [None]), edge)

@@ -16,13 +16,12 @@ from rnngraph.sources.torch.autograd.edges import (
     Edge,
     age,
     holds_throughout,
-    is_parameter,
     number_of,
-    shape_of,
     unviewed,
     walk_down,
 )
 from rnngraph.sources.torch.capture.module_calls import Call
+from rnngraph.sources.torch.inputs.step_inputs import is_of_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +68,7 @@ def module_states(calls: list[Call], barred: Iterable[Call] = ()) -> CallStates:
                 break
         else:
             nowhere.update(passed)
-    known_so = dict[Any, bool]()
-    fed = [{edge: None for edge in some if not holds_throughout(edge[0], _is_of_weights, known_so)} for some in found]
-    if any(fed) or not all(found[:-1]):  # else weights are what is handed on, as where they evolve
-        found = fed
-    states = [list(some) for some in found]
-    leave_out_weights(states)
+    states = without_weights([list(some) for some in found])
     linked = [one is not None for one in origins]
     return CallStates(_ordered(calls, states), linked, _stride(origins))
 
@@ -100,20 +94,11 @@ def bypasses(calls: list[Call], barred: Iterable[Call]) -> bool:
     return not handed and any(first.made(node) for _, node, _ in links)
 
 
-def leave_out_weights(found: list[list[Edge]]) -> None:
-    """Leave out of the first states what later calls merely use again, as weights that autocast casts once."""
-    if len(found) < 3 or not len(found[0]) > len(found[1]) > 0:
-        return
-    names, shapes = {edge[0].name() for edge in found[1]}, {shape_of(edge)[1:] for edge in found[1]}
-    alike = sorted(found[0], key=lambda edge: (shape_of(edge)[1:] not in shapes, edge[0].name() not in names))
-    found[0] = [edge for edge in found[0] if edge in alike[: len(found[1])]]
-
-
-def _is_of_weights(node: Any) -> bool:
-    """Whether it takes no data: of weights alone autocast or a parametrization makes something for many calls."""
-    return is_parameter(node) or (
-        bool(node.next_functions) and all(below is not None for below, _ in node.next_functions)
-    )
+def without_weights(found: list[list[Edge]]) -> list[list[Edge]]:
+    """Leave out what is made of weights alone, as what autocast casts once; but where they evolve, and that is all."""
+    known = dict[Any, bool]()
+    fed = [[edge for edge in some if not holds_throughout(edge[0], is_of_weights, known)] for some in found]
+    return fed if any(fed) or not all(found[:-1]) else found
 
 
 def _ordered(calls: list[Call], found: list[list[Edge]]) -> list[list[Edge]]:

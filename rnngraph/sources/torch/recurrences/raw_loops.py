@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 from rnngraph.sources.torch.autograd.edges import (
-    WRITTEN,
     Edge,
     all_below,
     at_and_below,
@@ -23,10 +21,12 @@ from rnngraph.sources.torch.autograd.edges import (
     unviewed,
     walk_down,
 )
+from rnngraph.sources.torch.autograd.tables import WRITTEN
 from rnngraph.sources.torch.capture.module_calls import Call
 from rnngraph.sources.torch.inputs.entrance import PRODUCTS
 from rnngraph.sources.torch.inputs.step_inputs import LEAST, is_of_weights
 from rnngraph.sources.torch.recurrences.loop_states import loop_states
+from rnngraph.sources.torch.recurrences.module_states import module_states
 from rnngraph.sources.torch.recurrences.recurrence import RAW, Recurrence, nodes_of_step
 
 _JOINS = frozenset({"StackBackward0", "CatBackward0"})
@@ -41,10 +41,10 @@ def raw_loops(roots: list[Any], names: Mapping[int, str], calls: Sequence[Call] 
     cells: list[tuple[list[Any], set[Any]]] = []
     found: list[tuple[int, int, Recurrence]] = []
     for name, some in sorted(_uses(nodes, names).items(), key=lambda use: (-len(use[1]), number_of(use[1][0]))):
-        along = len(some) >= LEAST and all(a in at_and_below([b], number_of(a)) for a, b in pairwise(some))
-        cell = some, set(at_and_below(some[-1:])) if along else set()
-        if along and not any(_depend(cell, other) for other in cells):
-            one = _of_weight(name, some, roots)
+        uses = [Call(name, None, number_of(node), number_of(node) + 1, out=[(node, 0)]) for node in some]
+        cell = some, set(at_and_below(some[-1:]))
+        if not any(_depend(cell, other) for other in cells):
+            one = _of_weight(uses, roots)
             if one is not None:
                 cells.append(cell)
                 found.append((number_of(some[0]), number_of(some[-1]), one))
@@ -75,10 +75,12 @@ def numbered(found: list[Recurrence]) -> list[Recurrence]:
     return found
 
 
-def _of_weight(name: str, uses: list[Any], roots: list[Any]) -> Recurrence | None:
+def _of_weight(uses: list[Call], roots: list[Any]) -> Recurrence | None:
     """Take for the state what crosses into the next use of a weight."""
-    calls = [Call(name, None, number_of(node), number_of(node) + 1, out=[(node, 0)]) for node in uses]
-    found = Recurrence(name, RAW, [], loop_states(calls, roots).states)
+    chain = module_states(uses)
+    if not all(chain.linked[chain.stride :]):
+        return None
+    found = Recurrence(uses[0].path, RAW, [], loop_states(uses, roots, chain.stride).states, stride=chain.stride)
     return found if all(found.states) and _alike(found) else None
 
 
@@ -118,7 +120,7 @@ def _of_first(second: list[Edge], calls: list[Call]) -> list[Edge]:
 
 
 def _uses(nodes: list[Any], names: Mapping[int, str]) -> dict[str, list[Any]]:
-    """List the products with every weight by its name, in order: along an axis, or unit by unit.
+    """List the products with every weight that is used several times, by its name: along an axis, or unit by unit.
 
     A weight may be made of parameters, before the loop or in every step, as what is kept orthogonal or of one sign is:
     the products that make it are no uses.
@@ -129,7 +131,9 @@ def _uses(nodes: list[Any], names: Mapping[int, str]) -> dict[str, list[Any]]:
         slot = PRODUCTS.get(node.name(), (None, ""))[0]
         below = [one for one, _ in node.next_functions]
         if slot is not None:
-            below = [one for one in below[slot + 1 :][:1] if holds_throughout(one, is_of_weights, made)]
+            below = [
+                one for one in below[slot + 1 :][:1] if one is not None and holds_throughout(one, is_of_weights, made)
+            ]
         else:
             below = list(filter(is_parameter, below)) if node.name() == "MulBackward0" else []
         for one in below[:1]:
@@ -138,7 +142,7 @@ def _uses(nodes: list[Any], names: Mapping[int, str]) -> dict[str, list[Any]]:
                 named[one] = next((names[leaf] for leaf in leaves if leaf in names), "")
             found.setdefault(named[one], []).append(node)
     uses = {name: [node for node in some if not made.get(node)] for name, some in found.items() if name}
-    return {name: some for name, some in uses.items() if some}
+    return {name: some for name, some in uses.items() if len(some) >= LEAST}
 
 
 def _side_by_side(nodes: list[Any]) -> Iterator[list[Any]]:
@@ -171,8 +175,8 @@ def _where(nodes: list[Any], calls: Sequence[Call]) -> str:
 
 
 def _alike(one: Recurrence) -> bool:
-    """Whether the same operations make every step behind the first, with the same weights; of the last what is seen."""
-    steps = [nodes_of_step(one, t) for t in range(1, one.steps)]
+    """Whether the same makes every step that goes on from one, with the same weights; of the last what is seen."""
+    steps = [nodes_of_step(one, t) for t in range(one.stride, one.steps)]
     names = [Counter(node.name() for node in some) for some in steps]
     weights = [
         {id(below.variable) for node in some for below, _ in node.next_functions if is_parameter(below)}

@@ -33,8 +33,7 @@ class Recurrence:
     stride: int = 1  # from a step to the one that goes on from it: more of a dilated one, -1 where time runs back
     anew: Sequence[int] = ()  # steps at which all begins anew while another recurrence goes on
     others: frozenset[Any] = frozenset()  # nodes of other raw loops' states: its own steps end there
-    table: bool = False  # a row is another sample in every step, so that all rows count as one sample
-    axis: int = 0  # of the samples, in states of more than two axes
+    axis: int | None = 0  # of the samples, in states of more than two axes; None where all is one sample
 
     @property
     def fused(self) -> bool:
@@ -117,6 +116,13 @@ class Recurrence:
         """The numbers of the states of a step."""
         return range(max((len(some) for some in self.states), default=0))
 
+    def leave_out(self, others: Sequence[Recurrence]) -> bool:
+        """Leave out states that are others' already, as of two layers in one loop; say whether any are left."""
+        known = {edge for one in others for some in one.states for edge in some}
+        kept = [k for k in self.places if any(len(some) > k and some[k] not in known for some in self.states)]
+        self.states = [[some[k] for k in kept if k < len(some)] for some in self.states]
+        return bool(kept)
+
     def edge(self, place: int, t: int) -> Edge | None:
         """Give the edge of a state at a step; None where there is none. A sequence at once has one for all."""
         if self.how == SEQUENCE:
@@ -139,11 +145,12 @@ class Recurrence:
     def batch_of(self, edge: Edge) -> int:
         """The number of samples at one step."""
         shape = shape_of(edge)
-        return shape[self.axis_of(len(shape))] if len(shape) > 1 and not self.table else 1
+        axis = self.axis_of(len(shape))
+        return 1 if axis is None else shape[axis]
 
-    def axis_of(self, count: int) -> int:
-        """Give the axis of the samples in a state of so many."""
-        return self.axis if count > 2 else 0
+    def axis_of(self, count: int) -> int | None:
+        """Give the axis of the samples in a state of so many; None where all is one sample."""
+        return None if count < 2 or self.axis is None else self.axis if count > 2 else 0
 
 
 def is_cell(module: Any) -> bool:

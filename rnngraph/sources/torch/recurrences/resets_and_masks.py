@@ -3,8 +3,7 @@
 In: a recurrence. Out: (N, T) booleans, or None: where every way from the step before leads through a product with zeros
 or a choice, or the only one that does not through nothing but products with ones and choices; what is multiplied by is
 data, as `1 - done`, and autograd keeps it. Where a way leads past the step before, from the state that it took, that
-step kept the state and not this one starts anew. And whether a row is another sample in every step, picked out of a
-table.
+step kept the state and not this one starts anew.
 """
 
 from __future__ import annotations
@@ -16,24 +15,24 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
 
 from rnngraph.sources.anew import starts_anew
 from rnngraph.sources.torch.autograd.edges import (
     Edge,
     at_and_below,
-    cast_to,
-    fixed_normal,
-    full_at,
     oldest,
     shape_of,
     unviewed,
 )
-from rnngraph.sources.torch.autograd.vjp import vjp
-from rnngraph.sources.torch.capture.backward_pass import BackwardPass
 from rnngraph.sources.torch.inputs.entrance import saved
 from rnngraph.sources.torch.recurrences.loop_states import changed_between
-from rnngraph.sources.torch.recurrences.recurrence import SEQUENCE, STEPS, Recurrence, is_cell, states_before
+from rnngraph.sources.torch.recurrences.recurrence import (
+    SEQUENCE,
+    STEPS,
+    Recurrence,
+    is_cell,
+    states_before,
+)
 from rnngraph.trace.magnitudes import Booleans, Integers
 
 _SUMS = re.compile(r"(Add|Sub)Backward\d+")
@@ -46,10 +45,10 @@ def resets_and_masks(one: Recurrence, batch: int, tops: list[Any]) -> tuple[Bool
     if one.how == SEQUENCE:
         return None, None
     ways, past = np.full((batch, one.steps + 1), OPEN), np.zeros((batch, one.steps), bool)
-    for step in (*_between(one), *_behind_last(one, tops)):
+    for step in (*between(one), *_behind_last(one, tops)):
         ways[:, step.t] = CLOSED if step.t in one.anew else _widest(step.before, step.after, batch)
         if step.t not in one.anew and (shut := ways[:, step.t] == CLOSED).any():
-            own = {node for node, _ in step.older}.union(_on_the_way(step.older, step.taken))
+            own = {node for node, _ in step.older}.union(on_the_way(step.older, step.taken))
             passing = [edge for edge in map(unviewed, step.taken) if edge[0] in own]
             over = shut & (_widest(passing, step.after, batch, otherwise=CLOSED) > CLOSED)
             ways[over, step.t] = OPEN
@@ -59,61 +58,7 @@ def resets_and_masks(one: Recurrence, batch: int, tops: list[Any]) -> tuple[Bool
     return anew if anew.any() else None, kept if kept.any() else None
 
 
-def sample_axis(run: BackwardPass, one: Recurrence) -> int:
-    """Find the axis along which a step keeps a state of more than two apart: the first, or the second behind layers."""
-    last = None if one.how == SEQUENCE or one.fused or one.table else one.before(t := one.steps // 2)
-    pairs = [] if last is None else list(zip(one.states[t], one.states[last], strict=False))
-    some = [(a, b) for a, b in pairs if len(shape_of(a)) > 2 and shape_of(a) == shape_of(b)]
-    if not some or _keeps_apart(run, some, 0) or not _keeps_apart(run, some, 1):
-        return 0
-    alone = shape_of(some[0][0])[0] == 1  # of one picture, of which every pixel keeps apart, nothing tells
-    return 0 if alone and _keeps_apart(run, some, -1) else 1
-
-
-def _keeps_apart(run: BackwardPass, pairs: Sequence[tuple[Edge, Edge]], axis: int) -> bool:
-    """Whether neither end of an axis is made of anything else along it, (after, before) a state."""
-    size = shape_of(pairs[0][0])[axis]
-    for place in {0, size - 1} if size > 1 else ():
-        seeds = {after: full_at(after, 0.0) for after, _ in pairs}
-        for after, seed in seeds.items():
-            part = seed.select(axis, place)
-            part.copy_(cast_to(after, fixed_normal(tuple(part.shape))))
-        before = [edge for _, edge in pairs]
-        for found in vjp(run, seeds, before, walls=before).values():
-            found.select(axis, place).zero_()
-            if found.any():
-                return False
-    return size > 1
-
-
-def picks_rows(one: Recurrence) -> bool:
-    """Whether steps read rows that an index picks, so that these are other samples in every step."""
-    if one.how == SEQUENCE or one.fused:
-        return False
-    made = {edge for some in one.states for edge in some}
-    return any(
-        _picks(node) or (node.name() == "CatBackward0" and node._saved_dim == 0 and _several(node, made))
-        for step in _between(one)
-        for node in _on_the_way(step.before, step.after)
-    )
-
-
-def _several(node: Any, made: set[Edge]) -> bool:
-    """Whether states of several steps are put one behind the other, as where each is a start of its own."""
-    return sum(below is not None and unviewed((below, place)) in made for below, place in node.next_functions) > 1
-
-
-def _picks(node: Any) -> bool:
-    """Whether a node picks samples, along the first axis, but not each in its turn."""
-    name, chosen = node.name(), None
-    if name == "IndexBackward0":
-        chosen = node._saved_indices[0]
-    elif name in ("IndexSelectBackward0", "GatherBackward0") and node._saved_dim == 0:
-        chosen = node._saved_index
-    return chosen is not None and not torch.equal(chosen, torch.arange(len(chosen), device=chosen.device))
-
-
-def _on_the_way(before: Sequence[Edge], after: Sequence[Edge]) -> list[Any]:
+def on_the_way(before: Sequence[Edge], after: Sequence[Edge]) -> list[Any]:
     """List the nodes that lead from some edges to others, the first made first."""
     own, roots = {node for node, _ in before}, {node for node, _ in after}
     found = dict.fromkeys(own)
@@ -135,7 +80,7 @@ class _Step:
     after: Sequence[Edge]
 
 
-def _between(one: Recurrence) -> Iterator[_Step]:
+def between(one: Recurrence) -> Iterator[_Step]:
     """Yield steps with what the step before handed out, and what this one took or made; no kernel is looked into."""
     if one.fused:
         handed = [[*layer.ports.values()] for layer in one.layers]
@@ -176,7 +121,7 @@ def _widest(before: Sequence[Edge], after: Sequence[Edge], batch: int, otherwise
     Where no way is seen, it is as is said.
     """
     ways: dict[Any, Integers] = {node: np.full(batch, KEPT) for node, _ in before}
-    for node in _on_the_way(before, after):
+    for node in on_the_way(before, after):
         ways[node] = _through(node, ways, batch)
     reached = [ways[node] for node, _ in after if node in ways]
     return np.maximum.reduce(reached) if reached else np.full(batch, otherwise)

@@ -6,7 +6,8 @@ graph or, over a cut, by the same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -86,6 +87,23 @@ def _goes_over(one: Recurrence, begin: int) -> bool:
     """
     anew = {call for _, call, linked in _pairs(one) if not linked}
     return any(linked and a not in anew and a.end <= begin < b.begin for a, b, linked in _pairs(one))
+
+
+def iterations(calls: list[Call], by_path: Mapping[str, list[Call]]) -> list[Call]:
+    """Let calls that are steps begin where the first module is called that takes turns with their own.
+
+    What a step makes before the call of a layer, as a state that the layer takes to renew another, is its own then.
+    """
+    found = calls
+    for some in by_path.values():
+        pairs = list(zip(some, found, strict=False))
+        if (
+            len(some) == len(calls)
+            and all(a.end <= b.begin for a, b in pairs)
+            and all(b.end <= a.begin for (_, b), (a, _) in pairwise(pairs))
+        ):
+            found = [replace(b, begin=a.begin) for a, b in pairs]
+    return found
 
 
 def _follow(calls: Sequence[Call]) -> bool:

@@ -61,7 +61,7 @@ class Rerun:
         if len(self._recording.recurrences) > 1 or not one.fused or len(one.calls) > 1:
             return None
         inside = self._recording.inside(one.calls[0])
-        return TapeRecording(inside.tape, inside.starts(arrived_at(self._recording, inside)), joint=False)
+        return TapeRecording(inside.tape, inside.starts(arrived_at(inside, self._recording.total)), joint=False)
 
     def _run(self, changes: Sequence[Change]) -> TorchRecording | None:
         try:
