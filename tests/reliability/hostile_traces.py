@@ -10,7 +10,7 @@ import numpy as np
 
 import rnngraph
 from rnngraph import Tape, Trace, nn
-from rnngraph.history import training
+from rnngraph.history import course
 from rnngraph.history.course import History
 from rnngraph.history.folder import Skipped
 from rnngraph.history.measurement import measured
@@ -58,5 +58,5 @@ def hostile_history(text: str) -> History:
     """Make the history of two measurements, with a text in every place that holds a name of a file's or a user's."""
     one = replace(measured(replace(hostile_trace(text), training_step=0), text), said=text)
     read = (one, replace(one, step=1)), (Skipped(text, text),)
-    with mock.patch.multiple(training, read_folder=lambda place, horizon: read, folder_of=lambda given: given):
-        return training.history_of(text)
+    with mock.patch.multiple(course, read_folder=lambda place, horizon: read, folder_of=lambda given: given):
+        return course.history_of(text)

@@ -43,8 +43,12 @@ class StepInputs:
         if self.one.steps < max(LEAST, starting + 2) or not all(self.one.states):
             return []
         found = [self._of_step(t) for t in order[starting:]]
-        *_, early, late = found  # behind the first ones there may be data from which the run started
-        varying = [entrance for entrance in late if entrance.key not in {other.key for other in early}]
+        first, second = found[:2]
+        later = {entrance.sign for some in found[1:] for entrance in some} if len(found) > 2 else ()
+        varying = [  # what no other step takes are data from which the run started
+            entrance for entrance in first
+            if entrance.key not in {other.key for other in second} and (not later or entrance.sign in later)
+        ]  # fmt: skip
         signs = sorted((entrance.sign for entrance in varying), key=str)
         own = [[entrance for entrance in some if entrance.sign in signs] for some in found]
         if not signs or any(sorted((entrance.sign for entrance in some), key=str) != signs for some in own):
