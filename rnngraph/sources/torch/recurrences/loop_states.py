@@ -5,7 +5,7 @@ In: the calls that mark the steps of a loop, in order, and what the graph was wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from itertools import takewhile
 from typing import Any
@@ -44,7 +44,7 @@ def loop_states(calls: list[Call], roots: list[Any], stride: int = 1) -> CallSta
     kept = _not_of_others(states[at], states[max(at - 1, 0)])
     own = [steps.as_made(at, edge, states[at]) for edge in kept]
     like = [*own, *kept, *(edge for edge in states[at] if edge not in kept)]
-    every = [steps.twins(k, at, like) for k in range(len(calls))]
+    every = [steps.twins(k, at, like, some) for k, some in enumerate([*states, []])]
     laid = [_laid(steps, k, every[k], len(own), some) for k, some in enumerate(states)]
     rows = [found or row[: len(own)] for found, row in zip([*laid, None], every, strict=True)]
     missing = [[row[place] is None for row in rows] for place in range(len(own))]
@@ -151,7 +151,7 @@ class _Steps:
         self.calls = calls
         self.made = {number_of(node): node for node in at_and_below(roots, calls[0].begin)}
 
-    def twins(self, k: int, at: int, like: Iterable[Edge]) -> list[Edge | None]:
+    def twins(self, k: int, at: int, like: Iterable[Edge], crossing: Collection[Edge] = ()) -> list[Edge | None]:
         """Find what step k makes, or None: it stands as far from the step's begin, or from its end, as in step `at`."""
         call, found = self.calls[k], list[Edge | None]()
         ways = {
@@ -165,13 +165,13 @@ class _Steps:
                 for twin in some
                 if twin is not None and twin.name() == node.name() and (call.made(twin) or call.leads_to([twin]))
             ]
-            found.append(twins[0] if twins else None)
+            found.append(next((twin for twin in twins if twin in crossing), twins[0] if twins else None))
         return found
 
-    def down(self, k: int, edge: Edge) -> list[Edge]:
+    def down(self, k: int, edge: Edge) -> tuple[list[Edge], bool]:
         """Give an edge of step k, and as long as it is made of one thing alone that descends from its call, that.
 
-        What also takes from the steps before, as a mask that keeps does, is the last.
+        And tell whether the last also takes from the steps before, as a mask that keeps does.
         """
         begin = self.calls[k].begin
         reach = descending(list(walk_down([edge[0]], begin)), self.calls[k])
@@ -185,18 +185,23 @@ class _Steps:
             made_of = {unviewed(one) for one in found[-1][0].next_functions if one[0] is not None}
             below = {one for one in made_of if one[0] in reach}
             if any(one in older or self._is_before(one, begin) for one, _ in made_of - below):
-                break
-        return found
+                return found, True
+        return found, False
 
     def _is_before(self, node: Any, begin: int) -> bool:
         return node is not None and self.calls[0].begin <= number_of(node) < begin
 
     def nearest(self, k: int, edge: Edge, row: Sequence[Edge | None]) -> tuple[int, int | None]:
         """Give how far down an edge of step k something of a row stands, and its place there."""
-        below = self.down(k, edge)
+        below, _ = self.down(k, edge)
         return next(((far, row.index(one)) for far, one in enumerate(below) if one in row), (0, None))
 
     def as_made(self, at: int, edge: Edge, states: list[Edge]) -> Edge:
-        """Give a state as its own step made it, as the last step does too, and not as the next step changes it."""
-        own = (one for one in self.down(at, edge) if one == edge or one not in states)
-        return next((one for one in own if self.twins(len(self.calls) - 1, at, [one]) != [None]), edge)
+        """Give a state as its own step made it, as the last step does too, and not as the next step changes it.
+
+        What nobody reads in the end is as it is where it is kept by a mask.
+        """
+        below, kept = self.down(at, edge)
+        own = [one for one in below if one == edge or one not in states]
+        made = (one for one in own if self.twins(len(self.calls) - 1, at, [one]) != [None])
+        return next(made, own[-1] if kept else edge)
