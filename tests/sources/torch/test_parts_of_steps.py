@@ -196,6 +196,13 @@ def test_samples_that_meet_in_statistics_alone_remain_samples() -> None:
     check(trace, "cell.h", trail, "h")
 
 
+def test_samples_beside_one_that_broke_remain_samples() -> None:
+    x = data()
+    x[1, 1] = torch.nan
+    trace = watched(Stepwise(nn.RNNCell(D, H)).double(), x)[0].trace()
+    assert trace.recurrences[0].valid.shape == (N, T)
+
+
 def test_features_that_a_loop_reads_off_its_state() -> None:
     class Growing(nn.Module):  # type: ignore[misc, name-defined]
         """An image that is changed by what a layer makes of the image and its edges, channels last; one loss."""

@@ -48,15 +48,13 @@ def sample_axis(run: BackwardPass, one: Recurrence) -> int | None:
             still = (node.register_hook(_past_statistics) for node in norms)
             for edge, found in vjp(run, seeds, list(before), walls=before, hooks=still).items():
                 found.select(before[edge], place).zero_()
-                if found.any():
+                if (found.isfinite() & (found != 0)).any():  # zero times NaN, of a sample that broke, tells nothing
                     return False
         return True
 
     if not some or keeps_apart(some, 0):
         return 0
-    if {shape_of(after)[0] for after, _ in some} == {
-        1
-    }:  # of a picture, of which every pixel keeps apart, nothing tells
+    if all(shape_of(after)[0] == 1 for after, _ in some):  # of a picture every pixel keeps apart, which tells nothing
         return 1 if deep and keeps_apart(some, 1) and not keeps_apart(deep, -1) else 0
     return 1 if deep and keeps_apart(some, 1) else None
 
