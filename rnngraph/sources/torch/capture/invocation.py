@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from rnngraph.sources.torch.autograd.edges import mapped
+from rnngraph.sources.torch.capture.random_numbers import drawn_from
 
 
 @dataclass(slots=True)
@@ -38,16 +39,15 @@ class Invocation:
     def replay(self, module: Any) -> Any:
         """Call a copy of the module with tensors that lead to nothing of the user's, and give what it returns."""
         args, kwargs = mapped((self.args, self.kwargs), lambda one: one.detach().requires_grad_(one.requires_grad))
-        devices = [] if self.device_random is None else [torch.cuda.current_device()]
         with contextlib.ExitStack() as stack:
             stack.callback(random.setstate, random.getstate())  # the user's code may draw from any of them
             stack.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002
             stack.enter_context(warnings.catch_warnings(action="ignore"))  # the run has given them
-            stack.enter_context(torch.random.fork_rng(devices=devices))
+            stack.enter_context(drawn_from(self.random, torch.device("cpu")))
+            if self.device_random is not None:
+                device = torch.device("cuda", torch.cuda.current_device())
+                stack.enter_context(drawn_from(self.device_random, device))
             stack.enter_context(torch.enable_grad())
-            torch.set_rng_state(self.random)
-            if devices:
-                torch.cuda.set_rng_state(self.device_random)
             for kind, dtype in self.autocast:
                 stack.enter_context(torch.autocast(kind, dtype))
             return module(*args, **kwargs)

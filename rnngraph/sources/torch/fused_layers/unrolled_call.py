@@ -21,6 +21,7 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.sources.stack import walk
 from rnngraph.sources.torch.capture.module_calls import Call
+from rnngraph.sources.torch.capture.random_numbers import drawn_from
 from rnngraph.sources.torch.fused_layers.layout import Layout, array, cell_of, stack_of, width_of
 from rnngraph.sources.torch.fused_layers.pinned_block import PinnedBlock
 
@@ -115,9 +116,7 @@ class UnrolledCall:
         if self.layer.random is None:
             return []
         plain = between.gathered(x.new_ones((*x.shape[:2], width_of(self.module, "h") * self.directions)))
-        on_gpu = [x.device] if x.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=on_gpu):
-            torch.cuda.set_rng_state(self.layer.random, x.device) if on_gpu else torch.set_rng_state(self.layer.random)
+        with drawn_from(self.layer.random, x.device):
             drawn = [torch.dropout(plain, self.module.dropout, True) for _ in range(self.module.num_layers - 1)]
         return [between.spread(one) for one in drawn]
 
