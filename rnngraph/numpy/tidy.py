@@ -29,12 +29,14 @@ def tidied(tape: ArrayTape, loss: int) -> int:
         the new node of the loss.
     """
     nodes: list[Node] = list(tape.entries)  # type: ignore[arg-type]
-    needed = _needed(nodes, [node.inputs for node in nodes], loss)
-    straight = _Straight(nodes, needed)
-    whole = _one_thing(straight, _needed(nodes, straight.inputs, straight.same[loss]))
-    straight = _Straight(nodes, needed, whole) if whole else straight
-    last, new = straight.same[loss], dict[int, int]()
-    needed = _needed(nodes, straight.inputs, last)
+    read = _needed(nodes, [node.inputs for node in nodes], loss)
+    straight = _Straight(nodes, read)
+    needed = _needed(nodes, straight.inputs, straight.same[loss])
+    whole = _one_thing(straight, needed)
+    if whole:
+        straight = _Straight(nodes, read, whole)
+        needed = _needed(nodes, straight.inputs, straight.same[loss])
+    new = dict[int, int]()
     for old, node in enumerate(tape.emptied()):
         if needed[old]:
             reads = straight.inputs[old]
@@ -47,7 +49,7 @@ def tidied(tape: ArrayTape, loss: int) -> int:
                 node.arguments = tape.entries[base].value, *node.arguments
             node.requires = node.requires and (not reads or True in [nodes[i].requires for i in reads])
             new[old] = tape.take(node, inputs)
-    return new[last]
+    return new[straight.same[loss]]
 
 
 def _needed(nodes: Sequence[Node], inputs: Sequence[tuple[int, ...]], loss: int) -> bytearray:

@@ -137,8 +137,8 @@ def _as_later(nodes: Sequence[Node], found: Data) -> dict[int, set[int]]:
 
 def _number(node: Node) -> float | None:
     """Give the number that all of a constant is."""
-    numbers = np.unique(node.value)
-    return None if node.requires or len(numbers) > 1 else float(numbers.sum())
+    numbers = node.value.reshape(-1)
+    return None if node.requires or (numbers != numbers[:1]).any() else float(numbers[:1].sum())
 
 
 def _said(nodes: Sequence[Node], number: int, at: dict[int, set[int]]) -> Any:
