@@ -20,6 +20,7 @@ from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import Trace
 from tests.graph.mock_networks import bidirectional, encoder_decoder, every_step, fed, recorded, remembers, three_layers
 from tests.graph.seen_traces import seen, with_lags
+from tests.graph.test_layout import sampled
 from tests.graph_table import Table
 from tests.traces import make_trace, with_state
 
@@ -187,6 +188,22 @@ def test_an_encoder_of_pytorch_hands_over_to_its_decoder() -> None:
     (crossing,) = [edge for edge in rg.draw(watch.trace()).graph.edges if edge.label == "handover"]
     assert crossing.source.endswith("_2"), "the decoder's row"
     assert crossing.target.endswith("_1")
+
+
+def test_handovers_lead_past_the_boxes_of_other_rows() -> None:
+    torch = pytest.importorskip("torch")
+    encoder, decoder = both = torch.nn.ModuleList([torch.nn.LSTM(4, 8), torch.nn.LSTM(4, 8)])
+    with rg.torch.watch(both) as watch:
+        decoder(torch.randn(5, 2, 4), encoder(torch.randn(7, 2, 4))[1])[0].square().sum().backward()
+    drawing = rg.draw(watch.trace())
+    over = {edge.id for edge in drawing.graph.edges if edge.label == "handover"}
+    boxes = {shape.id: shape.box for shape in drawing.shapes if shape.role == "vertex"}
+    assert len(over) == 2
+    for curve in drawing.curves:
+        for name in boxes if curve.id in over else ():
+            within = [abs(x - boxes[name].x) < boxes[name].width / 2 and abs(y - boxes[name].y) < boxes[name].height / 2
+                      for x, y in sampled(curve.points)]  # fmt: skip
+            assert not any(within), (curve.id, name)
 
 
 def test_two_recurrences_that_feed_no_other_have_no_handover() -> None:

@@ -125,7 +125,7 @@ class _Arrows:
             x = self.layout.way_down(edge)
             return straight((x, source.bottom), (x, target.top - 1)), (0.0, 0.0)
         if edge.label == "handover":
-            return _crossing(source, target)
+            return _crossing(source, target) if one.row == other.row + 1 else _beside(source, target)
         way = 1 if target.x > source.x else -1
         b = target.x - way * min(INSET, target.width / 4)
         if "fold" in (one.kind, other.kind):
@@ -147,6 +147,14 @@ def _crossing(source: Box, target: Box) -> tuple[tuple[Point, ...], Point]:
     a, b = (source.x - INSET, source.bottom + 1), (target.x, target.top - 1)
     middle = (a[1] + b[1]) / 2
     return (a, (a[0], middle), (b[0], middle), b), (b[0] - 34, middle)
+
+
+def _beside(source: Box, target: Box) -> tuple[tuple[Point, ...], Point]:
+    """Go where a decoder borders on its encoder, past the rows that stand between."""
+    way = 1 if target.x > source.x else -1
+    a, b = (source.side(way), source.y), (target.side(-way) - way, target.y)
+    x = (a[0] + b[0]) / 2
+    return (a, (x, a[1]), (x, b[1]), b), (x + way * 40, (a[1] + b[1]) / 2)
 
 
 def _head(thick: float) -> float:

@@ -126,6 +126,8 @@ class Ways:
 
     def _cross(self, source: int, target: int) -> None:
         one, other = self.seen.rows[source], self.seen.rows[target]
+        if other.way == "right" and target != source + 1:  # the way to its far end would lead over other boxes
+            return
         first = 0 if one.way == "left" else one.recurrence.timesteps - 1
         last = other.recurrence.timesteps - 1 if other.way == "left" else 0
         share = float(other.left[last])

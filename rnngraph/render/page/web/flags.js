@@ -13,8 +13,14 @@ export function drawFlags(parent, plan) {
   const shown = (both ? [false, true] : [false]).map((reverse) => ({ reverse, marks: marksOf(plan, reverse) }))
     .filter(({ marks }) => marks.length && marks.every((mark) => mark.lag <= plan.visible));
   const placed = (/** @type {boolean} */ brief) => shown.map(({ marks, reverse }) => placedFlag(plan, marks, reverse, both, brief));
-  const [one, two] = placed(false), meet = one && two && one.x < two.x + two.long && two.x < one.x + one.long;
-  for (const flag of meet ? placed(true) : placed(false)) drawFlag(parent, plan, flag);
+  const meet = (/** @type {ReturnType<typeof placed>} */ [one, two]) => one && two && one.x < two.x + two.long + 4 && two.x < one.x + one.long + 4;
+  const flags = meet(placed(false)) ? placed(true) : placed(false);
+  if (meet(flags)) { // as far apart as there is room
+    const [left, right] = flags.sort((one, two) => one.x + one.long / 2 - two.x - two.long / 2);
+    right.x = Math.min(plan.width - right.long, left.x + left.long + 4);
+    left.x = Math.max(0, right.x - left.long - 4);
+  }
+  for (const flag of flags) drawFlag(parent, plan, flag);
 }
 
 /** The marks of the rows that run one way; one that hands its credit on to an earlier recurrence has none.
@@ -58,7 +64,7 @@ function ending(marks, short) {
 function placedFlag(plan, marks, reverse, both, brief) {
   const said = saidOf(marks, plan.phone || both), size = plan.phone ? 12 : 13, name = reverse ? "reverse" : "forward", all = (/** @type {string} */ kind) => marks.every((mark) => mark.kind === kind);
   const words = !both ? said : brief && all("dies") ? `${name} to lag ${Math.max(...marks.map((mark) => mark.lag))}`
-    : brief && all("starts") ? `${name}: ${shareText(Math.max(...marks.map((mark) => mark.left)))} left` : `${name}: ${said.replace("this loss: ", "")}`;
+    : brief && marks.every(({ kind }) => kind === "starts" || kind === "dies") ? `${name}: ${shareText(Math.max(...marks.map((mark) => mark.left)))} left` : `${name}: ${said.replace("this loss: ", "")}`;
   const pointing = !all("starts"), text = !pointing ? words : reverse ? `${words} ▸` : `◂ ${words}`;
   const long = wide(text, size, true) + 14, first = marks[0].x;
   return { marks, text, size, long, x: Math.max(0, Math.min(plan.width - long, reverse || !pointing ? first : first - long)) };

@@ -143,8 +143,11 @@ function drawHandover(parent, plan) {
     const row = rows[number], value = leftAt(plan, number, row.timesteps - 1);
     if (row.reverse || value === null || Number.isNaN(value) || leftAt(plan, from, 0) === null) continue;
     const start = plan.spanOf(partOf(rows[from].clock).offset), end = plan.spanOf(partOf(row.clock).offset + row.timesteps - 1);
-    const y0 = plan.rowAt(from) + plan.high / 2, y1 = plan.rowAt(number) - plan.high / 2 - 1, x0 = start.middle - 8, x1 = end.middle + 6;
-    way(parent, `M${tenth(x0)} ${y0}C${tenth(x0)} ${y0 + 28} ${tenth(x1)} ${y1 - 34}`, [x1, y1], [0, 34], value);
+    const beside = number !== from + 1; // past the rows that stand between
+    const y0 = plan.rowAt(from) + (beside ? 0 : plan.high / 2), y1 = plan.rowAt(number) - (beside ? 0 : plan.high / 2 + 1);
+    const x0 = start.middle - (beside ? plan.box / 2 : 8), x1 = end.middle + (beside ? plan.box / 2 + 1 : 6), x = (x0 + x1) / 2;
+    const leave = beside ? `${tenth(x)} ${y0} ${tenth(x)} ${y1}` : `${tenth(x0)} ${y0 + 28} ${tenth(x1)} ${y1 - 34}`;
+    way(parent, `M${tenth(x0)} ${y0}C${leave}`, [x1, y1], beside ? [x1 - x, 0] : [0, 34], value);
     parent.append(svg("text", { class: "halo bold end", "font-size": 11.5, x: tenth(x1 - 8), y: tenth((y0 + y1) / 2 + 4) }, said));
     said = "";
   }
