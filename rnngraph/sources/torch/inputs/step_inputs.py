@@ -44,11 +44,7 @@ class StepInputs:
             return []
         found = [self._of_step(t) for t in order[starting:]]
         first, second = found[:2]
-        later = {entrance.sign for some in found[1:] for entrance in some} if len(found) > 2 else ()
-        varying = [  # what no other step takes are data from which the run started
-            entrance for entrance in first
-            if entrance.key not in {other.key for other in second} and (not later or entrance.sign in later)
-        ]  # fmt: skip
+        varying = [entrance for entrance in first if entrance.key not in {other.key for other in second}]
         signs = sorted((entrance.sign for entrance in varying), key=str)
         own = [[entrance for entrance in some if entrance.sign in signs] for some in found]
         if not signs or any(sorted((entrance.sign for entrance in some), key=str) != signs for some in own):
